@@ -32,7 +32,15 @@ from pathlib import Path
 from bench.campaign import after_sale, look_up
 from bench.campaign.after_sale import AfterSaleCampaign
 from bench.campaign.agents.agent import TURNS
-from bench.campaign.judge.verdict import ALL_ROWS, BROKEN, BROKEN_BY_WALLET, INTENTIONS, PLACED, Verdict
+from bench.campaign.judge.verdict import (
+    ALL_ROWS,
+    BROKEN,
+    BROKEN_BY_V1,
+    BROKEN_BY_WALLET,
+    INTENTIONS,
+    PLACED,
+    Verdict,
+)
 from bench.campaign.look_up import LookUpCampaign
 from bench.campaign.plan import look_up as plan_of_look_ups
 from bench.campaign.plan.after_sale import DIALECTS, KINDS, kinds_in
@@ -41,6 +49,8 @@ from bench.campaign.plan.intentions import Rail
 from bench.campaign.plan.rails import PLANS
 from bench.campaign.run import Campaign
 
+_BROKEN_ON: Mapping[Rail, Sequence[str]] = {"agent": BROKEN_BY_WALLET, "v1": (*BROKEN_BY_WALLET, *BROKEN_BY_V1)}
+"""The further rows of a rail; rounds of `--rail v1` are partly about all three."""
 LONG = 2000
 """From so many intentions on, a run has to come by every step of its plan."""
 
@@ -48,9 +58,9 @@ LONG = 2000
 def report(campaign: Campaign, rail: Rail, *, full: bool) -> str:
     """Return the result of the campaign, as text for a person."""
     verdict, counts = campaign.verdict, campaign.verdict.counts
-    rows = (*BROKEN, *BROKEN_BY_WALLET) if rail == "agent" else BROKEN
+    rows = (*BROKEN, *_BROKEN_ON.get(rail, ()))
     histograms = {"keys per intention": verdict.keys, "POSTs per intention": verdict.posts}
-    if rail == "agent":
+    if rail != "account":
         histograms["credentials per intention"] = verdict.credentials
         histograms["settlements per intention"] = verdict.settlements
     others = sorted(set(counts) - {*rows, INTENTIONS, PLACED})
@@ -166,7 +176,7 @@ def _purchases(chosen: argparse.Namespace, folder: Path) -> _Result:
     )
     kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
     first: list[str] = chosen.first.split(",")
-    at_once = chosen.at_once or (2 if rail == "account" else 5)
+    at_once = chosen.at_once or (5 if rail == "agent" else 2)
     dialects = _dialects(chosen, plan.dialects)
     asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds, first, chosen.most))
     text = report(campaign, rail, full=not chosen.brief)

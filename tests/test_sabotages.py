@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from started import ROOT
 
-from bench.campaign.judge.verdict import BROKEN, BROKEN_AFTER_SALE, BROKEN_BY_WALLET, OVER_LIMIT
+from bench.campaign.judge.verdict import (
+    BROKEN,
+    BROKEN_AFTER_SALE,
+    BROKEN_BY_V1,
+    BROKEN_BY_WALLET,
+    NOT_BOUGHT,
+    OVER_LIMIT,
+)
 from bench.campaign.plan.after_sale import kinds_in
 from bench.mutations import COVERING, ROOMS
 from bench.sabotage import Result, applied, in_turn, noticed_by_tests, table, tried
@@ -56,7 +63,8 @@ def test_each_named_test_exists(sabotage: Sabotage) -> None:
 def test_each_campaign_s_sabotage_names_rows_that_there_are(sabotage: Sabotage) -> None:
     assert isinstance(sabotage.by, ByCampaign)
     assert sabotage.by.rows
-    there_are = {*BROKEN, *(BROKEN_BY_WALLET if sabotage.by.rail == "agent" else ())}
+    of_rail = {"agent": BROKEN_BY_WALLET, "v1": (*BROKEN_BY_WALLET, *BROKEN_BY_V1, NOT_BOUGHT)}
+    there_are = {*BROKEN, *of_rail.get(sabotage.by.rail, ())}
     if kinds_in(",".join(sabotage.by.kinds)):
         there_are = set(BROKEN_AFTER_SALE)
     assert set(sabotage.by.rows) <= there_are

@@ -3,6 +3,7 @@
 from typing import Any
 
 from zinc_mcp.checkout.place_order import Intent
+from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.zinc.orders import OrderCreate
 
 ADDRESS: dict[str, Any] = {
@@ -14,6 +15,9 @@ ADDRESS: dict[str, Any] = {
     "postal_code": "10001",
     "phone_number": "212-555-0147",
 }
+
+LISTED = [name for name in TOOLS if name != "place_v1_order"]
+"""The tools of a server without a client token of v1."""
 
 BOOK = "https://www.amazon.com/dp/B07JGBW826"
 

@@ -18,8 +18,9 @@ from bench.campaign.judge.record import keep_record
 from bench.campaign.judge.rounds import judge_round
 from bench.campaign.judge.verdict import Verdict
 from bench.campaign.plan.draw import again
-from bench.campaign.plan.intentions import IGNORED, PACE, PRACTICE, Kind, Round
+from bench.campaign.plan.intentions import BROKEN_KEYS, PACE, PRACTICE, Kind, Round
 from bench.campaign.plan.rails import Plan, challenge_seconds, drawn
+from bench.campaign.plan.v1_orders import TOKEN
 from bench.campaign.rounds import AT_ONCE, four_servers
 from bench.campaign.turns import EnoughError, play_all
 from zinc_mcp.journal.journal import Journal
@@ -31,6 +32,7 @@ PROOF_SECONDS = 6.0
 LEASES_OVER_SECONDS = 2.0
 """After so long no process that died has a lease any more (`agents.server.CLOCKS`)."""
 _TWO_DAYS = 2 * 86_400
+_PAYING = frozenset({"ZINC_API_KEY", "ZINC_WALLET", "ZINC_V1_CLIENT_TOKEN"})
 _FRESH_EVERY = 10
 """In every tenth round one server is started as a host does it, from nothing."""
 
@@ -147,7 +149,7 @@ class Campaign:
         by_wallet = "agent" in each.rails
         if not by_wallet and not people:
             await _look_late(starter, environ, agents, LEASES_OVER_SECONDS)
-        if each.dialect == IGNORED:  # a look-up shows that a key was ignored, and some look-ups fail
+        if each.dialect in BROKEN_KEYS:  # a look-up shows that a key was ignored, and some look-ups fail
             for server in servers:
                 await asyncio.gather(*(agent.look(server) for agent in agents))
         for person in people:
@@ -168,6 +170,7 @@ class Campaign:
             "ZINC_API_URL": address,
             **({"ZINC_API_KEY": "zn_test_campaign"} if "account" in each.rails else {}),
             **({"ZINC_WALLET": "sandbox"} if "agent" in each.rails else {}),
+            **({"ZINC_V1_CLIENT_TOKEN": TOKEN, "ZINC_V1_API_URL": f"{address}/v1"} if "v1" in each.rails else {}),
             "ZINC_MCP_MAX_DAY": str(each.limit_cents or 10**11),
             "ZINC_MCP_BROWSER": "0",
             "CAMPAIGN_REACHED": str(folder / "reached"),
@@ -195,7 +198,7 @@ async def _people(
 ) -> tuple[list[Process], list[Server]]:
     """Start the people who answer questions (two at a page, one in a terminal), and servers that practise."""
     practising = {**environ, "ZINC_MCP_SANDBOX": "1"}
-    cannot_pay = {name: value for name, value in environ.items() if name not in ("ZINC_API_KEY", "ZINC_WALLET")}
+    cannot_pay = {name: value for name, value in environ.items() if name not in _PAYING}
     people = [
         await starter.start(
             ["people"],

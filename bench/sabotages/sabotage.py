@@ -8,7 +8,7 @@ from typing import Literal
 class ByCampaign:
     """The fault campaign on one rail notices it; rounds of the kinds in `first` come first."""
 
-    rail: Literal["account", "agent"]
+    rail: Literal["account", "agent", "v1"]
     rows: tuple[str, ...]
     """The rows of `bench.campaign.judge.verdict` about this promise: one of them must turn red, no other one counts."""
     first: tuple[str, ...]

@@ -106,6 +106,8 @@ async def test_attempting_to_cancel_is_neither_yes_nor_no(home: Path, mode: str,
     assert [row["outcome"] for row in waiting["requests"]] == ["unknown"]
     assert [row["outcome"] for row in shown["requests"]] == ["cancelled"]
     assert "That proves no refund." in shown["summary"]
+    assert "news of the delivery" not in shown["next_step"]
+    assert told["summary"].count("has not decided") == 1
     assert (again["cancellation"], again["outcome"]) == ("cancelled", "placed")
     assert sent(zinc, "cancel") == ["accepted"]
 
@@ -214,6 +216,44 @@ async def test_v1_cancels_placed_orders_of_two_retailers_alone(home: Path, mode:
     assert told["cancellation"] == "not_cancelled"
     assert "amazon.com and amazon.co.uk alone" in told["summary"]
     assert not changes(zinc.sandbox)
+
+
+@both_eras
+async def test_an_order_that_zinc_lost_sight_of_is_in_doubt_and_neither_cancelled_nor_sent_back(
+    home: Path, mode: str
+) -> None:
+    zinc = Practice(home)
+    async with zinc.host(mode) as client:
+        order = await call(client, "place_v1_order", arguments(way("probably_placed")))
+        zinc.clock.now += 5
+        told = await call(client, "cancel_order", {"order_id": order["order_id"]})
+        items = [{"number": 1, "quantity": 1}]
+        back = {"order_id": order["order_id"], "items": items, "reason": "not_as_described"}
+        refusal = await refused(client, "return_order", back)
+    assert (told["cancellation"], told["outcome"]) == ("not_cancelled", "unknown")
+    assert "what is in doubt cannot be cancelled" in told["summary"]
+    assert "Zinc does not know whether the retailer has it" in refusal["summary"]
+
+
+@both_eras
+async def test_an_order_under_review_may_still_be_placed(home: Path, mode: str) -> None:
+    zinc = Practice(home)
+    async with zinc.host(mode) as client:
+        order = await call(client, "place_v1_order", arguments(way("manual_review_stays"), practice="abort_fault=none"))
+        zinc.clock.now += 3
+        told = await call(client, "cancel_order", {"order_id": order["order_id"]})
+    assert told["cancellation"] in ("cancelled", "unknown")
+    assert told["cancellation"] == "cancelled" or "it may be stopped, or be placed" in told["summary"]
+
+
+@both_eras
+async def test_an_order_that_the_seller_cancels_is_told_by_its_case(home: Path, mode: str) -> None:
+    zinc = Practice(home)
+    async with zinc.host(mode) as client:
+        order = await placed(zinc, client, products=[{"product_id": way("cancelled_by_seller")}])
+        zinc.clock.now += 15
+        shown = await call(client, "get_order", {"order_id": order["order_id"]})
+    assert "the seller cancelled the order: see cases" in shown["summary"]
 
 
 @both_eras

@@ -1,5 +1,6 @@
 """Reporting a problem with an order of Zinc's v1, through the tool, against the sandbox."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from mcp import Client
 from on_v1 import Practice, way
 from server.as_a_host import both_eras, call, refused
 
+from zinc_mcp.journal.entry import Entry, Event
+from zinc_mcp.journal.journal import Journal
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.views.evidence.change_check import check_at_zinc
 from zinc_mcp.views.evidence.file import evidence
@@ -130,6 +133,16 @@ async def test_a_case_that_cannot_be_read_is_not_told_as_none(home: Path, fault:
     assert not sent(zinc, "case")
 
 
+def _change(journal: Journal, key: str) -> Entry:
+    entry = journal.find_change(key, caller="local")
+    assert entry is not None
+    return entry
+
+
+def _events(journal: Journal, entry: Entry) -> list[Event]:
+    return list(journal.events(entry.id))
+
+
 async def test_evidence_of_a_report_or_return_holds_no_words_and_claims_no_more_than_v1_shows(home: Path) -> None:
     zinc = Practice(home)
     async with zinc.opened() as process, Client(build_server(process), mode="auto") as client:
@@ -142,9 +155,8 @@ async def test_evidence_of_a_report_or_return_holds_no_words_and_claims_no_more_
         ]
         rail = process.rails["v1"]
         for key in keys:
-            entry = await process.journal.run(lambda journal, key=key: journal.find_change(key, caller="local"))
-            assert entry is not None
-            events = await process.journal.run(lambda journal, entry=entry: journal.events(entry.id))
+            entry = await process.journal.run(partial(_change, key=key))
+            events = await process.journal.run(partial(_events, entry=entry))
             document = evidence(entry, events, None, with_address=False, program="", now=0.0)
             assert "Planted" not in as_json(document)
             said = check_at_zinc(document, await rail.read(order["order_id"]))

@@ -1,4 +1,4 @@
-"""A small fault campaign with real processes, sockets and kills finds no broken promise on either rail."""
+"""A small fault campaign with real processes, sockets and kills finds no broken promise on any rail."""
 
 import json
 import os
@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from bench.campaign.judge.verdict import BROKEN, BROKEN_AFTER_SALE, BROKEN_BY_LOOK_UP, BROKEN_BY_WALLET
+from bench.campaign.judge.verdict import (
+    BROKEN,
+    BROKEN_AFTER_SALE,
+    BROKEN_BY_LOOK_UP,
+    BROKEN_BY_V1,
+    BROKEN_BY_WALLET,
+)
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +74,19 @@ def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp
     steps = {cell.split()[1].split(":")[0] for cell in found["reached"] if ":" in cell.split()[1]}
     assert len(steps) >= 4
     assert found["racing"] >= 4
+
+
+def test_one_intention_stays_one_purchase_on_v1_and_on_all_three_rails_at_once(tmp_path: Path) -> None:
+    found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "36", "--at-once", "4", "--evenings", "0")
+    counts: dict[str, int] = found["counts"]
+    assert counts["intentions"] >= 36
+    assert counts["orders placed"] > 15
+    for row in (*BROKEN_BY_WALLET, *BROKEN_BY_V1):
+        assert counts.get(row, 0) == 0, found["findings"]
+    assert {cell.split()[0] for cell in found["reached"]} >= BEFORE | AFTER | {"slow", "too_slow", "none"}
+    assert len([cell for cell in found["reached"] if ":" in cell]) >= 5
+    assert found["unforeseen"] == []
+    assert found["racing"] >= 6
 
 
 def reached_cases(found: dict[str, Any]) -> dict[str, int]:

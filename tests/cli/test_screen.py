@@ -17,13 +17,11 @@ from keyboard import at_a_terminal
 from mcp import Client
 from pasting import pasted
 from started import Started
-from wanted import BOOK, book, intent
+from wanted import BOOK, LISTED, book, intent
 
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.cli.screen import wrapped
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.records.entry import Entry
-from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.owner.pin import hashed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -303,7 +301,7 @@ async def test_a_member_connects_with_what_members_add_prints(open_test_process:
         for part in ("Authorization: Bearer TOKEN", f"{origin}/sse", f"{origin}/approve/"):
             assert part in added.stderr
         headers = {name: value.replace("TOKEN", token) for name, value in server["headers"].items()}
-        assert await _tools(server["url"], headers) == list(TOOLS)
+        assert await _tools(server["url"], headers) == LISTED
 
 
 async def _tools(url: str, headers: Mapping[str, str]) -> list[str]:

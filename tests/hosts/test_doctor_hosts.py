@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from hosts.test_install_command import Desk
 from started import PLANTED
-
-from zinc_mcp.known_settings import TOOLS
+from wanted import LISTED
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the files lie where Linux has them")
 
@@ -36,7 +35,7 @@ def test_it_starts_what_a_host_starts_and_counts_the_tools(tmp_path: Path) -> No
     code, said = doctor(desk)
     assert code == 0, said
     for title in ("Cursor", "Codex"):
-        assert re.search(rf"ok +{title}: starts \S+.*ZINC_MCP_SANDBOX=1; it lists {len(TOOLS)} tools", said)
+        assert re.search(rf"ok +{title}: starts \S+.*ZINC_MCP_SANDBOX=1; it lists {len(LISTED)} tools", said)
     assert "Gemini CLI does not have this server" in said
 
 

@@ -12,12 +12,12 @@ import preloaded
 import pytest
 from documents import blocks
 from hosts.test_table_of_hosts import read_yaml
+from wanted import LISTED
 
 from bench.hosts_page import PAGE, PROGRAM, URL, page
 from zinc_mcp.hosts.entries import environment_of, words_of
 from zinc_mcp.hosts.table import HOSTS
 from zinc_mcp.hosts.trial import try_start
-from zinc_mcp.known_settings import TOOLS
 
 BLOCKS = [block for block in blocks() if block.document == "docs/hosts.md"]
 
@@ -62,4 +62,4 @@ def test_an_entry_starts_the_server_as_it_stands_there(tmp_path: Path, block: An
     given = environment_of(entry)
     ended = try_start([str(script)], {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", **given}, 60)
     assert given == {"ZINC_MCP_SANDBOX": "1"}
-    assert list(ended.tools) == list(TOOLS), ended.why
+    assert list(ended.tools) == LISTED, ended.why

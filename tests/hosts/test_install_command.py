@@ -17,6 +17,7 @@ from keyboard import at_a_terminal
 from mcp import Client, StdioServerParameters
 from pasting import pasted
 from started import PLANTED, ROOT, Started
+from wanted import LISTED
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.hosts.entries import Start
@@ -24,7 +25,6 @@ from zinc_mcp.hosts.files import read_file, replace
 from zinc_mcp.hosts.plan import carry_out, plan_install, plan_uninstall
 from zinc_mcp.hosts.record import read_record
 from zinc_mcp.hosts.table import HOSTS
-from zinc_mcp.known_settings import TOOLS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
@@ -71,7 +71,7 @@ def test_on_a_terminal_it_shows_the_change_and_asks(tmp_path: Path) -> None:
     code, screen = desk.typed("install", "cursor", "--sandbox", keys=[("Change it so?", "y")])
     assert code == 0, screen
     assert screen.index("+ mcpServers.zinc") < screen.index("Change it so?") < screen.index("Done.")
-    assert f"it lists {len(TOOLS)} tools" in screen
+    assert f"it lists {len(LISTED)} tools" in screen
     entry = json.loads(desk.file("cursor").read_text())["mcpServers"]["zinc"]
     assert json.dumps(entry["env"]) in screen.replace("\n", "").replace("  ", "") or '"ZINC_MCP_SANDBOX": "1"' in screen
 
@@ -149,7 +149,7 @@ async def test_what_is_written_starts_with_nothing_but_a_home_and_a_short_path(t
     async with Client(
         StdioServerParameters(command=command[0], args=list(command[1:]), env=environ, cwd="/")
     ) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
+        assert [tool.name for tool in (await client.list_tools()).tools] == LISTED
 
 
 def test_each_printed_command_works_as_printed(tmp_path: Path) -> None:

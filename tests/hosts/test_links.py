@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pytest
 from mcp import Client, StdioServerParameters
 from started import ROOT
+from wanted import LISTED
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.hosts.links import LINKS, MOST_CHARACTERS, Entry, link_for
-from zinc_mcp.known_settings import SETTINGS, TOOLS
+from zinc_mcp.known_settings import SETTINGS
 
 LOCAL = Entry("/home/ada lovelace/.venv/bin/zinc-mcp", ["-m", 'a "b" %41 &=+#'], {"ZINC_MCP_SANDBOX": "1"})
 REMOTE = Entry(url="https://zinc.example.com:8443/mcp")
@@ -127,7 +128,7 @@ async def test_the_command_prints_a_link_whose_program_starts_and_lists_the_tool
     environ = {**entry["env"], "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     started = StdioServerParameters(command=entry["command"], args=entry["args"], env=environ, cwd=tmp_path)
     async with Client(started) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
+        assert [tool.name for tool in (await client.list_tools()).tools] == LISTED
 
 
 def test_a_program_that_is_not_installed_gets_no_link(tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from zinc_mcp.errors import UnreadableAnswerError
-from zinc_mcp.zinc.credits import ReturnItem, ReturnSummary
-from zinc_mcp.zinc.v1.aftercare.cancellations import read_outcome
-from zinc_mcp.zinc.v1.aftercare.cases import cases_in
-from zinc_mcp.zinc.v1.aftercare.returns import read_return
+from zinc_mcp.zinc.credits import ReturnSummary
+from zinc_mcp.zinc.v1.cancellations import read_outcome
+from zinc_mcp.zinc.v1.cases import cases_in
 from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.codes import CODES
 from zinc_mcp.zinc.v1.money import read_balance, read_credits
@@ -20,7 +19,7 @@ from zinc_mcp.zinc.v1.money import read_balance, read_credits
 ID, OTHER_ID = "0123456789abcdef" * 2, "f" * 32
 TOKEN = SecretStr("planted-token")
 NUMBER = "112-1234567-1234567"
-KNOWN = ReturnSummary(id=ID, reason="defective", items=[ReturnItem(order_item_id="B07JGBW826")])
+KNOWN = ReturnSummary.read({"id": ID, "reason": "defective", "items": [{"order_item_id": "B07JGBW826"}]})
 LABEL = "https://labels.example/a.pdf"
 MADE = {"_type": "return_response", "return_by": "2026-12-01T00:00:00", "label_urls": [LABEL, 5, None]}
 
@@ -116,16 +115,16 @@ def test_each_opening_after_a_closing_is_another_case() -> None:
     assert [each.author for each in first.messages] == ["unknown", "unknown", "zinc", "unknown"]
 
 
-@pytest.mark.parametrize(
-    ("content", "statuses"),
-    [
-        ({"state": None, "messages": []}, []),
-        ({"state": "open"}, ["open"]),
-        ({"state": "open", "messages": "many"}, ["open"]),
-        ({"state": "open", "messages": [1, None, {"type": 5, "message": []}]}, ["open"]),
-        ({"state": "closed", "messages": [{"type": "case.opened.other"}]}, ["closed"]),
-    ],
-)
+HISTORIES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"state": None, "messages": []}, []),
+    ({"state": "open"}, ["open"]),
+    ({"state": "open", "messages": "many"}, ["open"]),
+    ({"state": "open", "messages": [1, None, {"type": 5, "message": []}]}, ["open"]),
+    ({"state": "closed", "messages": [{"type": "case.opened.other"}]}, ["closed"]),
+]
+
+
+@pytest.mark.parametrize(("content", "statuses"), HISTORIES)
 def test_a_history_of_any_shape_is_read(content: dict[str, Any], statuses: list[str]) -> None:
     assert [case.status for case in cases_in(content, ID)] == statuses
 
@@ -137,7 +136,7 @@ def test_what_is_no_case_is_not_told_as_none(content: dict[str, Any]) -> None:
 
 
 def test_the_newest_messages_of_a_long_case_are_read() -> None:
-    rows = [{"type": "case.freetext", "message": str(number)} for number in range(500)]
+    rows: list[Any] = [{"type": "case.freetext", "message": str(number)} for number in range(500)]
     [case] = cases_in({"state": "open", "messages": rows}, ID)
     assert (len(case.messages), case.messages[-1].body, case.messages[-1].id) == (200, "499", "1.500")
 

@@ -327,6 +327,8 @@ def _how(said: _Said, state: State, order: Order | None) -> How:
         return "cancelled"
     if state == "failed":
         return "over"
+    if state in DOUBTFUL:  # v1 lost sight of it at the retailer
+        return "in_doubt"
     if said == "taken":
         return "not_proved"
     if said == "working":

@@ -106,9 +106,9 @@ def _standing(placed: PlacedOrder, listed: Sequence[CaseSummary], changes: Seque
             return _Standing(case.id, reason, case.updated_at.isoformat() if case.updated_at else None)
     known = {case.id for case in listed}
     for entry in changes:  # Zinc's list may lag behind what it has answered
-        opened = str(entry.facts.get("zinc_id") or "")
-        if entry.facts.get("action") == "open" and entry.state == "placed" and opened and opened not in known:
-            return _Standing(opened, str(entry.facts.get("reason")), None)
+        case_id = str(entry.facts.get("zinc_id") or "")
+        if entry.facts.get("action") == "open" and entry.state == "placed" and case_id and case_id not in known:
+            return _Standing(case_id, str(entry.facts.get("reason")), None)
     return None
 
 

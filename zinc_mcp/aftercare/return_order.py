@@ -153,7 +153,8 @@ def _check_placed(order: Order) -> None:
     if order.stage == "placed":
         return
     ended = {"failed": "it failed, and nothing was bought", "cancelled": "it was cancelled"}
-    why = ended.get(order.stage, "the retailer has not got it yet")
+    not_yet = "Zinc does not know whether the retailer has it" if order.is_left_to_people else None
+    why = ended.get(order.stage, not_yet or "the retailer has not got it yet")
     raise RefusedError(
         f"This order cannot be sent back: {why}. Nothing was sent.",
         "Call get_order to see how it stands.",

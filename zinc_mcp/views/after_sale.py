@@ -35,6 +35,8 @@ _CANCELLATIONS = {
     "refused": "Zinc says that the retailer did not cancel it.",
     "not_taken": "Zinc did not take the cancellation.",
 }
+_BY_THE_SELLER = "cancel.forced_cancellation"
+"""v1's reason of a case about an order "force cancelled by the source". Such an order is still shown as placed."""
 _OWN_STATUS = "with a status of their own"
 _CASES = {"open": "open", "waiting_on_customer": "waiting for the user's answer", "on_hold": "on hold"}
 """Zinc's words for how a return and a case stand, as its documents have them, with ours. A closed case is no news."""
@@ -112,6 +114,12 @@ def cancellations(entry: Entry | None) -> list[dict[str, Any]]:
     ]
 
 
+def is_cancelled(order: Order | None, entry: Entry | None) -> bool:
+    """Say whether Zinc says of each of the retailer's orders that it was cancelled there (v1)."""
+    cancelled = {row["merchant_order_id"] for row in cancellations(entry) if row["outcome"] == "cancelled"}
+    return order is not None and bool(order.merchant_order_ids) and set(order.merchant_order_ids) <= cancelled
+
+
 def news(
     order: Order | None, changes: Sequence[Entry], requests: Sequence[Mapping[str, Any]], decide_at: str | None
 ) -> tuple[str, str]:
@@ -123,6 +131,8 @@ def news(
     said = list(dict.fromkeys(said))
     rows = [] if order is None else order.returns
     cases = [] if order is None else order.cases
+    if any(case.reason == _BY_THE_SELLER for case in cases):
+        said.append("Zinc has a case because the seller cancelled the order: see cases.")
     back = Counter(status if (status := each.status.casefold()) in _RETURNS else _OWN_STATUS for each in rows)
     if back:
         said.append(f"Returns: {_counted(back)}.")

@@ -67,7 +67,10 @@ def _summary(how: How, first: str, view: OrderView) -> str:
         return first
     if how == "retailer_cancelled":  # the order's own sentences say that it is placed
         return first if view.mode == "live" else f"{PRACTISED[view.mode]} {first}"
-    return f"{first} {view.summary}".strip()
+    summary = view.summary
+    for row in view.requests if how in _STEPS or how == "retailer_refused" else ():  # `first` says it already
+        summary = summary.replace(str(row["summary"]), "")
+    return f"{first} {' '.join(summary.split())}".strip()
 
 
 class ChangeCancellationView(ChangeView):

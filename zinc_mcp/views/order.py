@@ -155,6 +155,8 @@ def order_view(
     if reader == "look" or (reader == "place" and outcome == "placed"):
         told, step = after_sale.news(order, changes, requests, decide_at if outcome == "placed" else None)
         summary = f"{summary} {told}".rstrip()
+        if after_sale.is_cancelled(order, entry):
+            next_step = "Tell the user. Refunds that Zinc has credited are in get_balance."
         if step:
             next_step = step if next_step == NOTHING_MORE else f"{next_step} {step}"
     return OrderView(

@@ -360,7 +360,5 @@ def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -
     from zinc_mcp.rails.v1 import V1Rail
 
     # Whoever practises sends no real token anywhere. It is no word that an answer holds: a secret is taken out there.
-    token = SecretStr("v1-token-to-practise") if settings.sandbox else settings.v1_client_token
-    if token is None:
-        raise AssertionError
+    token = (None if settings.sandbox else settings.v1_client_token) or SecretStr("v1-token-to-practise")
     return V1Rail(client, token, "sandbox" if settings.sandbox else "live", clock)

@@ -155,12 +155,12 @@ class Agent:
         return bool(self.intention.pay_faults) and last.get("code") == "payment_refused" and refusals >= _MOST_REFUSALS
 
     def _next_tool(self) -> Tool:
-        """Choose the rail on which to place it now: while it is in doubt, perhaps the one that it did not begin on."""
+        """Choose the rail on which to place it now: while it is in doubt, perhaps one that it did not begin on."""
         last, wish = self._last(), self.intention
         open_still = last is not None and last["outcome"] in (*_DOUBT, "paid_no_order")
-        if not (wish.other_rail and open_still and self._source.random() < 0.7):
+        if not (wish.other_tools and open_still and self._source.random() < 0.7):
             return wish.tool
-        return "place_order" if wish.tool == "place_agent_order" else "place_agent_order"
+        return self._source.choice(wish.other_tools)
 
     def _any_key(self) -> str | None:
         return next((answer["key"] for answer in reversed(self._answers) if answer.get("key")), None)
@@ -176,7 +176,7 @@ class Agent:
             case "cancels" | "hangs_up":
                 over_http = wish.behaviour == "hangs_up"
                 server = self.servers[racer.server % 2 + (2 if over_http else 0)]
-                await self._place(server, racer.words, cancel_after=wish.delay)
+                await self._place(server, racer.words, wish.delay, racer.tool)
             case _:
                 await self._in_its_own_process(racer)
 
@@ -184,7 +184,7 @@ class Agent:
         if self.intention.kill or self.intention.step:
             await self._under_way.wait()
         await asyncio.sleep(racer.after)
-        await self._place(self.servers[racer.server], racer.words)
+        await self._place(self.servers[racer.server], racer.words, tool=racer.tool)
 
     async def _in_its_own_process(self, racer: Racer) -> None:
         wish = self.intention
@@ -198,7 +198,7 @@ class Agent:
         }
         server = await stdio_server(self.starter, {**self.environ, **special}, OWN)
         began = time.monotonic()
-        call = asyncio.create_task(self._place(server, racer.words))
+        call = asyncio.create_task(self._place(server, racer.words, tool=racer.tool))
         if wish.is_stopped:
             await self._while_stopped(server, call)
         # A process that comes second passes no step to die at.
@@ -298,8 +298,9 @@ class Agent:
     async def _place(
         self, server: Server, words: Words, cancel_after: float | None = None, tool: Tool | None = None
     ) -> None:
-        arguments = self.intention.arguments(words, self.price)
-        await self._call(server, tool or self.intention.tool, words, arguments, cancel_after)
+        tool = tool or self.intention.tool
+        arguments = self.intention.arguments(words, self.price, tool)
+        await self._call(server, tool, words, arguments, cancel_after)
 
     async def _look(self, server: Server, handle: str) -> None:
         await self._call(server, "get_order", "", {"order_id": handle, "wait_seconds": 1})

@@ -57,7 +57,7 @@ class Person:
         self._process = process
         self._log = log
         self._source = random.Random(seed)
-        self._how: Literal["page", "terminal"] = "page" if process.settings.api_key is not None else "terminal"
+        self._how: Literal["page", "terminal"] = "page" if process.rails else "terminal"
         self._seen: dict[str, Seen] = {}
 
     async def decide_for_ever(self) -> None:

@@ -12,6 +12,7 @@ what goes wrong:
     CAMPAIGN_BUSY     SECONDS    how long it waits while another process has locked the journal
     CAMPAIGN_CLOCK    AT:BY,...  AT seconds after the start its clock is BY seconds ahead of the true one
     CAMPAIGN_CLOCKS   NAME=SECONDS,...  further times of the product, such as `repeat`, as `Clocks` names them
+    CAMPAIGN_V1_MODE  MODE       the mode of orders of v1, which has no keys to practise with
     CAMPAIGN_WALLETS  FILE       it writes here each time that it asks its wallet to pay, and for which key
 
 With `people` it is a person who answers questions (`people`). With `fork` it imports the program once and then forks: a
@@ -70,6 +71,8 @@ def serve(transport: str, port: int = 0) -> None:
         setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the only time that is no field of `Clocks`
     if (file := os.environ.get("CAMPAIGN_WALLETS")) is not None:
         _record_payments(Path(file))
+    if (mode := os.environ.get("CAMPAIGN_V1_MODE")) is not None:
+        _practise_v1(mode)
     opener = partial(open_process, clocks=_clocks(), clock=_clock(), checkpoint=checkpoint())
     if transport == "stdio":
         run(load_settings(), opener)
@@ -98,6 +101,18 @@ def _record_payments(file: Path) -> None:
     setattr(PracticeWallet, "pay", recorded)  # noqa: B010  # the wallet itself is counted
 
 
+def _practise_v1(mode: str) -> None:
+    """Give the orders of v1 another mode than `live`, so that they have that of the other rails."""
+    from zinc_mcp.rails.v1 import V1Rail
+
+    prepare = V1Rail.__init__
+
+    def prepared(self: V1Rail, client: Any, token: Any, _: Any, *more: Any) -> None:
+        prepare(self, client, token, mode, *more)  # type: ignore[arg-type]  # from the plan
+
+    setattr(V1Rail, "__init__", prepared)  # noqa: B010  # the only rail whose mode no setting decides
+
+
 def _clock() -> Callable[[], float]:
     jumps = [
         (float(at), float(by))
@@ -119,6 +134,7 @@ def fork_for_ever(line: socket.socket) -> None:
     """Fork a process for each request on `line` until its other end is closed, and end all of them then."""
     for module in (
         "zinc_mcp.cli.serve",
+        "zinc_mcp.rails.v1",
         "zinc_mcp.sandbox.app",
         "zinc_mcp.server.http.app",
         "zinc_mcp.server.stdio",
@@ -150,24 +166,27 @@ def fork_for_ever(line: socket.socket) -> None:
 
 
 async def _warm_up() -> None:
-    """Place two practice orders: what is built on first use is then built once and not two thousand times."""
+    """Place a practice order on each rail: what is built on first use is then built once and not two thousand times."""
     from mcp import Client
     from pydantic import SecretStr
 
+    from bench.campaign.plan.v1_orders import v1_arguments
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.sandbox import Sandbox
     from zinc_mcp.server.mcp.server import build_server
     from zinc_mcp.wiring import open_process
 
     address = dict.fromkeys(("first_name", "last_name", "address_line1", "city", "state"), "Warm")
-    wanted = {
-        "shipping_address": {**address, "postal_code": "10001", "phone_number": "212-555-0147"},
+    wanted: dict[str, Any] = {
+        "shipping_address": {**address, "state": "NY", "postal_code": "10001", "phone_number": "212-555-0147"},
         "max_price": 5000,
     }
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         key = SecretStr("zn_test_warm")
-        settings = Settings(home=home, config=home / "zinc.toml", api_key=key, wallet="sandbox")
+        settings = Settings(
+            home=home, config=home / "zinc.toml", api_key=key, wallet="sandbox", sandbox=True, v1_client_token=key
+        )
         async with (
             open_process(settings, transport=Sandbox().transport(), clocks=CLOCKS) as process,
             Client(build_server(process)) as client,
@@ -175,6 +194,9 @@ async def _warm_up() -> None:
             for nth, tool in enumerate(("place_order", "place_agent_order")):
                 product = {"url": "https://zinc.com/shop/products/test-success", "quantity": nth + 1}
                 await client.call_tool(tool, {**wanted, "products": [product]})
+            practice = {"item": "1", "fault": "none"}
+            address = wanted["shipping_address"]
+            await client.call_tool("place_v1_order", v1_arguments("success", 1, 1, practice, address, 5000))
 
 
 def _run_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:

@@ -26,6 +26,7 @@ from bench.campaign.judge.verdict import (
 )
 from bench.campaign.plan.intentions import Round
 from zinc_mcp.sandbox.faults import STRANGER
+from zinc_mcp.sandbox.v1.faults import STRANGER as V1_STRANGER
 
 _MANY = 6
 """Of so many questions, three people answer at least one."""
@@ -33,7 +34,7 @@ _TWICE = (DUPLICATED, PAID_TWICE, SECOND_CREDENTIAL, OVER_LIMIT)
 _ENDED = frozenset({"refused", "rejected", "declined", "failed", "cancelled"})
 _IN_HAND = frozenset({"signing", "sending", "unknown"})
 _FAILURES = frozenset({"journal_unavailable", "outcome_unknown", "internal_error", "zinc_unreachable"})
-_PLACES = frozenset({"place_order", "place_agent_order"})
+_PLACES = frozenset({"place_order", "place_agent_order", "place_v1_order"})
 
 
 def judge_class(verdict: Verdict, each: Round, evidence: RoundEvidence, folder: Path) -> None:
@@ -84,7 +85,7 @@ def _believed(verdict: Verdict, one: Evidence, known: Orders, events: Mapping[in
         outcome, order_id = answer.get("outcome"), answer.get("order_id")
         if outcome in LANDED and not (is_ours(order_id) and one.can_be(outcome)):
             found.append(f"told {outcome} {order_id}")
-        if STRANGER in json.dumps(answer):
+        if any(mark in json.dumps(answer) for mark in (STRANGER, V1_STRANGER)):
             found.append("told of somebody else's goods")
     if found:
         verdict.found(BELIEVED, f"{one.name} [{one.intention.case}]: {'; '.join(dict.fromkeys(found))}")

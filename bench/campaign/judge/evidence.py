@@ -10,12 +10,16 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from bench.campaign.agents.agent import Call
+from bench.campaign.plan import v1_orders
 from bench.campaign.plan.intentions import CANCELLED, FAILING, PRACTICE, REJECTED, Intention, Round
 
 PRACTISED = "practised: "
 """Before keys of the built-in sandbox: one key may stand for an order there and for another one here."""
 LANDED = frozenset({"accepted", "placed", "failed", "cancelled"})
 """States of an entry that say that Zinc has the order."""
+
+BY_KEY = "key:"
+"""The name of an order of v1 that a list shows without its id begins so."""
 
 _BUILT_IN = "https://sandbox.invalid"
 
@@ -53,6 +57,8 @@ class Evidence:
     def can_be(self, state: str) -> bool:
         """Say whether an order of this intention can be in this state."""
         scenario = self.intention.scenario
+        if self.intention.by_number:
+            return v1_orders.can_be(scenario, state)
         match state:
             case "placed":
                 return scenario in ("success", *CANCELLED)
@@ -92,9 +98,28 @@ def read_round(each: Round, folder: Path, calls: Mapping[int, Sequence[Call]]) -
             row["idempotency_key"] = f"{PRACTISED}{row['idempotency_key']}"
         orders, attempts = orders + more_orders, attempts + more_attempts
     entries, events, is_paused = _read_journal(folder / "journal.db")
+    calls = _by_id(orders, entries, calls)
     return RoundEvidence(
         orders, attempts, entries, events, is_paused, sorted_out(each, orders, attempts, entries, calls)
     )
+
+
+def _by_id(
+    orders: Iterable[Row], entries: Iterable[Row], calls: Mapping[int, Sequence[Call]]
+) -> Mapping[int, Sequence[Call]]:
+    """Give orders of v1 that a list named by their key their ids, in the entries and in the calls."""
+    named = {f"{BY_KEY}{order['idempotency_key']}": order["order_id"] for order in orders if order["rail"] == "v1"}
+    for entry in entries:
+        entry["order_id"] = named.get(entry["order_id"], entry["order_id"])
+    return {
+        number: [
+            replace(call, answer={**call.answer, "order_id": named[call.answer["order_id"]]})
+            if call.answer is not None and call.answer.get("order_id") in named
+            else call
+            for call in some
+        ]
+        for number, some in calls.items()
+    }
 
 
 def read_ledger(path: Path) -> tuple[list[Row], list[Row]]:
@@ -117,7 +142,7 @@ def _read_journal(path: Path) -> tuple[list[Row], list[Row], bool]:
         paused = rows_of(database, "select value from zinc_meta where name = 'paused'")
     for entry in entries:
         entry["identity"] = _identity(json.loads(entry["body"]))
-        if entry["origin"] == _BUILT_IN:
+        if entry["origin"].startswith(_BUILT_IN):
             entry["key"] = f"{PRACTISED}{entry['key']}"
     return entries, events, bool(paused)
 
@@ -130,7 +155,8 @@ def rows_of(database: sqlite3.Connection, query: str) -> list[Row]:
 
 def _identity(body: Mapping[str, Any]) -> str:
     product: Mapping[str, Any] = body["products"][0]
-    item = dict(parse_qsl(urlsplit(str(product["url"])).query)).get("item", "?")
+    practice = str(body["client_notes"]["practice"]) if "retailer" in body else urlsplit(str(product["url"])).query
+    item = dict(parse_qsl(practice)).get("item", "?")
     return f"{item}/{product.get('quantity', 1)}/{body['shipping_address'].get('address_line2') or ''}"
 
 
@@ -175,12 +201,14 @@ def _calls_of(wish: Intention, calls: Mapping[int, Sequence[Call]]) -> Sequence[
 
 def could_buy(post: Mapping[str, Any]) -> bool:
     """Say whether a POST was more than the question for a price."""
-    return bool(post["rail"] == "account" or post["credential"] is not None)
+    return bool(post["rail"] != "agent" or post["credential"] is not None)
 
 
 def is_a_no(post: Mapping[str, Any]) -> bool:
     """Say whether a POST was answered with a no."""
     outcome = str(post["outcome"])
+    if post["rail"] == "v1":
+        return v1_orders.is_no(outcome)
     return outcome.startswith("rejected_") or outcome.endswith(("_rate_limited", "_unauthorized_once"))
 
 

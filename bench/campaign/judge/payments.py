@@ -48,7 +48,7 @@ from bench.campaign.judge.verdict import (
     Unknown,
     Verdict,
 )
-from bench.campaign.plan.intentions import IGNORED, Round
+from bench.campaign.plan.intentions import BROKEN_KEYS, Round
 from bench.campaign.plan.rails import REFUSED, challenge_seconds
 
 _DOUBT = frozenset({"signing", "sending", "unknown"})
@@ -104,7 +104,7 @@ def judge_payments(verdict: Verdict, each: Round, evidence: RoundEvidence, folde
         settled = money.settled_for(one)
         free = _free_and_lost(verdict, one, money)
         count(verdict, one)
-        duplicates(verdict, one, free, keys_count=each.dialect != IGNORED)
+        duplicates(verdict, one, free, keys_count=each.dialect not in BROKEN_KEYS)
         _credentials(verdict, each, one, settled, known)
         _settlements(verdict, one, settled, known)
         _false_requests(verdict, one)
@@ -240,8 +240,8 @@ def _entry(
     elif state in ("rejected", "refused", "declined"):
         if is_alone and paid:
             verdict.found(WRONG_ENDING, f"{one.name}: {state}, and the money was taken: {outcomes(posts)}")
-        on_account = entry["rail"] == "account" and any(post["rail"] == "account" for post in posts)
-        if state == "rejected" and on_account and not any(map(is_a_no, posts)):
+        on_balance = entry["rail"] != "agent" and any(post["rail"] == entry["rail"] for post in posts)
+        if state == "rejected" and on_balance and not any(map(is_a_no, posts)):
             verdict.found(WRONG_ENDING, contradicted)
     elif state == "paid_no_order":
         is_there = any(settlement["order_id"] is not None for settlement in paid)
@@ -262,12 +262,13 @@ def _entry(
 def _unknown(each: Round, one: Evidence, entry: Row, posts: Sequence[Row], is_paid: bool, money: Money) -> Unknown:
     is_at_zinc = is_paid or any(order["idempotency_key"] == entry["key"] for order in one.orders)
     found = doubt(each, one, posts, is_at_zinc)
-    if entry["rail"] == "account":
+    if entry["rail"] != "agent":
         return found
     settle_by = money.payments.get(entry["id"], {}).get("settle_by") or 0.0
     return UnknownPayment(
-        found.fault, found.dialect, found.kill, found.behaviour, is_at_zinc, found.posts, settle_by > money.ended_at
-    )
+        found.fault, found.dialect, found.kill, found.behaviour, is_at_zinc, found.posts,
+        can_settle=settle_by > money.ended_at,
+    )  # fmt: skip
 
 
 def _order_key(verdict: Verdict, each: Round, one: Evidence, entry: Row, events: Sequence[Row], money: Money) -> None:

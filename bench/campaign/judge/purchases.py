@@ -32,7 +32,8 @@ from bench.campaign.judge.verdict import (
     Unknown,
     Verdict,
 )
-from bench.campaign.plan.intentions import CANCELLED, FAILING, IGNORED, PACE, Round
+from bench.campaign.plan.intentions import BROKEN_KEYS, CANCELLED, FAILING, PACE, Round
+from bench.campaign.plan.v1_orders import is_left_to_people, over_seconds
 
 FEE_CENTS = 100
 WIRE_SECONDS = 1.0
@@ -53,7 +54,7 @@ def judge_purchases(verdict: Verdict, each: Round, evidence: RoundEvidence) -> N
     known = evidence.known
     for one in evidence.intentions:
         count(verdict, one)
-        duplicates(verdict, one, keys_count=each.dialect != IGNORED)
+        duplicates(verdict, one, keys_count=each.dialect not in BROKEN_KEYS)
         for entry in one.entries:
             _entry(verdict, each, one, entry, known)
         unknown_orders(verdict, each, one, _DOUBT)
@@ -98,7 +99,8 @@ def duplicates(verdict: Verdict, one: Evidence, free: Collection[str] = (), *, k
 
 def is_over(one: Evidence, order: Mapping[str, Any] | None, at: float) -> bool:
     """Say whether an order had failed or was cancelled by this time."""
-    after = _OVER_SECONDS.get(one.intention.scenario)
+    wish = one.intention
+    after = over_seconds(wish.scenario) if wish.by_number else _OVER_SECONDS.get(wish.scenario)
     return order is not None and after is not None and bool(order["created_at"] + after / PACE <= at)
 
 
@@ -133,7 +135,8 @@ def _entry(verdict: Verdict, each: Round, one: Evidence, entry: Row, known: Orde
 def doubt(each: Round, one: Evidence, posts: Sequence[Row], is_at_zinc: bool) -> Unknown:
     """Return an entry in doubt with the truth about it."""
     wish = one.intention
-    return Unknown(wish.fault, each.dialect, wish.kill, wish.behaviour, is_at_zinc, tuple(outcomes(posts)))
+    left = is_left_to_people(wish.scenario)
+    return Unknown(wish.fault, each.dialect, wish.kill, wish.behaviour, is_at_zinc, tuple(outcomes(posts)), left)
 
 
 def unknown_at_the_end(verdict: Verdict, unknown: Unknown) -> None:
@@ -173,7 +176,7 @@ def unknown_orders(
         states = [entry["state"] for entry in one.entries if entry["key"] == order["idempotency_key"]]
         if not states:
             verdict.found(LOST, f"{one.name}: the journal does not know {order['order_id']}")
-        elif each.dialect == IGNORED and LANDED.intersection(states):
+        elif each.dialect in BROKEN_KEYS and LANDED.intersection(states):
             continue  # the second order of one key, which is counted as such
         elif not set(doubtful).intersection(states):
             verdict.found(WRONG_ENDING, f"{one.name}: {'/'.join(states)}, but Zinc has {order['order_id']}")
@@ -248,7 +251,7 @@ def bought(verdict: Verdict, each: Round, one: Evidence, is_paused: bool) -> Non
         verdict.counts["rejected by Zinc"] += 1
     elif "limit_exceeded" in codes and each.limit_cents is not None:
         verdict.counts["refused by a limit"] += 1
-    elif each.dialect == IGNORED and is_paused and "paused" in codes:
+    elif each.dialect in BROKEN_KEYS and is_paused and "paused" in codes:
         verdict.counts["refused after the pause"] += 1
     elif one.intention.pay_faults:
         verdict.counts["refused because of the answer to the unpaid request"] += 1
@@ -285,10 +288,19 @@ def limits(
         verdict.found(OVER_LIMIT, f"{worst} cents were counted at once under a limit of {limit_cents}")
     # By Zinc's ledger alone: an order that has not failed holds its ceiling until it is placed.
     held = [order for order in orders if order["scenario"] == "never_decided"]
-    debit = taken_cents + sum(order["body"]["max_price"] + FEE_CENTS for order in held)
+    debit = taken_cents + sum(map(_most_cents, held))
     if debit > limit_cents:
         verdict.found(OVER_LIMIT, f"Zinc holds {debit} cents under a limit of {limit_cents}")
     verdict.counts["rounds at a limit"] += 1
+
+
+def _most_cents(order: Row) -> int:
+    """Return the most that an order may take, by its own fields."""
+    body = order["body"]
+    if order["rail"] == "v1":
+        price, discount = int(body["max_price"]), int(body.get("zma_discount") or 0)
+        return price - price * discount // 100 + int(body.get("zma_priority_bid") or 0)
+    return int(body["max_price"]) + FEE_CENTS
 
 
 def _counts(state: str, entry: Row) -> int:

@@ -9,8 +9,9 @@ from bench.campaign.judge.evidence import read_ledger, read_round, sorted_out
 from bench.campaign.judge.payments import judge_payments
 from bench.campaign.judge.purchases import count, duplicates, ignored_keys, judge_purchases, limits, unjournalled
 from bench.campaign.judge.record import judge_record
+from bench.campaign.judge.v1 import judge_v1
 from bench.campaign.judge.verdict import Verdict
-from bench.campaign.plan.intentions import IGNORED, Round
+from bench.campaign.plan.intentions import BROKEN_KEYS, Round
 
 
 def judge_round(each: Round, folder: Path, calls: Mapping[int, Sequence[Call]], ended_at: float) -> Verdict:
@@ -29,8 +30,10 @@ def judge_round(each: Round, folder: Path, calls: Mapping[int, Sequence[Call]], 
         judge_payments(verdict, each, evidence, folder, ended_at)
     else:
         judge_purchases(verdict, each, evidence)
-    if each.dialect == IGNORED:
+    if each.dialect in BROKEN_KEYS:
         ignored_keys(verdict, evidence.is_paused, calls, evidence.attempts)
+    if "v1" in each.rails:
+        judge_v1(verdict, each, evidence, folder)
     judge_class(verdict, each, evidence, folder)
     judge_record(verdict, folder / "journal.db", evidence.intentions)
     return verdict
@@ -42,9 +45,9 @@ def judge_ledger(each: Round, ledger: Path) -> Verdict:
     orders, attempts = read_ledger(ledger)
     for one in sorted_out(each, orders, attempts, (), {}):
         count(verdict, one)
-        duplicates(verdict, one, keys_count=each.dialect != IGNORED)
+        duplicates(verdict, one, keys_count=each.dialect not in BROKEN_KEYS)
     if each.limit_cents is not None:
         limits(verdict, each.limit_cents, [], [], orders)
-    if each.dialect == IGNORED:
+    if each.dialect in BROKEN_KEYS:
         ignored_keys(verdict, False, {}, attempts)
     return verdict

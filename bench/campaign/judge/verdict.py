@@ -63,9 +63,15 @@ BROKEN_AFTER_SALE = (
 BROKEN_BY_LOOK_UP = (PAID_TWICE, OVER_LIMIT, LOST, UNTRUE, WRONG_AMOUNT, FALSE_REQUEST_PAID)
 """Those of questions about products."""
 
+ANSWER_REPEATED = "sent again although Zinc had answered"
+SECRETS_TOLD = "tokens or account e-mails told or kept"
+
+BROKEN_BY_V1 = (ANSWER_REPEATED, SECRETS_TOLD)
+"""The further ones where Zinc's v1 takes the orders."""
+
 NOT_BOUGHT = "not bought"
 """Orders that were not bought without a reason."""
-ALL_ROWS = tuple(dict.fromkeys((*BROKEN, *BROKEN_BY_WALLET, *BROKEN_AFTER_SALE, NOT_BOUGHT)))
+ALL_ROWS = tuple(dict.fromkeys((*BROKEN, *BROKEN_BY_WALLET, *BROKEN_AFTER_SALE, *BROKEN_BY_V1, NOT_BOUGHT)))
 
 INTENTIONS = "intentions"
 PLACED = "orders placed"
@@ -86,10 +92,14 @@ class Unknown:
     at_zinc: bool
     posts: tuple[str, ...]
     """The words of Zinc's ledger about each POST."""
+    left_to_people: bool = False
+    """Whether Zinc itself does not know what became of it."""
 
     @property
     def why(self) -> str:
         """Say why nobody can know better."""
+        if self.left_to_people:
+            return "Zinc has answered that it does not know, and only a person finds out"
         if self.at_zinc:
             return "Zinc has it, and no look-up of this dialect finds it"
         if not self.posts:
@@ -123,7 +133,7 @@ class Verdict:
     @property
     def is_broken(self) -> bool:
         """Whether a promise was broken."""
-        return any(self.counts[row] for row in (*BROKEN, *BROKEN_BY_WALLET, *BROKEN_AFTER_SALE))
+        return any(self.counts[row] for row in (*BROKEN, *BROKEN_BY_WALLET, *BROKEN_AFTER_SALE, *BROKEN_BY_V1))
 
     @property
     def broken_rows(self) -> list[str]:

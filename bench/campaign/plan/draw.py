@@ -50,6 +50,9 @@ _LOOK_FAULTS = ("http_500_after", "drop_after", "html_200", "truncated", "rate_l
 _REJECTED_REPEATS = (("rate_limited",), ("unauthorized_once",))
 """The answer to a repeat, after an order whose answer was lost: a no, which proves nothing about the order."""
 
+_LAGGING = frozenset({"listing=lags", "v1_listing=lags"})
+"""The dialects in which lists show new orders late."""
+
 _SMALL, _FEWER = 300, 30
 """In a dialect with so few intentions a round has no more than this: a broken promise is seen sooner."""
 _FEW = 3
@@ -120,8 +123,8 @@ class Draw:
         source = self.source
         price = source.choice([5000, 6000, 7500])
         some: list[Intention] = []
-        self._lists_lag = dialect == "listing=lags"
-        self._looks_fail = 0.8 if dialect == IGNORED else 0.15
+        self._lists_lag = dialect in _LAGGING
+        self._looks_fail = 0.8 if dialect in IGNORED else 0.15
         while len(some) < size:
             some += self._family(kind, size - len(some))
         return Round(
@@ -180,7 +183,7 @@ class Draw:
                 family=self._number,
                 quantity=1,
                 line2="",
-                scenario=self._scenario(kind, fault, kill),
+                scenario=self.scenario_of(kind, fault, kill),
                 fault=fault,
                 faults=(fault, *more),
                 look_faults=self._look_faults(fault, kill, more),
@@ -202,7 +205,8 @@ class Draw:
         """Return a drawn intention with what its rail adds."""
         return drawn
 
-    def _scenario(self, kind: Kind, fault: str, kill: str) -> str:
+    def scenario_of(self, kind: Kind, fault: str, kill: str) -> str:
+        """Return the way that the order of an intention goes."""
         if kill.startswith("ended") and fault in ("none", "slow"):
             return "url-unreachable"  # here nothing else ends without an order
         if kind == "kills":

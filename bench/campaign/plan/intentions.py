@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.campaign.plan.v1_orders import page_of, v1_arguments
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
 
 PACE = 10.0
 """Orders and faults of the sandbox go this many times faster than Zinc's."""
 
-IGNORED = "keys=ignored"
-"""The dialect in which Zinc breaks its own promise about idempotency keys."""
+IGNORED = frozenset({"keys=ignored", "v1_keys=ignored"})
+"""The dialects in which Zinc breaks its own promise about idempotency keys."""
+BROKEN_KEYS = IGNORED | {"v1_concurrent=both_accepted"}
+"""Those in which two orders of one key can be Zinc's fault: also while the first POST is still being processed."""
 
 FAULTS: dict[str, str] = {
     "none": "none",
@@ -36,8 +39,8 @@ Kind = Literal[
     "doubt",
 ]  # fmt: skip
 How = Literal["", "full", "locked", "others", "owner"]
-Rail = Literal["account", "agent"]
-Tool = Literal["place_order", "place_agent_order"]
+Rail = Literal["account", "agent", "v1"]
+Tool = Literal["place_order", "place_agent_order", "place_v1_order"]
 Words = Literal["same", "key", "price", "tracking", "all"]
 """The words of a call for the same goods: unchanged, or with another key, price, tracking parameter, or all three."""
 WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
@@ -48,6 +51,7 @@ SERVERS = 4
 PRACTICE = "Practice"
 """In the address of an intention that is only practised, in rounds of questions."""
 
+_PRACTICE_PAGE = "https://zinc.com/shop/products/test-"
 _ADDRESS = {
     "first_name": "Ada",
     "last_name": "Buyer",
@@ -66,6 +70,8 @@ class Racer:
     server: int
     words: Words
     after: float
+    tool: Tool | None = None
+    """The tool, where it is not that of the intention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +101,10 @@ class Intention:
     """The tool that places it."""
     pay_faults: tuple[str, ...] = ()
     """The faults of the unpaid request, on the rail that has one."""
-    other_rail: bool = False
-    """Whether its agent tries the other rail while it is in doubt."""
+    other_tools: tuple[Tool, ...] = ()
+    """Those of other rails that its agent tries while it is in doubt."""
+    by_number: bool = False
+    """Whether its product is one of Amazon's, which v1 names by its number and the others by its page."""
     persists: bool = False
     """Whether its agent places it once more after a rejection."""
     case: str = ""
@@ -127,21 +135,26 @@ class Intention:
         """Whether its process is stopped at its step."""
         return self.how in ("others", "owner")
 
-    def arguments(self, words: Words, price: int) -> dict[str, Any]:
+    def arguments(self, words: Words, price: int, tool: Tool = "place_order") -> dict[str, Any]:
         """Return the arguments of a placing call in these words."""
-        url = f"https://zinc.com/shop/products/test-{self.scenario}?item={self.family}"
-        url += f"&fault={','.join(_spelt(self.faults))}"
+        practice = {"item": str(self.family), "fault": ",".join(_spelt(self.faults))}
         if self.pay_faults:
-            url += f"&pay_fault={','.join(_spelt(self.pay_faults))}"
+            practice["pay_fault"] = ",".join(_spelt(self.pay_faults))
         if self.look_faults:
-            url += f"&list_fault={','.join(self.look_faults)}&read_fault={','.join(self.look_faults)}"
-        if words in ("tracking", "all"):
-            url += f"&utm_source=mail-{self.seed % 97}"
-        product: dict[str, Any] = {"url": url}
-        if self.quantity != 1:
-            product["quantity"] = self.quantity
+            practice |= dict.fromkeys(("list_fault", "read_fault"), ",".join(self.look_faults))
         address = dict(_ADDRESS, **({"address_line2": self.line2} if self.line2 else {}))
-        arguments: dict[str, Any] = {"products": [product], "shipping_address": address, "max_price": price}
+        other = f"mail-{self.seed % 97}" if words in ("tracking", "all") else None
+        if tool == "place_v1_order":
+            arguments = v1_arguments(self.scenario, self.family, self.seed, practice, address, price * self.quantity)
+            if other is not None:
+                arguments["client_notes"]["ticket"] = other
+        else:
+            page = page_of(self.family) if self.by_number else f"{_PRACTICE_PAGE}{self.scenario}"
+            query = practice | ({} if other is None else {"utm_source": other})
+            url = f"{page}?{'&'.join(f'{name}={value}' for name, value in query.items())}"
+            arguments = {"products": [{"url": url}], "shipping_address": address, "max_price": price}
+        if self.quantity != 1:
+            arguments["products"][0]["quantity"] = self.quantity
         if words in ("price", "all"):
             arguments["max_price"] = price + 1 + self.seed % 50
         if words in ("key", "all"):

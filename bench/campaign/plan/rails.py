@@ -9,9 +9,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.campaign.plan import v1
 from bench.campaign.plan.classes import LEAST_SHARE, class_rounds, classes_of
 from bench.campaign.plan.draw import KILL_POINTS, Draw, Parts
-from bench.campaign.plan.intentions import FAULTS, IGNORED, Intention, Kind, Rail, Round
+from bench.campaign.plan.intentions import FAULTS, IGNORED, Intention, Kind, Rail, Round, Tool
 from zinc_mcp.sandbox.dialect import Dialect
 from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
 
@@ -111,12 +112,12 @@ def _even_shares(intentions: int, dialects: Sequence[str]) -> list[int]:
 
 
 def _account_shares(intentions: int, dialects: Sequence[str]) -> list[int]:
-    others = [name for name in dialects if name != IGNORED]
+    others = [name for name in dialects if name not in IGNORED]
     if not others:
         return [intentions]
     held = min(intentions // len(dialects), _MOST_IGNORED)
     even = iter(_even_shares(intentions - held * (len(dialects) - len(others)), others))
-    return [held if name == IGNORED else next(even) for name in dialects]
+    return [held if name in IGNORED else next(even) for name in dialects]
 
 
 ACCOUNT = Plan(
@@ -129,7 +130,7 @@ ACCOUNT = Plan(
         if name.partition("=")[0] not in _WALLETS_ALONE | _AFTER_SALE | _ABOUT_QUESTIONS
     ),
     draw=Draw,
-    parts=lambda dialect: _STOPS_SOON if dialect == IGNORED else _PARTS,
+    parts=lambda dialect: _STOPS_SOON if dialect in IGNORED else _PARTS,
     shares=_account_shares,
     every_cell_in_each_dialect=True,
     passes=_passes,
@@ -217,10 +218,13 @@ class AgentDraw(Draw):
             first = fault.removeprefix(_UNPAID_MARK)
             more = (source.choice(sorted(UNPAID)),) if source.random() < 0.2 and not on_both else ()
             drawn = dataclasses.replace(drawn, faults=("none", *drawn.faults[1:]), pay_faults=(first, *more))
+        tools: tuple[Tool, Tool] = ("place_agent_order", "place_order")
+        if on_both and source.random() < 0.4:
+            tools = ("place_order", "place_agent_order")
         return dataclasses.replace(
             drawn,
-            tool="place_order" if on_both and source.random() < 0.4 else "place_agent_order",
-            other_rail=on_both,
+            tool=tools[0],
+            other_tools=tools[1:] if on_both else (),
             persists=source.random() < 0.5,
         )
 
@@ -241,4 +245,17 @@ AGENT = Plan(
     shares=_even_shares,
 )
 
-PLANS: Mapping[Rail, Plan] = {"account": ACCOUNT, "agent": AGENT}
+# The v1 rail
+
+V1 = Plan(
+    rail="v1",
+    faults=tuple(FAULTS),
+    kill_points=KILL_POINTS,
+    dialects=v1.DIALECTS,
+    draw=v1.V1Draw,
+    parts=v1.parts_of,
+    shares=_account_shares,
+    passes=v1.passes,
+)
+
+PLANS: Mapping[Rail, Plan] = {"account": ACCOUNT, "agent": AGENT, "v1": V1}

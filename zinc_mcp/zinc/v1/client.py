@@ -140,7 +140,9 @@ class V1Client:
         """
         answer = await self.change(f"{path_of(request_id)}/abort", b"{}", token, leaving)
         content = members(answer.json())
-        if content.get("_type") == "order_response" or answers.code_in(content) in ("request_processing", _ABORTED):
+        code = answers.code_in(content)
+        is_clear = content.get("_type") == "error" and (code == _ABORTED or code_of(code).later == "running")
+        if content.get("_type") == "order_response" or is_clear:
             return answers.order_in_answer(answer, request_id)
         changed(answer)
         _raise_unknown_change("the answer does not say what became of the order")
