@@ -11,8 +11,8 @@ from mcp import Client
 from on_v1 import Practice, way
 from server.as_a_host import both_eras, call, refused
 
-from zinc_mcp.journal.entry import Entry, Event
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry, Event
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.views.evidence.change_check import check_at_zinc
 from zinc_mcp.views.evidence.file import evidence

@@ -22,6 +22,7 @@ from wanted import BOOK, LISTED, book, intent
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.cli.screen import wrapped
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.pin import hashed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import UnreadableAnswerError
 from zinc_mcp.zinc.credits import ReturnSummary
-from zinc_mcp.zinc.v1.cancellations import read_outcome
-from zinc_mcp.zinc.v1.cases import cases_in
+from zinc_mcp.zinc.v1.aftercare.cancellations import read_outcome
+from zinc_mcp.zinc.v1.aftercare.cases import cases_in
+from zinc_mcp.zinc.v1.aftercare.returns import read_return
 from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.codes import CODES
 from zinc_mcp.zinc.v1.money import read_balance, read_credits

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal, cast
 
 from zinc_mcp.errors import SettingsError, ZincMcpError
-from zinc_mcp.zinc.account import get_practice_settlement
+from zinc_mcp.zinc.account.account import get_practice_settlement
 from zinc_mcp.zinc.client import ZincClient
 
 if TYPE_CHECKING:

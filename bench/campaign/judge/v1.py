@@ -10,7 +10,7 @@ from bench.campaign.judge.purchases import WIRE_SECONDS
 from bench.campaign.judge.verdict import ANSWER_REPEATED, OVER_LIMIT, SECRETS_TOLD, UNTRUE, Verdict
 from bench.campaign.plan.intentions import Intention, Round
 from bench.campaign.plan.v1_orders import TOKEN, can_be, is_left_to_people
-from zinc_mcp.sandbox.v1.bill import Bill, bill_of
+from zinc_mcp.sandbox.v1.rules.bill import Bill, bill_of
 
 _SECRETS = ("@buyers.example", TOKEN)
 """What v1 shows of an account, and of us, and nobody may be told."""

@@ -6,8 +6,8 @@ import random
 from bench.campaign.plan.draw import KILL_POINTS, Draw, Parts
 from bench.campaign.plan.intentions import FAULTS, IGNORED, Intention, Kind, Racer, Rail, Round, Tool
 from bench.campaign.plan.v1_orders import ENDS, NEVER_AN_END, NO_NO
-from zinc_mcp.sandbox.v1.codes import FINAL
-from zinc_mcp.sandbox.v1.dialect import V1Dialect
+from zinc_mcp.sandbox.dialects.v1 import V1Dialect
+from zinc_mcp.sandbox.v1.rules.codes import FINAL
 
 _TOOLS: tuple[Tool, ...] = ("place_v1_order", "place_order", "place_agent_order")
 _WAYS = {

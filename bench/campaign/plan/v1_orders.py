@@ -6,8 +6,8 @@ The endings are those of facts, section 19.8, and not read from the program: wha
 from collections.abc import Mapping
 from typing import Any
 
-from zinc_mcp.sandbox.v1.codes import FINAL
-from zinc_mcp.sandbox.v1.products import practice_id
+from zinc_mcp.sandbox.v1.rules.codes import FINAL
+from zinc_mcp.sandbox.v1.rules.products import practice_id
 
 TOKEN = "campaign-token-of-v1"  # noqa: S105  # the sandbox takes any
 NEVER_AN_END = frozenset({"order_probably_placed", "duplicate_order"})
