@@ -73,7 +73,7 @@ BY_CAMPAIGN_V1 = (
         "zinc_mcp/zinc/v1/order.py",
         "        return self.max_price + self.surcharge_cents + (self.zma_priority_bid or 0)",
         "        return self.max_price + self.surcharge_cents",
-        _v1("limits", red=(OVER_LIMIT,)),
+        _v1("limits", red=(OVER_LIMIT, NOT_BOUGHT)),
     ),
     Sabotage(
         "v1-accounts-told",
