@@ -8,6 +8,10 @@ intention in other words, hosts that cancel or hang up, clocks that jump, a Zinc
 classes of `bench.campaign.plan.classes`. Then `bench.campaign.judge` reads Zinc's own ledger and the journals. The exit
 status is 1 when a promise was broken; after a long run also when no process died at a step of the plan.
 
+    python -m bench.faults --rail v1 --intentions 5000 --dialect all
+
+does it with orders of Zinc's v1, in the dialects of v1, and in part with one intention on all three rails at once.
+
     python -m bench.faults --kinds cancel,return,case --intentions 2000 --dialect all
 
 does the same with orders after their purchase (`bench.campaign.plan.after_sale`), so many intentions of each kind, and

@@ -163,6 +163,28 @@ async def test_bytes_sent_again_after_an_answer_are_found(tmp_path: Path, scenar
     assert one.judged() == {ANSWER_REPEATED: 1}
 
 
+async def test_bytes_sent_again_after_zinc_had_shown_their_order_are_found(tmp_path: Path) -> None:
+    one = await played(tmp_path, "probably_placed", ("drop_after",))
+    one.change(
+        "ledger.db",
+        "INSERT INTO attempts (at, caller, idempotency_key, body_sha256, outcome, rail) "
+        "SELECT at + 9, caller, idempotency_key, body_sha256, 'replayed', rail FROM attempts LIMIT 1",
+    )
+    one.change("journal.db", "UPDATE zinc_entries SET attempts = attempts + 1")
+    assert one.judged() == {ANSWER_REPEATED: 1}
+
+
+async def test_a_no_to_a_repeat_allows_another_one(tmp_path: Path) -> None:
+    one = await played(tmp_path, "refused_product_unavailable", ("drop_after",))
+    one.change(
+        "ledger.db",
+        "INSERT INTO attempts (at, caller, idempotency_key, body_sha256, outcome, rail) "
+        "SELECT at + 1, caller, idempotency_key, body_sha256, 'replayed', rail FROM attempts LIMIT 1",
+    )
+    one.change("journal.db", "UPDATE zinc_entries SET attempts = attempts + 1")
+    assert one.judged() == {}
+
+
 async def test_a_request_that_no_journal_has_is_found(tmp_path: Path) -> None:
     one = await played(tmp_path)
     one.change(

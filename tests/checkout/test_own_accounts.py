@@ -16,7 +16,7 @@ from server.as_a_host import both_eras, call, host, refused, said
 
 from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.entry import Entry, Mode
 from zinc_mcp.owner.retailer_accounts import payment_in_words, secret_name
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.sandbox.v1.rules.products import practice_id
@@ -43,7 +43,8 @@ def wire(clock: HandClock) -> Wire:
 
 
 async def entries_of(process: Process) -> list[Entry]:
-    return list(await process.journal.run(lambda journal: journal.listed("local", ("sandbox",), None, None, 20)))
+    modes: tuple[Mode, ...] = ("sandbox",)
+    return list(await process.journal.run(lambda journal: journal.listed("local", modes, None, None, 20)))
 
 
 async def only_entry(process: Process) -> Entry:

@@ -28,7 +28,8 @@ from signing import practice
 from started import ROOT, Started
 
 from zinc_mcp.checkout import decide as decisions
-from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.consent.approval import kept_question
+from zinc_mcp.journal.entry import Entry, Mode
 from zinc_mcp.owner.retailer_accounts import opened_account, profile_named, with_secrets
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.rails import LeaseOverError
@@ -38,6 +39,7 @@ from zinc_mcp.zinc.v1.client import V1Client
 from zinc_mcp.zinc.v1.order import V1_NOT_IN_SCHEMA, V1Order
 
 Place = tuple[str | int, ...]
+SANDBOX: tuple[Mode, ...] = ("sandbox",)
 CARD = "5500 0055 5555 5559"
 CRITERIA = {
     "addon": True, "buy_box": True, "condition_in": ["New"], "condition_not_in": ["New"], "first_party_seller": True,
@@ -128,7 +130,7 @@ async def attacked(process: Process, mode: str, attacks: list[tuple[str, dict[st
             assert result.is_error and not shown_in(told) and CARD not in told, (name, told)
             assert planted.NUMBER not in told.replace(" ", ""), (name, told)
             said.append((name, result.structured_content))
-        assert await process.journal.run(lambda journal: journal.listed("local", ("sandbox",), None, None, 9)) == []
+        assert await process.journal.run(lambda journal: journal.listed("local", SANDBOX, None, None, 9)) == []
     return said
 
 
@@ -209,7 +211,7 @@ async def test_results_logs_and_files_show_nothing_whatever_happens_to_an_order(
         for number, changes in JOURNEYS:
             said.append(await told_of(client, number, **changes))
             clock.pass_seconds(7)
-        entries = await process.journal.run(lambda journal: journal.listed("local", ("sandbox",), None, None, 99))
+        entries = await process.journal.run(lambda journal: journal.listed("local", SANDBOX, None, None, 99))
         said += [repr(each) for each in entries]
         said += [json.dumps([each.facts, each.problem, each.consent], default=repr) for each in entries]
         for each in entries:
@@ -249,7 +251,7 @@ async def test_what_zinc_quotes_of_an_account_is_not_passed_on(home: Path, clock
         for number, changes in JOURNEYS:
             said.append(await told_of(client, number, **changes))
             clock.pass_seconds(7)
-        entries = await process.journal.run(lambda journal: journal.listed("local", ("sandbox",), None, None, 99))
+        entries = await process.journal.run(lambda journal: journal.listed("local", SANDBOX, None, None, 99))
         for each in entries:
             said += [repr(each), (await client.call_tool("get_order", {"order_id": each.key})).model_dump_json()]
     assert {"placed", "rejected", "failed"} <= {each.state for each in entries}, {each.state for each in entries}
@@ -264,10 +266,10 @@ async def test_the_question_and_what_a_person_reads_show_nothing(home: Path, clo
     async with practising(home, Wire(clock), clocks, clock) as process, host(process, "legacy") as client:
         said = [await told_of(client, NUMBERS[0])]
         [entry] = await waiting(process)
-        question = decisions.kept_question(entry)
+        question = kept_question(entry)
         said += [question.model_dump_json(), str(question), json.dumps(entry.consent)]
         await decisions.decide(process, yes(entry))
-        [entry] = await process.journal.run(lambda journal: journal.listed("local", ("sandbox",), None, None, 9))
+        [entry] = await process.journal.run(lambda journal: journal.listed("local", SANDBOX, None, None, 9))
         said += [repr(entry), (await client.call_tool("get_order", {"order_id": entry.key})).model_dump_json()]
         assert entry.state == "accepted"
     assert [shown_in(text) for text in said if shown_in(text)] == []

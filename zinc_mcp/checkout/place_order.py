@@ -105,7 +105,9 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     )
     if refusal is not None:
         raise refusal
-    draft = _draft(intent, rail, fee_cents, await facts_of_account(process, intent.order, rail))
+    has_account = intent.order.profile is not None
+    account = await facts_of_account(process, intent.order, rail) if has_account else {}
+    draft = _draft(intent, rail, fee_cents, account)
     await _hear_the_time(process, rail)
     try:
         return await _placed(process, draft, intent, rail, policy, deadline)

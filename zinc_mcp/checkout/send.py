@@ -46,7 +46,7 @@ from zinc_mcp.spending.outcome import (
     may_not_repeat,
     never_left,
 )
-from zinc_mcp.spending.own_account import outgoing
+from zinc_mcp.spending.own_account import ACCOUNT, outgoing
 from zinc_mcp.spending.proof import with_reference
 from zinc_mcp.zinc.responses import Order
 
@@ -156,8 +156,10 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
             return
     if attempt.entry.body is None:
         raise RefusedError("The order's content was purged, so it cannot be sent.")
+    body: bytes | SecretBody = attempt.entry.body
     try:
-        body = await outgoing(process, attempt.entry, attempt.entry.body, rail)
+        if ACCOUNT in attempt.entry.facts:
+            body = await outgoing(process, attempt.entry, attempt.entry.body, rail)
     except RefusedError as error:
         await _not_sent(process, attempt, rail, error.code, error, first=first)
         return

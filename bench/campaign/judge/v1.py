@@ -83,11 +83,12 @@ def _told(verdict: Verdict, one: Evidence, known: Orders) -> None:
         outcome, scenario = answer["outcome"], one.intention.scenario
         if outcome in _ENDED and not can_be(scenario, outcome):
             verdict.found(UNTRUE, f"{one.name}: told {outcome}: {answer['summary']}")
-        code = (answer.get("failure") or {}).get("code")
+        failure: Row = answer.get("failure") or {}
+        price: Row = answer.get("price") or {}
+        code, paid = failure.get("code"), price.get("paid_cents")
         bill = bill_of(order["body"])
         if outcome == "failed" and code is not None and code != _failure(bill):
             verdict.found(UNTRUE, f"{one.name}: told that it failed with {code}: {answer['summary']}")
-        paid = (answer.get("price") or {}).get("paid_cents")
         if outcome == "placed" and paid is not None and bill.course.priced and paid != bill.cost:
             verdict.found(UNTRUE, f"{one.name}: told that {paid} cents were paid, and it took {bill.cost}")
     if is_left_to_people(one.intention.scenario):

@@ -143,9 +143,11 @@ class Intention:
         if self.look_faults:
             practice |= dict.fromkeys(("list_fault", "read_fault"), ",".join(self.look_faults))
         address = dict(_ADDRESS, **({"address_line2": self.line2} if self.line2 else {}))
+        arguments: dict[str, Any]
         other = f"mail-{self.seed % 97}" if words in ("tracking", "all") else None
         if tool == "place_v1_order":
-            arguments = v1_arguments(self.scenario, self.family, self.seed, practice, address, price * self.quantity)
+            price *= self.quantity  # the practice products of v1 have one price each
+            arguments = v1_arguments(self.scenario, self.family, self.seed, practice, address, price)
             if other is not None:
                 arguments["client_notes"]["ticket"] = other
         else:

@@ -196,8 +196,8 @@ def _asked() -> dict[str, Any]:
     credentials = {"email": _unseen("Login e-mail"), "password": _unseen("Password", strips=False)}
     if totp_key := _unseen("Key of the second factor, from which codes are made (or empty)", may_be_empty=True):
         credentials["totp_2fa_key"] = totp_key
-    for way, meaning in _WAYS.items():
-        click.echo(f"  {way}: {meaning}")
+    for each, meaning in _WAYS.items():
+        click.echo(f"  {each}: {meaning}")
     way: str = click.prompt("It pays with", type=click.Choice(list(_WAYS)), default="gift")
     payment = {"use_gift": True} if way == "gift" else {"use_account_payment_defaults": True}
     if way == "card":
