@@ -16,7 +16,7 @@ from server.as_a_host import both_eras, call, host, refused, said
 
 from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.owner.retailer_accounts import payment_in_words, secret_name
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.sandbox.v1.rules.products import practice_id

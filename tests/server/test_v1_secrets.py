@@ -29,7 +29,7 @@ from started import ROOT, Started
 
 from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.consent.approval import kept_question
-from zinc_mcp.journal.entry import Entry, Mode
+from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.owner.retailer_accounts import opened_account, profile_named, with_secrets
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.rails import LeaseOverError
