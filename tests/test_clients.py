@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from started import ROOT
+from wanted import LISTED
 
 from bench.clients.environments import BOTH_ERAS, CLIENTS, ONE_A_TRANSPORT, Way
 from bench.clients.forms import forms
@@ -12,7 +13,6 @@ from bench.clients.journey import ASKED, KEY, OURS, QUESTIONS, journey, not_offe
 from bench.clients.kept import lost
 from bench.clients.overheard import spoken
 from bench.clients.table import HEADER, Row, table
-from zinc_mcp.known_settings import TOOLS
 from zinc_mcp.server.mcp.tools.placing import order_schema
 
 PAGE = ROOT / "docs" / "clients.md"
@@ -139,7 +139,7 @@ def test_a_step_that_comes_to_something_else_is_noticed(name: str) -> None:
 
 
 def test_every_tool_is_called_and_every_listed_prompt_is_looked_for() -> None:
-    assert {step["tool"] for step in journey()} == set(OURS) == set(TOOLS)
+    assert {step["tool"] for step in journey()} == set(OURS) == set(LISTED)
     assert {step["tool"] for step in ASKED} >= {"place_order", "return_order", "report_problem"}
     assert QUESTIONS == len([step for step in ASKED if step["tool"] != "get_order"])
 

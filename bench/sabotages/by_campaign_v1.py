@@ -62,8 +62,8 @@ BY_CAMPAIGN_V1 = (
         "v1-products-are-others",
         "a product by its number at v1 and by its page at v2 is one intention",
         "zinc_mcp/zinc/v1/order.py",
-        "    return Goods(address.canonical, likely_product(address), (), product.quantity)",
-        "    return Goods(product.product_id, likely_product(address), (), product.quantity)",
+        "    return Goods(address.canonical, address.likely, (), product.quantity)",
+        "    return Goods(product.product_id, address.likely, (), product.quantity)",
         _v1("rails", red=(DUPLICATED, PAID_TWICE)),
     ),
     Sabotage(

@@ -28,7 +28,7 @@ BY_TESTS = (
     Sabotage(
         "every-wallet-only-signs",
         "a program that pays may have moved money by itself",
-        "zinc_mcp/wiring.py",
+        "zinc_mcp/wiring/__init__.py",
         "            signs_only=not by_program,",
         "            signs_only=True,",
         _tests(f"{_ORDERING}::test_a_payment_that_a_killed_process_asked_a_program_for_stays_in_doubt"),

@@ -124,6 +124,7 @@ def test_the_room_imports_no_other_room_of_ours() -> None:
         "    importlib.import_module(module.name)\n"
         "ours = {name.split('.')[1] for name in sys.modules if name.startswith('zinc_mcp.')}\n"
         "leaves = {'errors', 'text', 'network', 'proxies', 'invocation', 'known_settings', 'private_files'}\n"
+        "leaves.add('secret_body')\n"
         "assert ours <= {'payments', *leaves}, ours\n"
         "assert 'mpp' not in sys.modules and 'pytempo' not in sys.modules\n"
     )

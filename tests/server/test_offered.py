@@ -8,9 +8,9 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import EmptyResult, Request
 from server.as_a_host import both_eras, host
-from wanted import arguments
+from wanted import LISTED, arguments
 
-from zinc_mcp.server.mcp.instructions import INSTRUCTIONS
+from zinc_mcp.server.mcp.instructions import instructions_for
 from zinc_mcp.server.mcp.server import build_server, own_version
 
 
@@ -28,7 +28,7 @@ async def test_the_opening_answer_names_only_existing_features(open_test_process
     capabilities = told.pop("capabilities")
     assert set(capabilities) == {"tools", "prompts", "resources"}
     assert not capabilities["resources"].get("subscribe")
-    assert told.pop("instructions") == INSTRUCTIONS
+    assert told.pop("instructions") == instructions_for(frozenset(LISTED))
     if mode == "legacy":
         assert told == {
             "protocolVersion": "2025-11-25",

@@ -13,8 +13,7 @@ from typing import IO, Any, cast
 import pytest
 from server.on_a_port import initialize
 from started import ROOT
-
-from zinc_mcp.known_settings import TOOLS
+from wanted import LISTED
 
 READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 LOADED = """
@@ -93,7 +92,7 @@ def practice(home: Path) -> Generator[Pipes]:
 
 def test_a_server_that_only_lists_what_there_is_loads_no_room_that_buys(practice: Pipes, home: Path) -> None:
     practice.open()
-    assert {tool["name"] for tool in practice.ask(2, "tools/list")["tools"]} == set(TOOLS)
+    assert {tool["name"] for tool in practice.ask(2, "tools/list")["tools"]} == set(LISTED)
     assert practice.ask(3, "resources/templates/list")["resourceTemplates"]
     assert practice.ask(4, "prompts/list")["prompts"]
     practice.end()

@@ -11,8 +11,7 @@ import preloaded
 import pytest
 from server.on_a_port import initialize
 from started import ROOT
-
-from zinc_mcp.known_settings import TOOLS
+from wanted import LISTED
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -84,7 +83,7 @@ def test_a_host_that_did_not_wait_for_discovery_shakes_hands(server: Pipes, befo
     server.send(*before, initialize())
     assert server.answer_to(1)["result"]["serverInfo"]["name"] == "zinc"
     server.send(READY, LIST)
-    assert len(server.answer_to(2)["result"]["tools"]) == len(TOOLS)
+    assert len(server.answer_to(2)["result"]["tools"]) == len(LISTED)
 
 
 def test_a_host_that_was_told_of_the_newer_protocol_may_shake_hands_all_the_same(server: Pipes) -> None:
@@ -93,16 +92,16 @@ def test_a_host_that_was_told_of_the_newer_protocol_may_shake_hands_all_the_same
     server.send(initialize())
     assert server.answer_to(1)["result"]["protocolVersion"] == "2025-11-25"
     server.send(READY, LIST)
-    assert len(server.answer_to(2)["result"]["tools"]) == len(TOOLS)
+    assert len(server.answer_to(2)["result"]["tools"]) == len(LISTED)
 
 
 def test_a_host_that_uses_the_newer_protocol_keeps_it(server: Pipes) -> None:
     server.send(modern(90, "server/discover"), modern(91, "tools/list"))
-    assert len(server.answer_to(91)["result"]["tools"]) == len(TOOLS)
+    assert len(server.answer_to(91)["result"]["tools"]) == len(LISTED)
     server.send(initialize())
     assert server.answer_to(1)["error"]["code"] == -32022
     server.send(modern(92, "tools/list"))
-    assert len(server.answer_to(92)["result"]["tools"]) == len(TOOLS)
+    assert len(server.answer_to(92)["result"]["tools"]) == len(LISTED)
 
 
 def test_a_second_handshake_is_not_a_fresh_start(server: Pipes) -> None:
@@ -111,4 +110,4 @@ def test_a_second_handshake_is_not_a_fresh_start(server: Pipes) -> None:
     server.send(READY, modern(91, "server/discover"))
     assert "error" in server.answer_to(91)
     server.send(LIST)
-    assert len(server.answer_to(2)["result"]["tools"]) == len(TOOLS)
+    assert len(server.answer_to(2)["result"]["tools"]) == len(LISTED)

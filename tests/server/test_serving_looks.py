@@ -186,6 +186,10 @@ PLACING_ONLY = {
     ("zinc/client.py:ZincUnreachableError", "Zinc could not be reached{_reason(error)}, so nothing was sent."),
     ("zinc/client.py:OrderOutcomeUnknownError", "The order was sent, but"),
     ("zinc/aftercare/changes.py:ChangeOutcomeUnknownError", "The request was sent, but"),
+    ("zinc/v1/answers.py:OrderOutcomeUnknownError", "The order was sent, but"),
+    ("zinc/v1/client.py:OrderOutcomeUnknownError", "The order was sent, but"),
+    ("zinc/v1/client.py:ChangeOutcomeUnknownError", "The request was sent, but"),
+    ("rails/v1_after_sale.py:RefusedError", "Nothing was sent."),
     ("rails/agent.py:OrderRejectedError", "This rail sends nothing without a payment."),
 }
 

@@ -508,7 +508,7 @@ def test_an_address_that_is_taken_can_be_read_by_a_person(text: str) -> None:
 
 
 def test_every_part_of_a_request_is_closed_and_hides_its_values() -> None:
-    models = Request.__subclasses__()
+    models = [model for model in Request.__subclasses__() if model.__module__ == OrderCreate.__module__]
     assert {model.__name__ for model in models} == set(SCHEMAS)
     for model in models:
         assert model.model_config.get("extra") == "forbid"

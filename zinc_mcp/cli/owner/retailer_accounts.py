@@ -87,10 +87,10 @@ def add(name: str, store: Place, force: bool) -> None:
 def _ready(settings: Settings, name: str, store: Place, *, force: bool) -> Keeper:
     try:
         return Keeper.ready(settings, secret_name(name), store, force=force)
-    except SettingsError as error:
-        if ELSE not in error.next_step:
+    except SettingsError as missing:
+        if ELSE not in missing.next_step:
             raise
-        raise SettingsError(error.summary, f"{error.next_step} But a card is never kept in a file.") from None
+        raise SettingsError(missing.summary, f"{missing.next_step} But a card is never kept in a file.") from None
 
 
 @retailer_accounts.command(name="list")
