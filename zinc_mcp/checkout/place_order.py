@@ -105,8 +105,9 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     )
     if refusal is not None:
         raise refusal
-    has_account = intent.order.profile is not None
-    account = await facts_of_account(process, intent.order, rail) if has_account else {}
+    account: Mapping[str, Any] = {}
+    if intent.order.profile is not None:
+        account = await facts_of_account(process, intent.order, rail)
     draft = _draft(intent, rail, fee_cents, account)
     await _hear_the_time(process, rail)
     try:
