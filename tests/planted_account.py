@@ -1,6 +1,7 @@
 """An account at a retailer whose every secret can be searched for."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ def keep(home: Path, origin: str, name: str = "work", place: Place = "keyring", 
 def shown_in(text: str | bytes) -> list[str]:
     """Return the secrets that a text shows, in any spelling that JSON or a log may use."""
     found = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return [secret for secret in SECRETS if any(spelling in found for spelling in _spellings(secret))]
+    shown = [secret for secret in SECRETS if any(spelling in found for spelling in _spellings(secret))]
+    # Four digits stand in many ids and times by chance. As a value of its own the code would be nothing else.
+    return [secret for secret in shown if secret != CODE or re.search(rf"(?<![\w.-]){CODE}(?![\w.-])", found)]
 
 
 def _spellings(secret: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ async def repeated(dialect: str) -> tuple[httpx.Response, Sandbox]:
 
 async def both(dialect: str) -> tuple[list[int], list[int]]:
     """Send one order twice at once, and then once more; return the statuses of the two and of the last."""
-    sandbox, statuses = Sandbox(dialect=Dialect.parse(dialect), pace=5), list[int]()
+    sandbox, statuses = Sandbox(dialect=Dialect.parse(dialect), pace=2), list[int]()
     async with customer(sandbox) as client:
 
         async def send() -> None:
