@@ -122,7 +122,7 @@ def _found(folder: Path, file: str) -> Path:
 
 
 class Covered:
-    """What was learnt: tests with their times, and the tests of each line."""
+    """The tests with their times, and the tests that run each line."""
 
     def __init__(self, folder: Path) -> None:
         """Read all of it: coverage.py erases data that a forked process goes on to read."""

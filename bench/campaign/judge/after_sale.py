@@ -160,7 +160,7 @@ def _money(verdict: Verdict, each: AfterRound, evidence: AfterRoundEvidence) -> 
         entry = whose.get(row["id"])
         if entry is None or row["id"] in told:
             continue
-        # What an entry that was never sent is about may have been ordered by a later one.
+        # A later entry may have ordered the same: an entry that was never sent has no order.
         order = of_key.get(entry["key"]) or (families.get(entry["family"]) if row["attempts"] else None)
         cancelled_at = None if order is None else order["cancelled_at"]
         is_cancelled = cancelled_at is not None and cancelled_at <= row["epoch"]

@@ -13,7 +13,7 @@ from bench.campaign.plan.v1_orders import TOKEN, can_be, is_left_to_people
 from zinc_mcp.sandbox.v1.rules.bill import Bill, bill_of
 
 _SECRETS = ("@buyers.example", TOKEN)
-"""What v1 shows of an account, and of us, and nobody may be told."""
+"""Words in v1's answers that nobody may be told: an account's login, and our token."""
 _DIES = frozenset({"closes_stdin", "terminates", "kills"})
 _UNHEARD = frozenset(
     {
