@@ -15,6 +15,7 @@ from zinc_mcp.sandbox.v1.aftercare.changes import (
     PROCESSED_SECONDS,
     age_of,
     changed,
+    check_amazon,
     check_placed,
     checked,
     found_request,
@@ -48,8 +49,7 @@ async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
 
 def _ask(sandbox: Sandbox, row: OrderRow, body: Json) -> Json:
     form = checked(sandbox, _Cancel, body)
-    if row.body["retailer"] not in ("amazon", "amazon_uk"):
-        raise invalid(sandbox, "only orders at amazon and amazon_uk can be cancelled")
+    check_amazon(sandbox, row, "cancelled")
     check_placed(sandbox, row)
     if form.merchant_order_id not in merchant_order_ids(row, progress_now(sandbox, row).bill):
         raise invalid(sandbox, "merchant_order_id: it is not one of this order")

@@ -68,6 +68,12 @@ def checked(sandbox: Sandbox, form: type[_Form], body: Json) -> _Form:
         raise invalid(sandbox, *problems) from None
 
 
+def check_amazon(sandbox: Sandbox, row: OrderRow, done: str) -> None:
+    """Refuse an order of another retailer than the two at which v1 cancels and returns (Zinc API, section 19.7)."""
+    if row.body["retailer"] not in ("amazon", "amazon_uk"):
+        raise invalid(sandbox, f"only orders at amazon and amazon_uk can be {done}")
+
+
 def check_placed(sandbox: Sandbox, row: OrderRow) -> None:
     """Refuse an order that is not placed: these changes are "for order requests that were successful" (V1).
 

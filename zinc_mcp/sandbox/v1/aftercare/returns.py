@@ -15,6 +15,7 @@ from zinc_mcp.sandbox.v1.aftercare.changes import (
     PROCESSED_SECONDS,
     age_of,
     changed,
+    check_amazon,
     check_placed,
     checked,
     found_request,
@@ -63,8 +64,7 @@ async def return_order(sandbox: Sandbox, request: Request) -> Response:
 
 def _ask(sandbox: Sandbox, row: OrderRow, body: Json) -> Json:
     form = checked(sandbox, _Return, body)
-    if row.body["retailer"] not in ("amazon", "amazon_uk"):
-        raise invalid(sandbox, "only orders at amazon and amazon_uk can be returned")
+    check_amazon(sandbox, row, "returned")
     check_placed(sandbox, row)
     bought = {each["product_id"]: int(each["quantity"]) for each in row.body["products"]}
     if wrong := [each.product_id for each in form.products if each.quantity > bought.get(each.product_id, 0)]:
