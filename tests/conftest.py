@@ -1,5 +1,6 @@
 """Fixtures for every test: a fake Zinc, a clock that the test moves, and one process of ours."""
 
+import gc
 import itertools
 import json
 import logging
@@ -164,6 +165,13 @@ def usual_depth() -> Generator[None]:
     """Undo the deeper recursion that the chain's libraries set when a test imports them (see `payments.tempo.load`)."""
     yield
     sys.setrecursionlimit(USUAL_DEPTH)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_open() -> Generator[None]:
+    """Let what a file's tests have not closed warn here, not in whichever test the collector happens to run."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,7 @@ async def test_the_server_of_the_page_starts_and_its_health_check_notices_when_i
         process.send_signal(signal.SIGTERM)
         with anyio.fail_after(30):
             await process.wait()
+        await process.aclose()
     assert await checked(port, environ) != 0
 
 

@@ -111,6 +111,7 @@ class Place:
             process.send_signal(signal.SIGTERM)
             with anyio.fail_after(30):
                 await process.wait()
+            await process.aclose()
 
 
 @pytest.fixture
