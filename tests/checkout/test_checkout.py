@@ -449,6 +449,27 @@ async def test_a_waiting_look_returns_as_soon_as_there_is_news(open_test_process
     assert told == ["pending"]
 
 
+async def test_a_look_up_waits_for_news_of_an_order_placed_elsewhere_too(
+    open_test_process: OpenProcess, zinc: FakeZinc, tmp_path: Path
+) -> None:
+    async with open_test_process() as process:
+        order_id = str(entry_of(await place_order.place(process, intent())).order_id)
+    asked: list[str] = []
+
+    async def progress(status: str) -> None:
+        asked.append(status)
+        if len(asked) == 3:
+            zinc.settle(order_id, 3000)
+
+    journal = f"sqlite:///{tmp_path / 'another.db'}"
+    zinc.orders[order_id]["metadata"] = {}
+    async with open_test_process(journal=journal) as process:
+        with anyio.fail_after(4):
+            answer = await look(process, "local", order_id, wait_seconds=5, progress=progress)
+    assert answer.entry is None and answer.order is not None
+    assert (answer.order.status, asked) == ("order_placed", ["pending"] * 3)
+
+
 async def test_looking_up_never_sends_anything(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     zinc.script = ["lose_before", "lose_before"]
     async with open_test_process() as process:

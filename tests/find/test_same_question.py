@@ -279,6 +279,20 @@ async def test_a_full_budget_says_when_it_frees(
     assert "earlier orders" not in told["next_step"]
 
 
+async def test_a_budget_lowered_below_what_was_spent_has_nothing_left(
+    open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config
+) -> None:
+    write_config("[policy]\nmax_lookups_day = 3\n")
+    zinc.searches = [answer() for _ in range(3)]
+    async with open_test_process(api_key=LIVE) as process:
+        for number in range(3):
+            await found(process, query=f"coffee {number}")
+        write_config("[policy]\nmax_lookups_day = 1\n")
+        told = await not_found(process, query="tea")
+    assert (told["code"], told["facts"]["left_cents"]) == ("limit_exceeded", 0)
+    assert "has $0.00 left" in told["summary"]
+
+
 async def test_the_balance_tells_what_questions_may_still_cost(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, write_config: Config
 ) -> None:

@@ -137,8 +137,8 @@ def test_a_journal_of_any_version_knows_its_orders_again_by_todays_digests(url: 
 def test_the_amount_that_a_wallet_was_allowed_is_known_afterwards(url: str) -> None:
     facts = json.dumps({"payment": {"method": "stripe", "authorised_cents": 5050}})
     rows = [
-        {**ENTRY, "key": "paid", "rail": "agent", "state": "failed", "facts": facts},
         {**ENTRY, "key": "unpaid", "rail": "agent", "state": "refused"},
+        {**ENTRY, "key": "paid", "rail": "agent", "state": "failed", "facts": facts},
     ]
     engine = sa.create_engine(_driven(url))
     with engine.begin() as connection:
