@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,8 +133,9 @@ def test_a_file_that_another_user_put_into_a_folder_for_all_is_not_believed(tmp_
     code += "import os; os.setuid(int(sys.argv[2])); print(w(Path(sys.argv[1])))"
     for owner, told in ((65_534, "None"), (1, str(planted))):  # ours, then that of `daemon`
         os.chown(planted, owner, 65_534)
-        for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-            folder.chmod(0o755)
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+                folder.chmod(0o755)
         ended = subprocess.run(
             [sys.executable, "-c", code, str(planted), "65534"],
             env={"PYTHONPATH": str(ROOT)},
