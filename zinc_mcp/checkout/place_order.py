@@ -25,7 +25,7 @@ from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.clocks import APART_SECONDS
 from zinc_mcp.journal.records.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
-from zinc_mcp.journal.records.twin import body_digest, given_key, near_digests, to_bytes, twin_digest
+from zinc_mcp.journal.records.twin import body_digest, digests, given_key, to_bytes, twin_digest
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.kept_settings import how_to_get_a_key
 from zinc_mcp.owner.objection import limits_of, objection
@@ -190,7 +190,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
 
 def _draft(intent: Intent, rail: Rail, fee_cents: int, account: Mapping[str, Any]) -> Draft:
     order = intent.order
-    twin = twin_digest(intent.caller, order)
+    compared = digests(intent.caller, rail.mode, order)
     key = order.idempotency_key
     # A wallet's order goes out unpaid first, so that Zinc knows its key: another anchor would be other bytes under it.
     salt = None if rail.paying is not None else secrets.token_hex(SALT_BYTES)
@@ -207,10 +207,10 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int, account: Mapping[str, Any
         origin=rail.origin,
         account=rail.account,
         rail=rail.name,
-        twin=twin,
-        body_digest=body_digest(order),
+        twin=compared.twin,
+        body_digest=compared.body,
         given_key=None if key is None else given_key(intent.caller, key),
-        to_bytes=lambda wire_key: to_bytes(order, wire_key, twin, anchor),
+        to_bytes=lambda wire_key: to_bytes(order, wire_key, compared.twin, anchor),
         ceiling_cents=order.ceiling_cents,
         fee_cents=fee_cents,
         facts={
@@ -220,7 +220,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int, account: Mapping[str, Any
             **account,
             **({} if salt is None else {SALT: salt}),
         },
-        near=near_digests(intent.caller, rail.mode, order),
+        near=compared.near,
     )
 
 

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator
 
@@ -237,7 +237,10 @@ class Order(Answer):
 
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
-        return without_others(value)
+        if not isinstance(value, Mapping):
+            return value
+        order = cast(Mapping[str, Any], value)
+        return without_others(order) if order.get("returns") or order.get("cases") else order
 
     @field_validator("id")
     @classmethod
@@ -298,10 +301,10 @@ class Order(Answer):
         ]
         return hashlib.sha256(canonical(changing).encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def credited_cents(self) -> int:
         """The cents that returns and cases have refunded so far, as `credits.credited`."""
-        return credited(self.returns, self.cases)
+        return credited(self.returns, self.cases) if self.returns or self.cases else 0
 
     @property
     def credits_are_unclear(self) -> bool:

@@ -4,14 +4,15 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.records.entry import Entry
-from zinc_mcp.zinc.goods import Comparable
-from zinc_mcp.zinc.orders import OrderCreate, canonical
+from zinc_mcp.zinc.goods import Comparable, Goods
+from zinc_mcp.zinc.orders import Address, OrderCreate, canonical
 from zinc_mcp.zinc.places.reading import near_place_of, place_of
 from zinc_mcp.zinc.texts.notes import RESERVED_METADATA, notes_field
 
@@ -27,17 +28,31 @@ _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
 """Ours alone: keys of this program never meet another program's UUIDv5s."""
 
 
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What an order is compared with others by."""
+
+    twin: str
+    """See `twin_digest`."""
+    near: tuple[str, ...]
+    """See `near_digests`."""
+    body: str
+    """See `body_digest`."""
+
+
+def digests(caller: str, mode: str, order: Comparable) -> Digests:
+    """Return all digests of an order; its addresses are read once."""
+    goods, ship_to, wished = order.goods(), order.ship_to, order.wished()
+    return Digests(_twin(caller, goods, ship_to), _near(caller, mode, goods, ship_to), _digest(_essence(wished)))
+
+
 def twin_digest(caller: str, order: Comparable) -> str:
     """Return the digest that is equal for the same intention: who, where to, and what.
 
     Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number. A
     product that is named by its number counts as its page.
     """
-    wanted: dict[str, int] = {}
-    for each in order.goods():
-        line = canonical([each.product, each.options])
-        wanted[line] = wanted.get(line, 0) + each.quantity
-    return _digest([caller, place_of(order.ship_to), sorted(wanted.items())])
+    return _twin(caller, order.goods(), order.ship_to)
 
 
 def near_digests(caller: str, mode: str, order: Comparable) -> tuple[str, ...]:
@@ -46,9 +61,7 @@ def near_digests(caller: str, mode: str, order: Comparable) -> tuple[str, ...]:
     Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
     what is only likely to be another spelling of the place or of the product's address.
     """
-    ship_to = near_place_of(order.ship_to)
-    products = sorted({each.likely for each in order.goods()})
-    return tuple(_digest(["near", caller, mode, ship_to, product]) for product in products)
+    return _near(caller, mode, order.goods(), order.ship_to)
 
 
 def digests_of_body(caller: str, mode: str, body: bytes) -> tuple[str, tuple[str, ...]] | None:
@@ -57,10 +70,10 @@ def digests_of_body(caller: str, mode: str, body: bytes) -> tuple[str, tuple[str
     None if it is no order today.
     """
     try:
-        order = _order_in(body)
-        return twin_digest(caller, order), near_digests(caller, mode, order)
+        found = digests(caller, mode, _order_in(body))
     except (ValueError, RecursionError):  # bytes of an earlier version may hold what is refused today
         return None
+    return found.twin, found.near
 
 
 def order_of(entry: Entry) -> OrderCreate:
@@ -145,6 +158,20 @@ def to_bytes(order: Comparable, key: str, twin: str, anchor: Callable[[Mapping[s
         field = notes_field(body)
         body[field] = {**body[field], ANCHOR_FIELD: anchor(body)}
     return canonical(body).encode()
+
+
+def _twin(caller: str, goods: Sequence[Goods], ship_to: Address) -> str:
+    wanted: dict[str, int] = {}
+    for each in goods:
+        line = canonical([each.product, each.options])
+        wanted[line] = wanted.get(line, 0) + each.quantity
+    return _digest([caller, place_of(ship_to), sorted(wanted.items())])
+
+
+def _near(caller: str, mode: str, goods: Sequence[Goods], ship_to: Address) -> tuple[str, ...]:
+    place = near_place_of(ship_to)
+    products = sorted({each.likely for each in goods})
+    return tuple(_digest(["near", caller, mode, place, product]) for product in products)
 
 
 def _essence(value: Any) -> Any:
