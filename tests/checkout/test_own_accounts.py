@@ -263,6 +263,22 @@ async def test_after_a_change_nothing_is_sent_again_and_the_doubt_stands(
     assert len(wire.sent) == 2 and wire.sandbox.placed() == []
 
 
+async def test_a_given_key_repeats_nothing_with_another_login(
+    home: Path, wire: Wire, clocks: Clocks, clock: HandClock
+) -> None:
+    keep(home, ORIGIN)
+    given = wish(client_notes=LOST, idempotency_key="a-key-that-the-caller-gave")
+    async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
+        await refused(client, "place_v1_order", given)
+        await other_password(home)
+        told = await refused(client, "place_v1_order", given)
+        assert told["outcome"] == "unknown"
+        keep(home, ORIGIN)  # the first login again: now the same bytes may go out once more
+        told = await call(client, "place_v1_order", given)
+        assert told["outcome"] == "accepted"
+    assert len(wire.sent) == 3 and len(set(wire.sent)) == 1 and len(wire.sandbox.placed()) == 1
+
+
 async def test_an_order_that_landed_is_found_although_the_account_was_changed(
     home: Path, wire: Wire, clocks: Clocks, clock: HandClock
 ) -> None:

@@ -76,6 +76,8 @@ async def _answer(process: Process, standing: Standing, draft: Draft, deadline: 
     if twin.state in FOREVER or twin.state == "waiting":
         return Answer(twin, order, earlier=True)
     age = process.times.earliest() - max(twin.opened_at, twin.zinc_at or 0.0)
+    if process.times.zinc() is None:  # it may be newer than this machine's clock says
+        age = 0.0
     if standing.same_key or twin.body_digest == draft.body_digest or age < process.clocks.repeat:
         return Answer(twin, order, earlier=True)
     return Repeat(twin)
@@ -223,7 +225,8 @@ async def _adopt(process: Process, draft: Draft, order: Order) -> None:
 
 async def _repeat_doubted(process: Process, twin: Entry, rail: Rail | None, deadline: float) -> Answer | None:
     """Send an unanswered order's own bytes again if that is still allowed; None when somebody else moved it."""
-    if rail is None or not await may_repeat(process, twin, rail):
+    # By this machine's clock alone, an old one may look new enough to be sent again.
+    if rail is None or process.times.zinc() is None or not await may_repeat(process, twin, rail):
         return Answer(twin, earlier=True)
     lease_seconds = process.clocks.looking_lease
     claimed = await process.journal.run(lambda journal: journal.claim(twin, process.owner, lease_seconds))
