@@ -13,6 +13,7 @@ from own_accounts import ALLOWED, NUMBERS, ORIGIN, Wire, keyring_of_the_test, pr
 from planted_account import keep, shown_in
 from pydantic import SecretStr
 from server.as_a_host import both_eras, call, host, refused, said
+from wanted import arguments as by_page
 
 from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.errors import RefusedError
@@ -169,6 +170,59 @@ async def test_the_question_names_account_and_payment_and_no_secret(
         await decisions.decide(process, yes(entry))
     [body] = wire.sent
     assert json.loads(body)["payment_method"]["number"] == planted.NUMBER
+
+
+@both_eras
+@pytest.mark.parametrize(("payment", "sent", "words"), PAYMENTS, ids=["card", "both", "gift", "default"])
+async def test_results_say_which_account_buys_and_what_pays(
+    home: Path, wire: Wire, clocks: Clocks, clock: HandClock, mode: str, payment: Any, sent: Any, words: str
+) -> None:
+    keep(home, ORIGIN, payment_method=payment)
+    own = f"the user's own, kept here as work, with {words}"
+    managed = "one that Zinc manages (ZMA)"
+    async with practising(home, wire, clocks, clock) as process, host(process, mode) as client:
+        orders = {
+            own: await call(client, "place_v1_order", wish()),
+            managed: await call(client, "place_v1_order", wish(NUMBERS[1], retailer_account=None)),
+        }
+        for account, placed in orders.items():
+            assert placed["retailer_account"] == account
+            read = await call(client, "get_order", {"order_id": placed["order_id"]})
+            assert read["retailer_account"] == account
+        rows = (await call(client, "list_orders", {}))["orders"]
+        assert {row["id"]: row["retailer_account"] for row in rows} == {
+            placed["order_id"]: account for account, placed in orders.items()
+        }
+        placed = await call(client, "place_order", by_page())
+        assert "retailer_account" not in placed, "v2 chooses the account itself"
+
+
+async def test_a_purge_keeps_which_account_bought(home: Path, wire: Wire, clocks: Clocks, clock: HandClock) -> None:
+    keep(home, ORIGIN)
+    async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
+        placed = await call(client, "place_v1_order", wish())
+        for _ in range(8):
+            clock.pass_seconds(3600)
+            if (await call(client, "get_order", {"order_id": placed["order_id"]}))["is_final"]:
+                break
+        clock.pass_seconds(400 * 86_400)
+        assert await process.journal.run(lambda journal: journal.purge(86_400))
+        read = await call(client, "get_order", {"order_id": placed["order_id"]})
+    assert read["retailer_account"].startswith("the user's own, kept here as work, with")
+
+
+async def test_an_order_known_from_zinc_s_list_alone_is_not_said_to_be_of_an_account(
+    home: Path, tmp_path: Path, wire: Wire, clocks: Clocks, clock: HandClock
+) -> None:
+    keep(home, ORIGIN)
+    async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
+        await call(client, "place_v1_order", wish())
+    journal = SecretStr(f"sqlite:///{tmp_path / 'new' / 'journal.db'}")  # the first one was lost
+    (tmp_path / "new").mkdir()
+    async with practising(home, wire, clocks, clock, journal=journal) as process, host(process, "auto") as client:
+        again = await call(client, "place_v1_order", wish(retailer_account=None))
+        assert again["new_order"] is False and "retailer_account" not in again
+    assert len(wire.sent) == 1
 
 
 async def other_password(home: Path) -> None:

@@ -24,6 +24,7 @@ from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import Admission, approved_too_long_ago, is_over, refuse_when_paused
 from zinc_mcp.journal.records.entry import (
+    ADOPTED,
     DAY_SECONDS,
     DOUBTFUL,
     FOREVER,
@@ -171,6 +172,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
                 **dict.fromkeys(("spent_cents", "refunded_cents", "problem")),
                 "order_id": order_id,
                 "status": status,
+                "facts": {**entry.facts, ADOPTED: True},
                 "attempts": 1,
                 "first_sent_at": opened_at,
             }
