@@ -582,9 +582,17 @@ BY_TESTS = (
         "an-account-that-nobody-allowed",
         "an own account is used only if the policy names it",
         "zinc_mcp/owner/objection.py",
-        "    if order.profile is not None and order.profile not in policy.named_accounts:",
+        "    if order.profile is not None and order.profile not in named:",
         "    if order.profile is not None and policy.retailer_accounts is False:",
         _tests(f"{_OWN}::test_what_may_not_be_used_is_refused_and_nothing_is_sent"),
+    ),
+    Sabotage(
+        "an-owner-s-account-for-every-member",
+        "a member uses only the own accounts that the policy names for that member",
+        "zinc_mcp/owner/objection.py",
+        "    named = policy.accounts_of(member)",
+        "    named = policy.accounts_of(None)",
+        _tests("tests/server/test_v1_members.py::test_a_member_uses_only_the_accounts_named_for_them"),
     ),
     Sabotage(
         "a-card-in-a-file",

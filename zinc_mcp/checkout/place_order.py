@@ -98,6 +98,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     refusal = objection(
         policy,
         intent.order,
+        caller=intent.caller,
         rail=rail.name,
         mode=rail.mode,
         saved=intent.saved_as is not None,
