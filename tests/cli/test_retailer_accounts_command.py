@@ -328,16 +328,16 @@ def test_a_person_types_an_account_and_no_secret_is_on_the_screen(started: Start
 
 
 def test_the_page_says_what_works(started: Started, tmp_path: Path) -> None:
-    given, policy = (
+    given, policy, members = (
         next(each.text for each in blocks() if each.document == PAGE and each.text.startswith(begins))
-        for begins in ("{", "[policy]")
+        for begins in ("{", "[policy]", "[policy.")
     )
     lines = "\n".join(each.text for each in blocks() if each.document == PAGE and each.text.startswith("zinc-mcp"))
     given = given.replace('"password": "…"', '"password": "one"').replace("…", planted.TOTP)
     (tmp_path / "account.json").write_text(given, encoding="utf-8")
     commands = [line for line in lines.splitlines() if line and line != "zinc-mcp retailer-accounts add work"]
     assert [line.split()[2] for line in commands] == ["add", "list", "remove"], "the first add is typed elsewhere"
-    started.configure(policy)
+    started.configure(f"{policy}\n{members}")
     environ = {**started.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run(
         ["/bin/sh", "-ec", "\n".join(commands)],
@@ -349,7 +349,7 @@ def test_the_page_says_what_works(started: Started, tmp_path: Path) -> None:
         check=True,
     )
     assert "It pays with its gift balance." in ended.stdout and "No order of yours can use it yet" not in ended.stdout
-    assert "work: amazon, pays with its gift balance (secret store, keyring)" in ended.stdout
+    assert "work: amazon, pays with its gift balance (secret store, keyring; for members: ada)" in ended.stdout
     assert ended.stdout.splitlines()[-2] == "Forgot the retailer account work."
 
 

@@ -13,12 +13,13 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.account_document import MAX_BYTES, account_in
 from zinc_mcp.owner.kept_settings import SOURCES
-from zinc_mcp.owner.policy import read_policy
+from zinc_mcp.owner.policy import EVERY_MEMBER, read_policy
 from zinc_mcp.owner.retailer_accounts import Profile, is_profile_name, profile_named, profiles, secret_name
 from zinc_mcp.owner.secrets.records import Place
 from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.secrets.system_keyring import ELSE
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.text import plain
 from zinc_mcp.wiring import v1_origin
 from zinc_mcp.zinc.v1.products import RETAILERS
 
@@ -103,7 +104,7 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps([_record(profile, allowed, _members(settings, profile)) for profile in found]))
         return
     for each in found:
-        members = _members(settings, each)
+        members = ["each" if member == EVERY_MEMBER else plain(member, 64) for member in _members(settings, each)]
         may = "" if allowed is None or each.name in allowed or members else "; the policy does not name it"
         may += f"; for members: {', '.join(members)}" if members else ""
         show_line(f"{each.name}: {each.retailer}, pays with {each.pays_with} ({SOURCES[each.place]}{may})")
