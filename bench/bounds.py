@@ -156,11 +156,11 @@ ANSWERS = (
     ),
     Bound(
         "a placing request, from connecting to the last byte",
-        "zinc.client.WIRE_SECONDS",
+        "zinc.connection.WIRE_SECONDS",
         "seconds",
         "in doubt, if the first byte has left; else nothing was sent",
     ),
-    Bound("a read", "zinc.client.READ_SECONDS", "seconds", "the read failed"),
+    Bound("a read", "zinc.connection.READ_SECONDS", "seconds", "the read failed"),
     Bound(
         "a code to sign in with", "zinc.account.sign_in.MAX_WAIT_SECONDS", "seconds", "it has ended, whatever Zinc says"
     ),

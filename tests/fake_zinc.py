@@ -89,7 +89,7 @@ class FakeZinc:
     unpaged: bool = False
     """Whether lists have no `total`, as before SDK 2026.7.17."""
     timelines: list[httpx.Response | Exception] = field(default_factory=list[httpx.Response | Exception])
-    dated: bool = False
+    dated: bool = True
     """Whether answers carry the time, by `clock`."""
 
     def transport(self) -> httpx.MockTransport:

@@ -4,7 +4,8 @@ ZincMcpError
 ├── SettingsError                a setting of the owner cannot be used; raised at start, stops the program
 ├── RefusedError                 we said no; nothing was sent
 │   ├── InvalidArgumentsError    the arguments of a tool call are wrong
-│   └── LimitExceededError       the order would exceed a limit of the owner
+│   ├── LimitExceededError       the order would exceed a limit of the owner
+│   └── TimeUnknownError         Zinc did not tell the time, on which it depends what may be bought
 ├── JournalError                 the journal cannot be read or written; nothing new is sent without it
 ├── ZincUnreachableError         no connection to Zinc: nothing of this request was sent
 ├── OrderNotFoundError           this caller has no such order
@@ -134,6 +135,13 @@ class LimitExceededError(RefusedError):
     default_next_step = "Tell the user which limit it is; only they can raise it, or wait until earlier orders age out."
     period_seconds: float | None = 86_400.0
     """The period of the limit; None for a limit without a period."""
+
+
+class TimeUnknownError(RefusedError):
+    """Zinc did not tell the time, and this machine's clock alone must not decide whether something may be bought."""
+
+    default_code: ClassVar[ErrorCode] = "clock_uncertain"
+    default_next_step = "Call again in a minute with the same arguments."
 
 
 class JournalError(ZincMcpError):

@@ -14,6 +14,7 @@ _STOPPED = "tests/checkout/test_stopped_processes.py"
 _SEARCHES, _BY_WALLET = "tests/find/test_searches.py", "tests/find/test_paid_by_wallet.py"
 _AFTERCARE = "tests/aftercare"
 _OWN = "tests/checkout/test_own_accounts.py"
+_UNHEARD = "tests/checkout/test_unheard_time.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -581,9 +582,17 @@ BY_TESTS = (
         "an-account-that-nobody-allowed",
         "an own account is used only if the policy names it",
         "zinc_mcp/owner/objection.py",
-        "    if order.profile is not None and order.profile not in policy.named_accounts:",
+        "    if order.profile is not None and order.profile not in named:",
         "    if order.profile is not None and policy.retailer_accounts is False:",
         _tests(f"{_OWN}::test_what_may_not_be_used_is_refused_and_nothing_is_sent"),
+    ),
+    Sabotage(
+        "an-owner-s-account-for-every-member",
+        "a member uses only the own accounts that the policy names for that member",
+        "zinc_mcp/owner/objection.py",
+        "    named = policy.accounts_of(member)",
+        "    named = policy.accounts_of(None)",
+        _tests("tests/server/test_v1_members.py::test_a_member_uses_only_the_accounts_named_for_them"),
     ),
     Sabotage(
         "a-card-in-a-file",
@@ -608,5 +617,43 @@ BY_TESTS = (
         '    return (sent if sent is not None else request).get("addax") is not True',
         '    return (sent if sent is not None else request).get("addax") is False',
         _tests("tests/server/test_v1_secrets.py::test_what_zinc_quotes_of_an_account_is_not_passed_on"),
+    ),
+    Sabotage(
+        "another-login-under-one-key",
+        "under one idempotency key only the login and payment of the first time go out",
+        "zinc_mcp/spending/own_account.py",
+        "keyed_digest(key, secrets_of(kept))",
+        "keyed_digest(key, SecretBody(kept.record.name.encode()))",
+        _tests(f"{_OWN}::test_a_given_key_repeats_nothing_with_another_login"),
+    ),
+    Sabotage(
+        "the-machine-alone-tells-the-time",
+        "an earlier order is not taken for old by this machine's clock alone",
+        "zinc_mcp/journal/journal.py",
+        "                opening.check_without_time(connection, draft, limits, again)",
+        "                pass",
+        _tests(
+            f"{_UNHEARD}::test_a_twin_that_looks_old_by_a_wrong_clock_is_not_bought_again",
+            f"{_UNHEARD}::test_a_limit_that_looks_free_by_a_wrong_clock_is_not_passed",
+        ),
+    ),
+    Sabotage(
+        "a-yes-by-the-machine-s-time-alone",
+        "a yes is not taken by this machine's clock alone if the time decides",
+        "zinc_mcp/journal/questions.py",
+        "                _check_without_time(connection, entry, noted, limits)",
+        "                pass",
+        _tests(
+            f"{_UNHEARD}::test_a_yes_is_not_taken_for_an_order_beyond_a_limit_that_looks_free_by_a_wrong_clock",
+            f"{_UNHEARD}::test_a_yes_is_not_taken_over_an_order_that_came_since_and_looks_old_by_a_wrong_clock",
+        ),
+    ),
+    Sabotage(
+        "sent-again-by-the-machine-s-time-alone",
+        "an order in doubt is not sent again by this machine's clock alone",
+        "zinc_mcp/checkout/repeats.py",
+        "rail is None or process.times.zinc() is None or not",
+        "rail is None or not",
+        _tests(f"{_UNHEARD}::test_an_old_order_in_doubt_is_not_sent_again_by_a_clock_that_was_set_back"),
     ),
 )

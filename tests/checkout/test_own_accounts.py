@@ -13,6 +13,7 @@ from own_accounts import ALLOWED, NUMBERS, ORIGIN, Wire, keyring_of_the_test, pr
 from planted_account import keep, shown_in
 from pydantic import SecretStr
 from server.as_a_host import both_eras, call, host, refused, said
+from wanted import arguments as by_page
 
 from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.errors import RefusedError
@@ -171,6 +172,59 @@ async def test_the_question_names_account_and_payment_and_no_secret(
     assert json.loads(body)["payment_method"]["number"] == planted.NUMBER
 
 
+@both_eras
+@pytest.mark.parametrize(("payment", "sent", "words"), PAYMENTS, ids=["card", "both", "gift", "default"])
+async def test_results_say_which_account_buys_and_what_pays(
+    home: Path, wire: Wire, clocks: Clocks, clock: HandClock, mode: str, payment: Any, sent: Any, words: str
+) -> None:
+    keep(home, ORIGIN, payment_method=payment)
+    own = f"the user's own, kept here as work, with {words}"
+    managed = "one that Zinc manages (ZMA)"
+    async with practising(home, wire, clocks, clock) as process, host(process, mode) as client:
+        orders = {
+            own: await call(client, "place_v1_order", wish()),
+            managed: await call(client, "place_v1_order", wish(NUMBERS[1], retailer_account=None)),
+        }
+        for account, placed in orders.items():
+            assert placed["retailer_account"] == account
+            read = await call(client, "get_order", {"order_id": placed["order_id"]})
+            assert read["retailer_account"] == account
+        rows = (await call(client, "list_orders", {}))["orders"]
+        assert {row["id"]: row["retailer_account"] for row in rows} == {
+            placed["order_id"]: account for account, placed in orders.items()
+        }
+        placed = await call(client, "place_order", by_page())
+        assert "retailer_account" not in placed, "v2 chooses the account itself"
+
+
+async def test_a_purge_keeps_which_account_bought(home: Path, wire: Wire, clocks: Clocks, clock: HandClock) -> None:
+    keep(home, ORIGIN)
+    async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
+        placed = await call(client, "place_v1_order", wish())
+        for _ in range(8):
+            clock.pass_seconds(3600)
+            if (await call(client, "get_order", {"order_id": placed["order_id"]}))["is_final"]:
+                break
+        clock.pass_seconds(400 * 86_400)
+        assert await process.journal.run(lambda journal: journal.purge(86_400))
+        read = await call(client, "get_order", {"order_id": placed["order_id"]})
+    assert read["retailer_account"].startswith("the user's own, kept here as work, with")
+
+
+async def test_an_order_known_from_zinc_s_list_alone_is_not_said_to_be_of_an_account(
+    home: Path, tmp_path: Path, wire: Wire, clocks: Clocks, clock: HandClock
+) -> None:
+    keep(home, ORIGIN)
+    async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
+        await call(client, "place_v1_order", wish())
+    journal = SecretStr(f"sqlite:///{tmp_path / 'new' / 'journal.db'}")  # the first one was lost
+    (tmp_path / "new").mkdir()
+    async with practising(home, wire, clocks, clock, journal=journal) as process, host(process, "auto") as client:
+        again = await call(client, "place_v1_order", wish(retailer_account=None))
+        assert again["new_order"] is False and "retailer_account" not in again
+    assert len(wire.sent) == 1
+
+
 async def other_password(home: Path) -> None:
     keep(home, ORIGIN, retailer_credentials={"email": planted.EMAIL, "password": "another one"})
 
@@ -261,6 +315,22 @@ async def test_after_a_change_nothing_is_sent_again_and_the_doubt_stands(
             entry = await only_entry(process)
             assert (entry.state, entry.reserved_cents) == ("unknown", 9000)
     assert len(wire.sent) == 2 and wire.sandbox.placed() == []
+
+
+async def test_a_given_key_repeats_nothing_with_another_login(
+    home: Path, wire: Wire, clocks: Clocks, clock: HandClock
+) -> None:
+    keep(home, ORIGIN)
+    given = wish(client_notes=LOST, idempotency_key="a-key-that-the-caller-gave")
+    async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
+        await refused(client, "place_v1_order", given)
+        await other_password(home)
+        told = await refused(client, "place_v1_order", given)
+        assert told["outcome"] == "unknown"
+        keep(home, ORIGIN)  # the first login again: now the same bytes may go out once more
+        told = await call(client, "place_v1_order", given)
+        assert told["outcome"] == "accepted"
+    assert len(wire.sent) == 3 and len(set(wire.sent)) == 1 and len(wire.sandbox.placed()) == 1
 
 
 async def test_an_order_that_landed_is_found_although_the_account_was_changed(

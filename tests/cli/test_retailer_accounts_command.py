@@ -101,13 +101,86 @@ def test_the_list_says_what_is_kept_and_whether_the_policy_names_it(started: Sta
     assert run(started, "list", FAKE_KEYRING_IS="locked").returncode == 0, "the keyring is not asked for a list"
 
 
+def examined(started: Started, **variables: str) -> dict[str, list[tuple[str, str]]]:
+    """Return what the doctor says of accounts and of their key: level and sentence, by subject."""
+    ended = started.quickly("doctor", "--json", ZINC_MCP_SANDBOX="1", **variables)
+    assert not shown_in(ended.stdout + ended.stderr), ended
+    found: dict[str, list[tuple[str, str]]] = {"retailer account": [], "digest key": []}
+    for finding in json.loads(ended.stdout)["findings"]:
+        if finding["subject"] in found:
+            found[finding["subject"]].append((finding["level"], finding["sentence"]))
+    return found
+
+
+def practised(started: Started, name: str, **changes: Any) -> None:
+    """Keep an account for the sandbox."""
+    ended = add(started, document(**changes), name=name, ZINC_MCP_SANDBOX="1")
+    assert ended.returncode == 0, ended
+
+
+def test_the_doctor_says_how_each_account_stands_and_shows_no_secret(started: Started) -> None:
+    assert examined(started) == {"retailer account": [], "digest key": []}
+    for name in ("mine", "theirs", "both"):
+        practised(started, name)
+    practised(started, "nobodys", payment_method=GIFT)
+    add(started, document(), name="real")
+    started.configure(
+        '[policy]\nretailer_accounts = ["mine", "both", "gone"]\n'
+        '[policy.member_retailer_accounts]\nada = ["theirs"]\n"*" = ["both"]\n'
+    )
+    said = examined(started)
+    card = "amazon, pays with a card that ends in 5559; it can be read, and its card is in the keyring only"
+    assert said["retailer account"] == [
+        ("ok", f"both: {card}. The policy names it for your own orders and orders of each member"),
+        ("ok", f"mine: {card}. The policy names it for your own orders"),
+        (
+            "note",
+            "nobodys: amazon, pays with its gift balance; it can be read. The policy does not name it, so no order "
+            "can use it.",
+        ),
+        ("note", f"real: {card}. It was added for another Zinc than the configured one, which never gets it."),
+        ("ok", f"theirs: {card}. The policy names it for orders of ada"),
+        (
+            "note",
+            "The policy names gone, which is not kept here. It counts as the id of an account at Zinc, if there is "
+            "one.",
+        ),
+        ("note", "The policy names accounts for ada, which is no member's name."),
+    ]
+
+
+def test_the_doctor_finds_an_account_that_cannot_be_opened(started: Started) -> None:
+    practised(started, "work")
+    [(level, sentence)] = examined(started, FAKE_KEYRING_IS="locked")["retailer account"]
+    assert level == "wrong" and sentence.startswith("The retailer account work cannot be used.")
+    path = SecretStore(started.home).path("retailer_account.work")
+    path.chmod(0o600)
+    path.write_text("{")
+    [(level, sentence)] = examined(started)["retailer account"]
+    assert level == "wrong" and sentence.startswith("The retailer account work cannot be used.")
+
+
+def test_the_doctor_says_which_key_the_digests_have(started: Started, tmp_path: Path) -> None:
+    practised(started, "work")
+    given = "a-secret-that-all-servers-on-the-journal-have"
+    assert examined(started)["digest key"] == [("ok", "it is made with the first order that needs it")]
+    [told] = examined(started, ZINC_MCP_DIGEST_KEY=given)["digest key"]
+    assert told == ("ok", "it is given (ZINC_MCP_DIGEST_KEY); every server on this journal needs the same one")
+    shared = {"ZINC_MCP_JOURNAL": f"sqlite:///{tmp_path}/shared.db"}
+    [(level, sentence)] = examined(started, **shared)["digest key"]
+    assert level == "note" and "the journal can be shared" in sentence
+    (started.home / "digest.key").write_bytes(b"k")
+    [(level, sentence)] = examined(started)["digest key"]
+    assert level == "wrong", sentence
+
+
 def test_the_line_that_the_command_prints_allows_the_account(started: Started) -> None:
     started.configure('[policy]\nretailer_accounts = ["other"]\n')
     printed = add(started, document(payment_method=GIFT)).stdout
     [line] = [line.strip() for line in printed.splitlines() if line.startswith("  retailer_accounts = ")]
     started.configure(f"[policy]\n{line}\n")
     assert [row["allowed"] for row in json.loads(run(started, "list", "--json").stdout)] == [True]
-    assert "No order can use it yet" not in add(started, document(payment_method=GIFT), "--force").stdout
+    assert "No order of yours can use it yet" not in add(started, document(payment_method=GIFT), "--force").stdout
 
 
 def test_an_account_is_removed_and_its_keyring_item_with_it(started: Started, tmp_path: Path) -> None:
@@ -255,16 +328,16 @@ def test_a_person_types_an_account_and_no_secret_is_on_the_screen(started: Start
 
 
 def test_the_page_says_what_works(started: Started, tmp_path: Path) -> None:
-    given, policy = (
+    given, policy, members = (
         next(each.text for each in blocks() if each.document == PAGE and each.text.startswith(begins))
-        for begins in ("{", "[policy]")
+        for begins in ("{", "[policy]", "[policy.")
     )
     lines = "\n".join(each.text for each in blocks() if each.document == PAGE and each.text.startswith("zinc-mcp"))
     given = given.replace('"password": "…"', '"password": "one"').replace("…", planted.TOTP)
     (tmp_path / "account.json").write_text(given, encoding="utf-8")
     commands = [line for line in lines.splitlines() if line and line != "zinc-mcp retailer-accounts add work"]
     assert [line.split()[2] for line in commands] == ["add", "list", "remove"], "the first add is typed elsewhere"
-    started.configure(policy)
+    started.configure(f"{policy}\n{members}")
     environ = {**started.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run(
         ["/bin/sh", "-ec", "\n".join(commands)],
@@ -275,8 +348,8 @@ def test_the_page_says_what_works(started: Started, tmp_path: Path) -> None:
         timeout=60,
         check=True,
     )
-    assert "It pays with its gift balance." in ended.stdout and "No order can use it yet" not in ended.stdout
-    assert "work: amazon, pays with its gift balance (secret store, keyring)" in ended.stdout
+    assert "It pays with its gift balance." in ended.stdout and "No order of yours can use it yet" not in ended.stdout
+    assert "work: amazon, pays with its gift balance (secret store, keyring; for members: ada)" in ended.stdout
     assert ended.stdout.splitlines()[-2] == "Forgot the retailer account work."
 
 

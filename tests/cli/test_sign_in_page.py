@@ -23,7 +23,7 @@ from zinc_mcp.owner.secrets.store import SecretStore
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
 BLOCKS = [each.text for each in blocks() if each.document == "docs/sign-in.md"]
-SIGN_IN, TEST, PASTE, WHOAMI, LOGOUT, KEYRING, WALLET, SANDBOX, PRACTICE = BLOCKS
+SIGN_IN, TEST, PASTE, WHOAMI, LOGOUT, KEYRING, V1, V1_LOGOUT, WALLET, SANDBOX, PRACTICE = BLOCKS
 PORT = 8080
 MINE = "zn_test_of_the_page_77aa"
 
@@ -97,6 +97,18 @@ def test_the_keyring(place: Place, tmp_path: Path, sandbox: Practice) -> None:
     record = store(place).record("api_key")
     assert record is not None and record.place == "keyring"
     assert not KEY.search(store(place).path("api_key").read_text())
+
+
+def test_a_client_token_of_v1(place: Place) -> None:
+    (place.folder / "token.txt").write_text("a-token-from-a-file\n")
+    screen = typed_in(place, V1, [("not shown", "a-token-that-was-typed")])
+    assert "a-token" not in screen and "It was not checked" in screen
+    record = store(place).get("v1_client_token")
+    assert record is not None and record.value.get_secret_value() == "a-token-from-a-file"
+    assert store(place).path("v1_client_token").name == "v1_client_token.json"
+    assert record.record.origin == "https://api.zinc.io/v1"
+    assert "Forgot" in place.sh(V1_LOGOUT)
+    assert store(place).get("v1_client_token") is None
 
 
 def test_a_payment_wallet(place: Place) -> None:

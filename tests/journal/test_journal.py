@@ -15,13 +15,16 @@ from wanted import ADDRESS, order
 
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import Times
 from zinc_mcp.journal.records.entry import Draft, Entry, Limits, Mode, Resembling, StaleEntryError, Standing
 from zinc_mcp.journal.records.twin import body_digest, to_bytes, twin_digest
 
 
 @pytest.fixture
 def journal(url: str, clock: HandClock) -> Iterator[Journal]:
-    with Journal.open(url, clock=clock, uptime=None) as journal:
+    times = Times(clock)
+    times.heard(clock())  # Zinc has told the time, which goes on as the clock of the test does
+    with Journal.open(url, clock=clock, uptime=None, times=times) as journal:
         yield journal
 
 

@@ -26,7 +26,7 @@ def _order(url: str = "https://www.amazon.com/dp/B07JGBW826", **changes: Any) ->
 
 
 def _objection(policy: Policy, order: OrderCreate | None = None, **how: Any) -> RefusedError | None:
-    arguments: dict[str, Any] = {"rail": "account", "mode": "live", "saved": False, **how}
+    arguments: dict[str, Any] = {"caller": "local", "rail": "account", "mode": "live", "saved": False, **how}
     return objection(policy, order or _order(), **arguments)
 
 

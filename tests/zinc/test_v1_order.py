@@ -385,6 +385,45 @@ def texts() -> dict[str, dict[str, Any]]:
     }
 
 
+def numbered(begins: str, length: int) -> str:
+    """Return digits that begin so and add up as those of a card do."""
+    rest = begins + "0" * (length - len(begins) - 1)
+    total = sum(
+        int(digit) if place % 2 else sum(divmod(2 * int(digit), 10)) for place, digit in enumerate(reversed(rest))
+    )
+    return f"{rest}{-total % 10}"
+
+
+TELEPHONES = {
+    "Brazil": "5511", "China": "8613", "Argentina": "5491", "Mexico": "5215", "Indonesia": "6281", "Egypt": "2010",
+}  # fmt: skip
+CARDS = {
+    "American Express": ("37", 15), "Diners Club": ("36", 14), "Diners Club of the US": ("305", 14),
+    "the older JCB": ("2131", 15), "Maestro": ("6304", 14), "Visa": ("4", 16), "Visa of 19": ("4", 19),
+    "Mastercard": ("2221", 16), "Mir": ("2200", 16), "UnionPay": ("62", 16), "JCB": ("3528", 16),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("country", TELEPHONES)
+def test_a_telephone_number_may_add_up_like_a_card_s(country: str) -> None:
+    number = numbered(TELEPHONES[country], 13)
+    for written in (number, f"+{number}", f"+{number[:2]} {number[2:]}", f"00{number}"):
+        order(shipping_address={**ADDRESS, "phone_number": written})
+    german = numbered("4915", 13)
+    order(shipping_address={**ADDRESS, "phone_number": f"+{german[:2]} {german[2:]}"})
+    [(_, reason)] = problems(shipping_address={**ADDRESS, "phone_number": german})
+    assert "begins with + and its country" in reason
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_card_is_no_telephone_number_however_it_is_written(card: str) -> None:
+    number = numbered(*CARDS[card])
+    for written in (number, f"+{number}", f"+ {number[:4]} {number[4:]}", f"tel. {number}"):
+        for field in ("phone_number", "instructions"):
+            [(_, reason), *_] = problems(shipping_address={**ADDRESS, field: written})
+            assert number not in reason
+
+
 @pytest.mark.parametrize("where", texts())
 def test_the_number_of_a_card_comes_in_nowhere_and_is_not_repeated(where: str) -> None:
     for _, reason in problems(**texts()[where]):

@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from zinc_mcp.checkout.hear_the_time import hear_the_time
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refuse
 from zinc_mcp.checkout.repeats import await_decided, await_move
 from zinc_mcp.checkout.send import await_attempt, start
 from zinc_mcp.consent.anchor import anchored
 from zinc_mcp.consent.approval import AnyQuestion, ago, is_approved, kept_question, question_of
 from zinc_mcp.consent.question import digest_of, question_about
-from zinc_mcp.errors import JournalError, RefusedError
+from zinc_mcp.errors import JournalError, RefusedError, TimeUnknownError
 from zinc_mcp.find.check import refuse_before_asking
 from zinc_mcp.find.details import look_up_order
 from zinc_mcp.journal.records.decision import OWNER, Decision, closed, new_question_id, noted, out_of_time
@@ -281,7 +282,8 @@ async def _take(process: Process, decision: Decision, send: Send, *, caller: str
     Raises:
         RefusedError: `question_closed`, the question does not stand (any more), or was asked anew because another
             order like it has come; `approval_expired`; `approval_required` (the PIN is missing or wrong; the
-            question still stands); or a reason that has come up since the question was asked.
+            question still stands); a reason that has come up since the question was asked; or `clock_uncertain`, it
+            depends on the time, which Zinc did not tell (the question still stands).
     """
     about = decision.about
     entry = await process.journal.run(lambda journal: journal.asked_about(about, caller))
@@ -297,6 +299,8 @@ async def _take(process: Process, decision: Decision, send: Send, *, caller: str
     else:  # a host's dialogue never takes a PIN
         given = decision.pin if decision.how == "page" else None
         await check_pin(process.journal, caller or OWNER, "page", given, process.times.clock())
+    if entry.kind == "order":
+        await hear_the_time(process, process.rails.get(entry.rail))
     over = until(process)
     try:
         taken = await process.journal.run(lambda journal: journal.approve(about, caller, said, over, process.admission))
@@ -327,11 +331,14 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
     rail = process.rails.get(entry.rail)
     if entry.kind != "order" or not is_approved(entry) or rail is None or not is_ours(entry, rail):
         return entry
+    await hear_the_time(process, rail)
     try:
         if not is_what_was_shown(entry, rail):
             raise closed()
         # By the policy of the process that sends: a terminal without the rail may know other limits.
         return (await start(process, entry, rail, what="sending what was approved")).entry
+    except TimeUnknownError:
+        return entry  # the yes stands until its time is over, and the next sweep asks Zinc again
     except StaleEntryError as stale:
         return stale.current
     except RefusedError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from zinc_mcp.checkout.decide import ask
+from zinc_mcp.checkout.hear_the_time import hear_the_time
 from zinc_mcp.checkout.look_up import refuse
 from zinc_mcp.checkout.repeats import (
     adopt_listed,
@@ -21,9 +22,8 @@ from zinc_mcp.checkout.repeats import (
 )
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.consent.anchor import SALT, SALT_BYTES, anchor_of
-from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
+from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, TimeUnknownError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.records.clocks import APART_SECONDS
 from zinc_mcp.journal.records.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.records.twin import body_digest, digests, given_key, to_bytes, twin_digest
 from zinc_mcp.known_settings import RailName
@@ -98,6 +98,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     refusal = objection(
         policy,
         intent.order,
+        caller=intent.caller,
         rail=rail.name,
         mode=rail.mode,
         saved=intent.saved_as is not None,
@@ -109,7 +110,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     if intent.order.profile is not None:
         account = await facts_of_account(process, intent.order, rail)
     draft = _draft(intent, rail, fee_cents, account)
-    await _hear_the_time(process, rail)
+    await hear_the_time(process, rail)
     try:
         return await _placed(process, draft, intent, rail, policy, deadline)
     except JournalError as error:
@@ -136,7 +137,7 @@ async def _placed(
             made_room = True
             await make_room(process, draft, full)
         except RefusedError as error:
-            if error.code != "clock_uncertain":
+            if error.code != "clock_uncertain" or isinstance(error, TimeUnknownError):
                 raise
             await process.journal.run(lambda journal: journal.note_clock())
             if policy.approval in ("host", "none"):  # nobody would be asked by us
@@ -297,15 +298,6 @@ async def _asked(process: Process, entry: Entry, intent: Intent, policy: Policy)
         raise
     process.checkpoint("asked")
     return asked
-
-
-async def _hear_the_time(process: Process, rail: Rail) -> None:
-    """Ask Zinc for the time if this process has not heard it yet, or if it differs much from ours.
-
-    A steady clock stands still while the machine sleeps, so a difference is believed only if Zinc has just been asked.
-    """
-    if not process.times.answered or abs(process.times.apart_seconds()) > APART_SECONDS:
-        await rail.ask_the_time()
 
 
 def _rail(process: Process, name: RailName) -> Rail:

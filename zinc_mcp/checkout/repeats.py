@@ -13,10 +13,21 @@ from zinc_mcp.checkout.look_up import clear_abandoned, refreshed
 from zinc_mcp.checkout.send import await_attempt, may_repeat, start
 from zinc_mcp.consent.approval import ago, question_of
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, ZincMcpError
-from zinc_mcp.journal.records.entry import FOREVER, STANDING, Draft, Entry, Mode, StaleEntryError, Standing, Wanted
+from zinc_mcp.journal.records.entry import (
+    ADOPTED,
+    FOREVER,
+    STANDING,
+    Draft,
+    Entry,
+    Mode,
+    StaleEntryError,
+    Standing,
+    Wanted,
+)
 from zinc_mcp.journal.records.twin import TWIN_FIELD
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
+from zinc_mcp.spending.own_account import ACCOUNT, DIGEST
 from zinc_mcp.spending.same_order import must_be, told_key, wanted
 from zinc_mcp.zinc.responses import Order
 
@@ -76,6 +87,8 @@ async def _answer(process: Process, standing: Standing, draft: Draft, deadline: 
     if twin.state in FOREVER or twin.state == "waiting":
         return Answer(twin, order, earlier=True)
     age = process.times.earliest() - max(twin.opened_at, twin.zinc_at or 0.0)
+    if process.times.zinc() is None:  # it may be newer than this machine's clock says
+        age = 0.0
     if standing.same_key or twin.body_digest == draft.body_digest or age < process.clocks.repeat:
         return Answer(twin, order, earlier=True)
     return Repeat(twin)
@@ -214,6 +227,9 @@ async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
 async def _adopt(process: Process, draft: Draft, order: Order) -> None:
     if order.max_price is not None:
         draft = replace(draft, ceiling_cents=order.max_price)  # as it was placed, and not as it is wanted now
+    # The account at the retailer is not told with a list: it need not be the one that is wanted now.
+    facts = {name: fact for name, fact in draft.facts.items() if name not in (ACCOUNT, DIGEST)}
+    draft = replace(draft, facts={**facts, ADOPTED: True})
     now = process.times.earliest()
     created = order.created_at.timestamp() if order.created_at is not None else now
     if order.stage in ("accepted", "placed") and now - created < process.clocks.twin:
@@ -223,7 +239,8 @@ async def _adopt(process: Process, draft: Draft, order: Order) -> None:
 
 async def _repeat_doubted(process: Process, twin: Entry, rail: Rail | None, deadline: float) -> Answer | None:
     """Send an unanswered order's own bytes again if that is still allowed; None when somebody else moved it."""
-    if rail is None or not await may_repeat(process, twin, rail):
+    # By this machine's clock alone, an old one may look new enough to be sent again.
+    if rail is None or process.times.zinc() is None or not await may_repeat(process, twin, rail):
         return Answer(twin, earlier=True)
     lease_seconds = process.clocks.looking_lease
     claimed = await process.journal.run(lambda journal: journal.claim(twin, process.owner, lease_seconds))

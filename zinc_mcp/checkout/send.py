@@ -337,6 +337,9 @@ def _is_recent(process: Process, entry: Entry) -> bool:
     if entry.first_sent_at is None:
         return False
     ours, theirs = _seconds_since_marked(process, entry)
+    zinc = process.times.zinc()
+    if zinc is not None and entry.zinc_at is None:  # Zinc had not told the time when it was sent
+        theirs = zinc - entry.first_sent_at
     return 0 <= ours <= process.clocks.repeat and -APART_SECONDS <= theirs <= process.clocks.repeat
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zinc_mcp.consent.field_words import Labelled, by_account, label_of, leaves, quoted, visible
 from zinc_mcp.consent.v1_terms import NO_TERMS, v1_terms
 from zinc_mcp.errors import RefusedError
-from zinc_mcp.journal.records.entry import Mode
+from zinc_mcp.journal.records.entry import ADOPTED, Mode
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import plain, printed
 from zinc_mcp.zinc.find.products import Product
@@ -194,6 +194,8 @@ def describe(line: Line, number: int | None = None) -> list[str]:
 def paid_by(rail: RailName, facts: Mapping[str, Any] | None = None) -> str:
     """Return in words how an order of a rail is paid; `facts` are its entry's."""
     account: Mapping[str, Any] | None = (facts or {}).get("retailer_account")
+    if rail == "v1" and ADOPTED in (facts or {}):
+        return "through Zinc's v1"  # by a managed account or one of the owner's own
     return _PAID_BY[rail] if account is None else by_account(account)
 
 

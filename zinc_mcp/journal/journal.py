@@ -24,6 +24,7 @@ from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import Admission, approved_too_long_ago, is_over, refuse_when_paused
 from zinc_mcp.journal.records.entry import (
+    ADOPTED,
     DAY_SECONDS,
     DOUBTFUL,
     FOREVER,
@@ -86,6 +87,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
         Raises:
             JournalError: it failed, or its file is not the one that stands at its path any more.
             RefusedError: `paused`, `key_conflict`, `key_used`, or `clock_uncertain` where nobody would be asked.
+            TimeUnknownError: it depends on the time, which Zinc has not told.
             LimitExceededError: a rolling limit does not admit it.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
@@ -100,6 +102,8 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
             if earlier is not None:
                 return earlier
             opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
+            if zinc_at is None:
+                opening.check_without_time(connection, draft, limits, again)
             draft = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             resembling = unless_resembling and opening.resembles(connection, draft, earliest - window_seconds)
@@ -168,6 +172,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
                 **dict.fromkeys(("spent_cents", "refunded_cents", "problem")),
                 "order_id": order_id,
                 "status": status,
+                "facts": {**entry.facts, ADOPTED: True},
                 "attempts": 1,
                 "first_sent_at": opened_at,
             }
@@ -206,6 +211,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
             StaleEntryError: somebody else moved it first.
             RefusedError: when it would be sent: `paused`, what the policy does not allow any more, or
                 `approval_expired`, where a person's yes is too old and nothing has been sent or signed for it.
+            TimeUnknownError: whether a limit admits it depends on the time, which Zinc has not told.
             JournalError: it failed, or its file is not the one that stands at its path any more.
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
@@ -219,6 +225,8 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
                 if admission is not None and entry.state in ("waiting", "signing"):
                     limits = admission.admit(entry)
                     opening.check_limits_again(connection, entry, limits, self._times.earliest())
+                    if self._times.zinc() is None:
+                        opening.check_limits_without_time(connection, entry, limits)
             moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment)

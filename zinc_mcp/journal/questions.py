@@ -29,7 +29,7 @@ from zinc_mcp.journal.records.decision import (
     refuse_when_paused,
     wait_seconds,
 )
-from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.entry import Entry, Limits
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
@@ -127,9 +127,10 @@ class Questions(Database):
 
         Raises:
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
+            TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """
         with self._writing() as connection:
-            now, earliest = self._clock(), self._times.earliest()
+            now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:
                 raise out_of_time(entry)
@@ -146,12 +147,15 @@ class Questions(Database):
                 )
             try:
                 refuse_when_paused(rows.why_paused(connection, entry))
-                opening.check_limits_again(connection, entry, admission.admit(entry), earliest)
+                limits = admission.admit(entry)
+                opening.check_limits_again(connection, entry, limits, earliest)
             except RefusedError as error:
                 problem = {"code": error.code, "summary": error.summary}
                 changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, **FREE}
                 refused = rows.change(connection, entry, "refused", f"refused: {error.code}", {}, changes, now)
                 return Taken(refused, refusal=error)
+            if unknown and entry.kind == "order":
+                _check_without_time(connection, entry, noted, limits)
             approved = {"consent": {**consent, "decision": dict(said), **until}}
             return Taken(rows.change(connection, entry, "waiting", f"approved ({said['how']})", {}, approved, now))
 
@@ -237,6 +241,14 @@ def _standing(connection: sa.Connection, about: QuestionRef, caller: str | None)
     if entry is None:
         raise closed()
     return entry
+
+
+def _check_without_time(connection: sa.Connection, entry: Entry, noted: Mapping[str, str], limits: Limits) -> None:
+    """Check that a yes may be taken however long ago everything else was; see `opening.check_without_time`."""
+    # One that the question did not name may have been too old for it then, or come since.
+    if any(str(each.id) not in noted for each in opening.near_twins(connection, entry, 0.0)):
+        raise opening.time_unknown("There are earlier orders like it that the question did not name")
+    opening.check_limits_without_time(connection, entry, limits)
 
 
 def _until(entry: Entry) -> float:

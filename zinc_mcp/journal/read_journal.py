@@ -299,7 +299,7 @@ class ReadJournal(Database):
     def near_twins(self, entry: Entry, window_seconds: float) -> list[Entry]:
         """Return the standing orders within the window that are the same as an entry, or hold one of its products."""
         with self._reading() as connection:
-            return opening.near_twins(connection, entry, self._times.earliest() - window_seconds)
+            return opening.near_twins(connection, entry, self._times.since(window_seconds))
 
     def created_at(self) -> str | None:
         """Return when this journal was created, as it stands in it: another journal has another time."""
@@ -307,10 +307,10 @@ class ReadJournal(Database):
             return rows.meta(connection, "created_at")
 
     def age_seconds(self) -> float:
-        """Return how long ago this journal was created."""
+        """Return how long ago this journal was created; 0.0 while Zinc has not told the time."""
         created = self.created_at()
         try:
-            return self._times.earliest() - float(created or 0.0)
+            return 0.0 if self._times.zinc() is None else self._times.earliest() - float(created or 0.0)
         except ValueError:
             return 0.0  # as if it were new: then earlier orders are looked for at Zinc as well
 

@@ -7,6 +7,7 @@ from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.entry import CHANGES, Entry, Limits, Mode
 from zinc_mcp.journal.records.twin import any_order_of
 from zinc_mcp.known_settings import RailName
+from zinc_mcp.owner.members import LOCAL, name_of
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
@@ -20,13 +21,14 @@ _WAYS: Mapping[RailName, str] = {
 
 
 def objection(
-    policy: Policy, order: Wish, *, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
+    policy: Policy, order: Wish, *, caller: str, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
 ) -> RefusedError | None:
     """Return why the policy does not allow this order, as far as that is known without the journal; None if it does.
 
     Args:
         policy: the owner's policy.
         order: the order.
+        caller: the owner or a member, as an entry names them.
         rail: the way it would be paid.
         mode: live, test or sandbox.
         saved: whether the shipping address is one that the owner saved.
@@ -36,7 +38,7 @@ def objection(
         _wrong_rail(policy, rail)
         or _wrong_retailer(policy, order.pages)
         or _wrong_place(policy, order, saved=saved)
-        or _wrong_account(policy, order, mode)
+        or _wrong_account(policy, order, caller, mode)
         or (_unlimited_spending(policy, order) if mode == "live" else None)
         or _too_much(policy, order, fee_cents)
     )
@@ -68,6 +70,7 @@ def admitted(policy: Policy, entry: Entry) -> Limits:
     refusal = objection(
         policy,
         any_order_of(entry),
+        caller=entry.caller,
         rail=entry.rail,
         mode=entry.mode,
         saved="saved" in (entry.facts.get("ship_to") or {}),
@@ -137,20 +140,29 @@ def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
     return None
 
 
-def _wrong_account(policy: Policy, order: Wish, mode: Mode) -> RefusedError | None:
-    """Refuse an account at a retailer that the policy does not name; of those at Zinc it may allow all."""
-    if order.profile is not None and order.profile not in policy.named_accounts:
+def _wrong_account(policy: Policy, order: Wish, caller: str, mode: Mode) -> RefusedError | None:
+    """Refuse an account at a retailer that the policy does not name for the caller.
+
+    Of the accounts at Zinc it may allow the owner all.
+    """
+    member = None if caller == LOCAL else name_of(caller)
+    named = policy.accounts_of(member)
+    if order.profile is not None and order.profile not in named:
+        key, whose = ("retailer_accounts", "") if member is None else ("member_retailer_accounts", " of this member")
         return _not_allowed(
             "The owner's policy does not allow this retailer account.",
-            f"Leave retailer_account out, or tell the user: `retailer_accounts` under [policy] in zinc.toml names the "
-            f"accounts that orders may use ({', '.join(policy.named_accounts[:20]) or 'none now'}).",
+            f"Leave retailer_account out, or tell the user: `{key}` under [policy] in zinc.toml names the "
+            f"accounts that orders{whose} may use ({', '.join(named[:20]) or 'none now'}).",
         )
-    is_allowed = policy.retailer_accounts is True or order.account_id in policy.named_accounts
+    is_allowed = (member is None and policy.retailer_accounts is True) or order.account_id in named
     if mode == "live" and order.account_id is not None and not is_allowed:
         return _not_allowed(
             "retailer_credentials_id spends outside the limits, and the owner's policy does not allow it.",
             "Leave retailer_credentials_id out, or tell the user that `retailer_accounts = true` under [policy] in "
-            "zinc.toml allows each account at Zinc, and a list of their ids those alone.",
+            "zinc.toml allows each account at Zinc, and a list of their ids those alone."
+            if member is None
+            else "Leave retailer_credentials_id out, or tell the user that `member_retailer_accounts` under [policy] "
+            "in zinc.toml names the ids that orders of this member may use.",
         )
     return None
 

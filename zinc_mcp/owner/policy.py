@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -21,6 +22,8 @@ Limit = Annotated[int, Field(strict=True, ge=0)]
 Switch = Annotated[bool, Field(strict=True)]
 
 _SETTINGS = settings_of("policy")
+EVERY_MEMBER = "*"
+"""Stands for each member; no member can be called so."""
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
@@ -54,8 +57,10 @@ class Policy(BaseModel):
     connect: Switch = False
     """Whether Stripe Connect is allowed, by which the owner's customer pays."""
     retailer_accounts: Switch | tuple[str, ...] = False
-    """The accounts at retailers that orders may use: names of accounts that are kept here, and ids of those at Zinc.
-    True allows each of those at Zinc, and none that is kept here: such an account has to be named."""
+    """The accounts at retailers that the owner's own orders may use: names of accounts that are kept here, and ids of
+    those at Zinc. True allows each of those at Zinc, and none that is kept here: such an account has to be named."""
+    member_retailer_accounts: Mapping[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """The same for orders of a team's members, by the member's name; `EVERY_MEMBER` stands for each of them."""
     paid_notifications: Switch = False
 
     @property
@@ -63,10 +68,16 @@ class Policy(BaseModel):
         """The amount of `max_unproved`, or its default."""
         return self.max_day if self.max_unproved is None else self.max_unproved
 
-    @property
-    def named_accounts(self) -> tuple[str, ...]:
-        """The accounts that the policy names."""
+    def accounts_of(self, member: str | None) -> tuple[str, ...]:
+        """Return the accounts at retailers that the policy names for a member, or for the owner (None)."""
+        if member is not None:
+            both = (self.member_retailer_accounts.get(each, ()) for each in (member, EVERY_MEMBER))
+            return tuple(dict.fromkeys(chain.from_iterable(both)))
         return self.retailer_accounts if isinstance(self.retailer_accounts, tuple) else ()
+
+    def members_of(self, account: str) -> list[str]:
+        """Return the names of the members for whom the policy names an account."""
+        return sorted(member for member, named in self.member_retailer_accounts.items() if account in named)
 
     @field_validator("retailer_accounts", mode="before")
     @classmethod
@@ -74,10 +85,19 @@ class Policy(BaseModel):
         # A union would report the mistake once for each of its members.
         if isinstance(given, bool):
             return given
-        names = cast("list[object]", given) if isinstance(given, list | tuple) else [None]
-        if not all(isinstance(name, str) and name.strip() for name in names):
+        names = _names(given)
+        if names is None:
             raise ValueError('must be a list of names such as ["work"], or true or false')
-        return tuple(cast("list[str]", names))
+        return names
+
+    @field_validator("member_retailer_accounts", mode="before")
+    @classmethod
+    def _names_by_member(cls, given: object) -> object:
+        table = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else {"": None}
+        found = {member: _names(names) for member, names in table.items()}
+        if None in found.values():
+            raise ValueError('must have a list of names for each member, such as {ada = ["work"]}')
+        return found
 
     @field_validator("retailers_allowed", "retailers_blocked")
     @classmethod
@@ -207,6 +227,12 @@ def _invalid(summary: str) -> RefusedError:
         f"Tell the user to correct it; {command('doctor')} checks it.",
         code="policy_invalid",
     )
+
+
+def _names(given: object) -> tuple[str, ...] | None:
+    """Return a list of names; None if it is none."""
+    names = cast("list[object]", given) if isinstance(given, list | tuple) else [None]
+    return tuple(cast("list[str]", names)) if all(isinstance(name, str) and name.strip() for name in names) else None
 
 
 def _pattern(pattern: str) -> str:

@@ -73,6 +73,8 @@ class OrderView(View):
     status: str | None
     mode: Mode
     retailer: str | None
+    retailer_account: str | None
+    """For an order of v1: the account at the retailer that buys, and what pays if it is one of the user's own."""
     items: list[parts.ItemView]
     items_left_out: int | None
     left_out: dict[str, int]
@@ -174,6 +176,7 @@ def order_view(
         status=short((order.status if order else None) or (entry.status if entry else None), 60),
         mode=mode,
         retailer=short(facts.get("retailer") or _retailer(order), 100),
+        retailer_account=parts.retailer_account(entry),
         items=items,
         items_left_out=items_left_out or None,
         left_out=parts.left_out(order, not_coming, len(milestones) - delivery.MAX_STEPS),

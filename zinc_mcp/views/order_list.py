@@ -24,6 +24,7 @@ class RowView(View):
     what: str | None
     pieces: int | None
     retailer: str | None
+    retailer_account: str | None
     status: State
     tracking: str | None
     paid_cents: int | None
@@ -135,6 +136,7 @@ def _row(at: float, answer: Answer) -> RowView:
         what=next((plain(item.title or item.url, 90) for item in items), None),
         pieces=pieces if (pieces > 1 or left_out) and not left_out else None,
         retailer=short((entry.facts.get("retailer") if entry else None) or _retailer(answer), 60),
+        retailer_account=parts.retailer_account(entry),
         status=state,
         tracking=order.tracking_state if order and state == "placed" else None,
         paid_cents=paid if state not in NOT_BOUGHT or paid else None,

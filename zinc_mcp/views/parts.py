@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.consent.field_words import quoted
-from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.records.entry import ADOPTED, Entry
 from zinc_mcp.journal.records.money import told_of
 from zinc_mcp.text import blotted, bounded_facts, plain, printed
 from zinc_mcp.zinc.answers import Answer
@@ -243,6 +243,19 @@ def left_out(order: Order | None, missing: Mapping[str, Sequence[int]], hidden_s
 def count_hidden(answer: Answer, name: str, most: int) -> int:
     """Return the number of rows of a list that are not shown: those beyond `most`, and those that were not read."""
     return max(0, len(getattr(answer, name)) - most) + answer.rows_cut.get(name, 0)
+
+
+def retailer_account(entry: Entry | None) -> str | None:
+    """Return the account at the retailer that an order of v1 is bought with, in words; None if it is not known."""
+    if entry is None or entry.rail != "v1" or ADOPTED in entry.facts:
+        return None
+    account: Mapping[str, Any] | None = entry.facts.get("retailer_account")
+    if account is None:
+        return "one that Zinc manages (ZMA)"
+    from zinc_mcp.owner.retailer_accounts import payment_in_words  # few orders are for an account of one's own
+
+    paid = payment_in_words(str(account.get("payment")), account.get("last_four"))
+    return plain(f"the user's own, kept here as {account.get('profile')}, with {paid}", 200)
 
 
 def ship_to(facts: Mapping[str, Any], order: Order | None) -> ShipToView | None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -31,6 +31,7 @@ from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.wiring.wallet import payment_wallet, wallet_settings
 from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.connection import Connection
 
 if TYPE_CHECKING:
     import httpx
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from zinc_mcp.zinc.v1.client import V1Client
 
 logger = logging.getLogger(__name__)
+
+C = TypeVar("C", bound=Connection)
 
 SANDBOX_ORIGIN = "https://sandbox.invalid"
 """Names the sandbox in journal entries; nothing is ever looked up there (RFC 6761, section 6.4)."""
@@ -326,16 +329,21 @@ def v1_origin(settings: Settings) -> str:
 
 
 def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
-    if not settings.sandbox:
-        return ZincClient(
-            settings.api_url,
-            route=settings.route,
-            transport=transport,
-            wire_seconds=clocks.wire,
-            on_date=times.heard,
-        )
-    transport = transport or _practice_transport(settings)
-    return ZincClient(SANDBOX_ORIGIN, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
+    return _connected(
+        ZincClient, SANDBOX_ORIGIN if settings.sandbox else settings.api_url, settings, transport, clocks, times
+    )
+
+
+def _connected(
+    service: type[C],
+    origin: str,
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport | None,
+    clocks: Clocks,
+    times: Times,
+) -> C:
+    """Return the client of one of Zinc's services: all of them go the same way and tell the same clocks the time."""
+    return service(origin, route=settings.route, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
 
 
 def _practice_transport(settings: Settings) -> httpx.AsyncBaseTransport:
@@ -353,7 +361,7 @@ def _v1_client(
     from zinc_mcp.zinc.v1.client import V1Client  # few owners have a token
 
     origin = f"{SANDBOX_ORIGIN}/v1" if settings.sandbox else settings.v1_api_url
-    return V1Client(origin, route=settings.route, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
+    return _connected(V1Client, origin, settings, transport, clocks, times)
 
 
 def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -> V1Rail:

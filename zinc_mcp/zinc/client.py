@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -21,32 +20,23 @@ from zinc_mcp.errors import (
 )
 from zinc_mcp.network import (
     MAX_ANSWER_BYTES,
-    Exchange,
     Leaving,
     NetworkAnswer,
     NoAnswerError,
-    NotSentError,
     OnHeaders,
     Parameters,
 )
+from zinc_mcp.zinc.connection import UNANSWERED, Connection, read_date
 from zinc_mcp.zinc.failures import refused_order, refused_read
-from zinc_mcp.zinc.origin import check_origin
 from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
 
 if TYPE_CHECKING:
     import httpx
 
-    from zinc_mcp.proxies import Route
-
-
-WIRE_SECONDS = 60.0
-READ_SECONDS = 15.0
 
 MAX_KEY = 500
 """Characters of an order's own API key."""
 
-OnDate = Callable[[float | None], None]
-"""Called with the time of an answer (`Date`), in seconds since the epoch; None if the answer has none."""
 OnPaidHeaders = Callable[[SecretStr | None, str | None, bool], Awaitable[None]]
 """Awaited with the order's own API key and the raw receipt, as soon as the headers have arrived, and whether the order
 was accepted. If it was not, the answer is a 409 with a key: the order exists already."""
@@ -55,11 +45,6 @@ GAVE_UP = (HTTPStatus.REQUEST_TIMEOUT, 499)
 """Statuses of the 4xx that do not say whether the request was carried out."""
 
 _ID = re.compile(ORDER_ID)
-_HOW = {
-    "timeout": "no answer came in time",
-    "unreadable": "the answer was too large or packed, and was not read",
-    "connection_lost": "the connection was lost before the answer",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,44 +56,11 @@ class PaymentAsked:
     """The time of the answer by Zinc's clock (`Date`), in seconds since the epoch."""
 
 
-class ZincClient:
-    """Sends requests to one Zinc. It never retries, never follows a redirect, and reads only bounded answers.
+class ZincClient(Connection):
+    """Sends requests to one Zinc.
 
     Every read can end with a `ZincUnreachableError`, an `UnreadableAnswerError` or an `OrderRejectedError`.
     """
-
-    def __init__(
-        self,
-        origin: str,
-        *,
-        route: Route | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-        wire_seconds: float = WIRE_SECONDS,
-        read_seconds: float = READ_SECONDS,
-        on_date: OnDate | None = None,
-    ) -> None:
-        """Prepare a client; nothing is connected yet.
-
-        Args:
-            origin: scheme, host and port, as `check_origin` takes them.
-            route: see `Exchange`.
-            transport: replaces the network in tests and in the built-in sandbox.
-            wire_seconds: the most that one placing request may take, from connecting to the last byte.
-            read_seconds: the same for reads.
-            on_date: called with the time of each answer.
-
-        Raises:
-            SettingsError: if `origin` is neither https nor loopback.
-        """
-        self.origin = check_origin(origin)
-        self._exchange = Exchange(self.origin, route, transport=transport)
-        self._wire_seconds = wire_seconds
-        self._read_seconds = read_seconds
-        self._on_date = on_date
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._exchange.aclose()
 
     async def create_order(self, body: bytes, api_key: SecretStr, leaving: Leaving | None = None) -> Order:
         """Send `POST /orders` once with exactly these bytes.
@@ -179,19 +131,10 @@ class ZincClient:
     ) -> NetworkAnswer:
         """Send one placing request with exactly these bytes and return the answer, of any status."""
         try:
-            return await self._exchange.ask(
-                "POST",
-                path,
-                {"Content-Type": "application/json", **headers},
-                seconds=self._wire_seconds,
-                content=body,
-                on_headers=self._with_date(on_headers),
-                leaving=leaving,
-            )
-        except NotSentError as error:
-            raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}, so nothing was sent.") from error
+            sent = {"Content-Type": "application/json", **headers}
+            return await self.ask("POST", path, sent, content=body, on_headers=on_headers, leaving=leaving)
         except NoAnswerError as error:
-            raise _unanswered_error(_HOW[error.reason], error.reason) from error
+            raise _unanswered_error(UNANSWERED[error.reason], error.reason) from error
 
     async def change(
         self,
@@ -209,19 +152,9 @@ class ZincClient:
         """
         headers = {"Content-Type": content_type, **_bearer_header(api_key)}
         try:
-            return await self._exchange.ask(
-                "POST",
-                path,
-                headers,
-                seconds=self._wire_seconds,
-                content=body,
-                on_headers=self._with_date(None),
-                leaving=leaving,
-            )
-        except NotSentError as error:
-            raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}, so nothing was sent.") from error
+            return await self.ask("POST", path, headers, content=body, leaving=leaving)
         except NoAnswerError as error:
-            how = f"The request was sent, but {_HOW[error.reason]}."
+            how = f"The request was sent, but {UNANSWERED[error.reason]}."
             raise ChangeOutcomeUnknownError(how, facts={"reason": error.reason}) from error
 
     async def get(
@@ -233,18 +166,9 @@ class ZincClient:
         seconds: float | None = None,
     ) -> NetworkAnswer:
         """Send one GET request and return the answer, of any status. `seconds`: how long it may take, if not usual."""
+        headers = _bearer_header(api_key) if api_key else {}
         try:
-            return await self._exchange.ask(
-                "GET",
-                path,
-                _bearer_header(api_key) if api_key else {},
-                seconds=self._read_seconds if seconds is None else seconds,
-                parameters=parameters,
-                most_bytes=most_bytes,
-                on_headers=self._with_date(None),
-            )
-        except NotSentError as error:
-            raise ZincUnreachableError(f"Zinc could not be reached{_reason(error)}.") from error
+            return await self.ask("GET", path, headers, seconds=seconds, parameters=parameters, most_bytes=most_bytes)
         except NoAnswerError as error:
             raise _unreadable_error() from error
 
@@ -266,23 +190,10 @@ class ZincClient:
         Raises:
             UnreadableAnswerError: also for a status that says that Zinc gave up, as for an order (`placed_order`).
         """
-        answer = await self.get(path, api_key, parameters, seconds=self._wire_seconds)
+        answer = await self.get(path, api_key, parameters, seconds=self.wire_seconds)
         if answer.status in GAVE_UP:
             raise _unreadable_error()
         return json_of(answer)
-
-    def _with_date(self, on_headers: OnHeaders | None) -> OnHeaders | None:
-        """Return a function that tells the time of an answer before `on_headers` is awaited."""
-        on_date = self._on_date
-        if on_date is None:
-            return on_headers
-
-        async def arrived(status: int, headers: httpx.Headers) -> None:
-            on_date(read_date(headers.get("date")))
-            if on_headers is not None:
-                await on_headers(status, headers)
-
-        return arrived
 
 
 def agent_path(method: str | None) -> str:
@@ -317,10 +228,6 @@ def _unanswered_error(how: str, reason: str) -> OrderOutcomeUnknownError:
 
 def _unreadable_error() -> UnreadableAnswerError:
     return UnreadableAnswerError("Zinc did not give a readable answer just now.")
-
-
-def _reason(error: NotSentError) -> str:
-    return f" ({error.because})" if error.because else ""
 
 
 def json_of(answer: NetworkAnswer, *, has_key: bool = True) -> object:
@@ -369,11 +276,3 @@ def _bearer_header(api_key: SecretStr) -> dict[str, str]:
             owner_step="Correct ZINC_API_KEY.",
         )
     return {"Authorization": f"Bearer {secret}"}
-
-
-def read_date(text: str | None) -> float | None:
-    """Read a `Date` header (RFC 9110, section 6.6.1); None if it is absent or unreadable."""
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None

@@ -19,6 +19,8 @@ from zinc_mcp.cli.console import working
 from zinc_mcp.cli.doctor.configured import configured
 from zinc_mcp.cli.doctor.findings import Configured, Finding, findings_record, show_configured, show_finding
 from zinc_mcp.cli.doctor.hosts import host_findings
+from zinc_mcp.cli.doctor.retailer_accounts import retailer_accounts
+from zinc_mcp.cli.doctor.ways_to_buy import ways_to_buy
 from zinc_mcp.cli.screen import advice, show_line, show_sentences
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
@@ -36,14 +38,12 @@ from zinc_mcp.payments.tempo_chain import NETWORKS
 from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.text import plain, printed
-from zinc_mcp.wiring.wallet import payment_wallet
 from zinc_mcp.zinc.account.account import get_health, get_wallet
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.origin import check_origin
 
 _ZINC_SECONDS = 5.0
 _MOST_SHOWN = 10
-_AGAIN = "Install zinc-mcp with the wallet's extra again."
 _PROXY_ADVICE = "Correct HTTPS_PROXY, or set ZINC_MCP_PROXY to none or to an address like http://proxy.example:3128."
 
 
@@ -109,7 +109,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _route(settings)
     yield from _journal(settings)
     yield from _notify(settings)
-    yield from _ways_to_buy(settings, policy)
+    yield from ways_to_buy(settings, policy)
+    yield from retailer_accounts(settings, policy)
     yield from _zinc(settings)
     yield from host_findings(settings)
 
@@ -157,12 +158,12 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
     except ZincMcpError:
         pass  # `_zinc` reports it
     if settings.has_v1:
-        with suppress(ZincMcpError):  # `_v1_rail` reports it
+        with suppress(ZincMcpError):  # `ways_to_buy` reports it
             yield "Zinc's v1", check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
     if settings.wallet == "tempo":
         network = NETWORKS.get(settings.tempo_chain_id or 4217)
         url = settings.tempo_rpc_url or (network.rpc_url if network else "")
-        if is_private_or_encrypted(url):  # `_agent_rail` reports any other address
+        if is_private_or_encrypted(url):  # `ways_to_buy` reports any other address
             yield "the Tempo node", url
     if settings.wallet == "stripe":
         yield "Stripe", "https://api.stripe.com"
@@ -268,92 +269,6 @@ def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
             except RefusedError:
                 found[entry.id] = UnreadableEntryError(entry.id, "body")
     return [found[entry_id] for entry_id in sorted(found)]
-
-
-def _ways_to_buy(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
-    listed = settings.tools
-    if listed is None or "place_order" in listed:
-        yield _account_rail(settings, policy)
-    if listed is None or "place_agent_order" in listed:
-        yield _agent_rail(settings, policy)
-    if settings.has_v1 and (listed is None or "place_v1_order" in listed):
-        yield _v1_rail(settings, policy)
-    elif settings.v1_trouble is not None:
-        yield Finding("wrong", "place_v1_order", *settings.v1_trouble)
-
-
-def _account_rail(settings: Settings, policy: Policy | None) -> Finding:
-    subject = "place_order"
-    if settings.mode == "sandbox":
-        return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
-    if settings.api_key is None:
-        level: Literal["note", "wrong"] = "note" if settings.wallet is not None or settings.has_v1 else "wrong"
-        if settings.key_trouble is not None:
-            return Finding(level, subject, *settings.key_trouble)
-        advised = "Set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise, or sign in:"
-        return Finding(level, subject, "needs an API key.", advised, ("login",))
-    if policy is None:
-        return Finding("wrong", subject, "refuses while the policy cannot be used.")
-    if policy.rails is not None and "account" not in policy.rails:
-        return Finding("note", subject, "the policy does not allow the rail account")
-    if settings.mode == "test":
-        return Finding("ok", subject, "orders with a test key; nothing is bought")
-    return Finding("ok", subject, f"buys for real; {asking_in_words(policy)}")
-
-
-def _agent_rail(settings: Settings, policy: Policy | None) -> Finding:
-    subject = "place_agent_order"
-    if settings.mode == "sandbox":
-        return Finding("ok", subject, "practises with imaginary money; nothing is bought")
-    if settings.wallet is None and settings.wallet_trouble is None:
-        return Finding("note", subject, "no payment wallet (ZINC_WALLET) is set up; it says how to set one up")
-    if policy is None:
-        return Finding("wrong", subject, "refuses while the policy cannot be used.")
-    if policy.rails is not None and "agent" not in policy.rails:
-        return Finding("note", subject, "the policy does not allow the rail agent")
-    try:
-        anyio.run(check_wallet, settings)
-    except ZincMcpError as error:
-        return Finding("wrong", subject, error.summary, advice(error))
-    except Exception as error:  # from a library that is installed and cannot be loaded
-        return Finding("wrong", subject, f"The payment wallet cannot be loaded ({type(error).__name__}).", _AGAIN)
-    return Finding("ok", subject, f"pays for real with the wallet {settings.wallet}; {asking_in_words(policy)}")
-
-
-def _v1_rail(settings: Settings, policy: Policy | None) -> Finding:
-    subject = "place_v1_order"
-    if settings.sandbox:
-        return Finding("ok", subject, "practises on the built-in sandbox; nothing is bought")
-    if policy is None:
-        return Finding("wrong", subject, "refuses while the policy cannot be used.")
-    if policy.rails is not None and "v1" not in policy.rails:
-        return Finding("note", subject, "the policy does not allow the rail v1")
-    try:
-        origin = check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
-    except ZincMcpError as error:
-        return Finding("wrong", subject, error.summary, advice(error))
-    return Finding("ok", subject, f"buys for real at {plain(origin, 200)}; {asking_in_words(policy)}")
-
-
-async def check_wallet(settings: Settings) -> None:
-    """Open the wallet and check that it could pay, as far as that can be told without paying."""
-    wallet = payment_wallet(settings)
-    if wallet is None:
-        return
-    try:
-        await wallet.check()
-    finally:
-        await wallet.aclose()
-
-
-def asking_in_words(policy: Policy) -> str:
-    """Return who is asked before an order."""
-    above = f" above {printed(policy.approve_above)}" if policy.approve_above is not None else ""
-    return {
-        "host": "your MCP host asks, nothing else does",
-        "none": "nobody is asked, the limits alone hold",
-        "page": f"you are asked on a page or in a terminal{above}",
-    }.get(policy.approval or "auto", f"you are asked in your host, on a page or in a terminal{above}")
 
 
 def _zinc(settings: Settings) -> Iterator[Finding]:

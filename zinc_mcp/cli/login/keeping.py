@@ -13,7 +13,8 @@ import anyio
 import click
 from pydantic import SecretStr
 
-from zinc_mcp.cli.doctor.doctor import asking_in_words, limits_in_words
+from zinc_mcp.cli.doctor.doctor import limits_in_words
+from zinc_mcp.cli.doctor.ways_to_buy import asking_in_words
 from zinc_mcp.cli.screen import show_command, show_line
 from zinc_mcp.errors import OrderRejectedError, RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import command

@@ -11,7 +11,8 @@ import anyio
 import click
 from pydantic import SecretStr
 
-from zinc_mcp.cli.doctor.doctor import asking_in_words, check_wallet, limits_in_words
+from zinc_mcp.cli.doctor.doctor import limits_in_words
+from zinc_mcp.cli.doctor.ways_to_buy import asking_in_words, check_wallet
 from zinc_mcp.cli.login.keeping import Keeper, show_first_source, uninterrupted
 from zinc_mcp.cli.screen import advice, need_a_terminal, show_command, show_line
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError

@@ -13,12 +13,13 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.account_document import MAX_BYTES, account_in
 from zinc_mcp.owner.kept_settings import SOURCES
-from zinc_mcp.owner.policy import read_policy
+from zinc_mcp.owner.policy import EVERY_MEMBER, read_policy
 from zinc_mcp.owner.retailer_accounts import Profile, is_profile_name, profile_named, profiles, secret_name
 from zinc_mcp.owner.secrets.records import Place
 from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.secrets.system_keyring import ELSE
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.text import plain
 from zinc_mcp.wiring import v1_origin
 from zinc_mcp.zinc.v1.products import RETAILERS
 
@@ -100,10 +101,12 @@ def list_(as_json: bool) -> None:
     settings = load_settings()
     found, allowed = profiles(settings.home), _allowed(settings)
     if as_json:
-        click.echo(json.dumps([_record(profile, allowed) for profile in found]))
+        click.echo(json.dumps([_record(profile, allowed, _members(settings, profile)) for profile in found]))
         return
     for each in found:
-        may = "" if allowed is None or each.name in allowed else "; the policy does not name it"
+        members = ["each" if member == EVERY_MEMBER else plain(member, 64) for member in _members(settings, each)]
+        may = "" if allowed is None or each.name in allowed or members else "; the policy does not name it"
+        may += f"; for members: {', '.join(members)}" if members else ""
         show_line(f"{each.name}: {each.retailer}, pays with {each.pays_with} ({SOURCES[each.place]}{may})")
     if not found:
         click.echo("No account at a retailer is kept.", err=True)
@@ -133,14 +136,22 @@ def remove(name: str, force: bool) -> None:
 
 
 def _allowed(settings: Settings) -> tuple[str, ...] | None:
-    """Return the names in the policy, or None if it cannot be read."""
+    """Return the names that the policy has for the owner's own orders, or None if it cannot be read."""
     try:
-        return read_policy(settings).named_accounts
+        return read_policy(settings).accounts_of(None)
     except ZincMcpError:
         return None
 
 
-def _record(profile: Profile, allowed: tuple[str, ...] | None) -> dict[str, Any]:
+def _members(settings: Settings, profile: Profile) -> list[str]:
+    """Return the names of the members for whom the policy names an account."""
+    try:
+        return read_policy(settings).members_of(profile.name)
+    except ZincMcpError:
+        return []
+
+
+def _record(profile: Profile, allowed: tuple[str, ...] | None, members: list[str]) -> dict[str, Any]:
     return {
         "name": profile.name,
         "retailer": profile.retailer,
@@ -148,6 +159,7 @@ def _record(profile: Profile, allowed: tuple[str, ...] | None) -> dict[str, Any]
         "last_four": profile.last_four,
         "place": profile.place,
         "allowed": None if allowed is None else profile.name in allowed,
+        "members": members,
     }
 
 
@@ -161,7 +173,7 @@ def _show_kept(settings: Settings, keeper: Keeper, profile: Profile) -> None:
         )
     allowed = _allowed(settings)
     if allowed is not None and profile.name not in allowed:
-        show_line("No order can use it yet. To allow it, put this line under [policy] in zinc.toml:")
+        show_line("No order of yours can use it yet. To allow it, put this line under [policy] in zinc.toml:")
         names = ", ".join(f'"{each}"' for each in (*allowed, profile.name))
         click.echo(f"  retailer_accounts = [{names}]")
     click.echo("This lists the accounts:")

@@ -69,6 +69,13 @@ class Times:
         """Return the earlier time of the two witnesses: what still stands by either, stands."""
         return min(self.clock(), self._second())
 
+    def since(self, seconds: float) -> float:
+        """Return when a period began that ends now, by the witness that says that less time has gone by.
+
+        While Zinc has not told the time, it is not known how long ago anything was: then it is the beginning of time.
+        """
+        return 0.0 if self.zinc() is None else self.earliest() - seconds
+
     def latest(self) -> float:
         """Return the later time of the two witnesses: what has run out by either, has run out."""
         return max(self.clock(), self._second())

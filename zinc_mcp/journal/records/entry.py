@@ -70,6 +70,9 @@ NAMES: Mapping[Kind, tuple[str, str]] = {
 }
 """By kind: our word for it, and the way to ask for it again."""
 
+ADOPTED = "adopted"
+"""A fact of an entry that was written down from Zinc's list: what the list does not show of it is not known."""
+
 PLACED_BEFORE = "order_exists"
 """The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
 

@@ -1,7 +1,8 @@
 """What a purge forgets, and what it keeps.
 
 It forgets what was ordered and where it went, once an order is over and old enough. Digests, money, states (ours and
-Zinc's), times, ids, the retailer, a payment's method and reference, and who answered a question, where and when, stay.
+Zinc's), times, ids, the retailer, the account there, a payment's method and reference, and who answered a question,
+where and when, stay.
 It keeps only the names that are listed here, so it also forgets everything that later versions add.
 """
 
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from zinc_mcp.journal.records.entry import ADOPTED
 from zinc_mcp.journal.records.money import CREDITED_THEN, OWNERS_WORD
 from zinc_mcp.journal.storage.tables import ENTRIES, EVENTS, FORGETTABLE, PAYMENTS
 
@@ -21,7 +23,7 @@ PAUSE_SECONDS = 0.12
 """The pause between two slices. SQLite looks at a lock more often than that, so a process that waits gets it first."""
 
 _KEPT: Mapping[str, frozenset[str]] = {
-    "facts": frozenset({"retailer", "action", "zinc_id", OWNERS_WORD, CREDITED_THEN}),
+    "facts": frozenset({"retailer", "retailer_account", "action", "zinc_id", ADOPTED, OWNERS_WORD, CREDITED_THEN}),
     "consent": frozenset({"how", "id", "digest", "decision", "until", "zinc_until"}),
     "problem": frozenset({"code", "summary"}),
 }

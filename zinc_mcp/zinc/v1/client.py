@@ -19,54 +19,24 @@ from zinc_mcp.errors import (
     OrderOutcomeUnknownError,
     ZincUnreachableError,
 )
-from zinc_mcp.network import MAX_ANSWER_BYTES, Exchange, Leaving, NetworkAnswer, NoAnswerError, NotSentError, Parameters
+from zinc_mcp.network import MAX_ANSWER_BYTES, Leaving, NetworkAnswer, NoAnswerError, Parameters
 from zinc_mcp.secret_body import SecretBody
-from zinc_mcp.zinc.client import READ_SECONDS, WIRE_SECONDS, OnDate, members, read_date
-from zinc_mcp.zinc.origin import check_origin
+from zinc_mcp.zinc.client import members
+from zinc_mcp.zinc.connection import UNANSWERED, Connection
 from zinc_mcp.zinc.responses import Order, is_a_segment
 from zinc_mcp.zinc.v1 import answers
 from zinc_mcp.zinc.v1.codes import code_of
 
 if TYPE_CHECKING:
-    import httpx
-
-    from zinc_mcp.proxies import Route
+    pass
 
 _ABORTED = "aborted_request"
-_HOW = {
-    "timeout": "no answer came in time",
-    "unreadable": "the answer was too large or packed, and was not read",
-    "connection_lost": "the connection was lost before the answer",
-}
 
 
-class V1Client:
-    """Sends requests to one Zinc's v1."""
+class V1Client(Connection):
+    """Sends requests to one Zinc's v1, whose origin ends in `/v1`."""
 
-    def __init__(
-        self,
-        origin: str,
-        *,
-        route: Route | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-        wire_seconds: float = WIRE_SECONDS,
-        read_seconds: float = READ_SECONDS,
-        on_date: OnDate | None = None,
-    ) -> None:
-        """Prepare a client as `ZincClient` does; nothing is connected yet. `origin` ends in `/v1`.
-
-        Raises:
-            SettingsError: `origin` is neither https nor loopback.
-        """
-        self.origin = check_origin(origin, "ZINC_V1_API_URL")
-        self._exchange = Exchange(self.origin, route, transport=transport)
-        self._wire_seconds = wire_seconds
-        self._read_seconds = read_seconds
-        self._on_date = on_date
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._exchange.aclose()
+    address_setting = "ZINC_V1_API_URL"
 
     # Orders
 
@@ -83,7 +53,7 @@ class V1Client:
             answer = await self._ask("POST", "/orders", token, content=body, leaving=leaving)
         except NoAnswerError as error:
             raise OrderOutcomeUnknownError(
-                f"The order was sent, but {_HOW[error.reason]}.", facts={"reason": error.reason}
+                f"The order was sent, but {UNANSWERED[error.reason]}.", facts={"reason": error.reason}
             ) from error
         return answers.placed_order(answer, has_secrets=isinstance(body, SecretBody))
 
@@ -181,7 +151,7 @@ class V1Client:
         try:
             return await self._ask("POST", path, token, content=body, leaving=leaving)
         except NoAnswerError as error:
-            how = f"The request was sent, but {_HOW[error.reason]}."
+            how = f"The request was sent, but {UNANSWERED[error.reason]}."
             raise ChangeOutcomeUnknownError(how, facts={"reason": error.reason}) from error
 
     async def get_object(self, path: str, token: SecretStr) -> Mapping[str, Any]:
@@ -216,26 +186,10 @@ class V1Client:
         leaving: Leaving | None = None,
     ) -> NetworkAnswer:
         typed = {} if content is None else {"Content-Type": "application/json"}
-        try:
-            return await self._exchange.ask(
-                verb,
-                path,
-                {**typed, **_basic_header(token)},
-                seconds=self._read_seconds if content is None else self._wire_seconds,
-                content=content,
-                parameters=parameters,
-                most_bytes=most_bytes,
-                on_headers=self._tell_date,
-                leaving=leaving,
-            )
-        except NotSentError as error:
-            because = f" ({error.because})" if error.because else ""
-            end = ", so nothing was sent" if content is not None else ""
-            raise ZincUnreachableError(f"Zinc could not be reached{because}{end}.") from error
-
-    async def _tell_date(self, status: int, headers: httpx.Headers) -> None:
-        if self._on_date is not None:
-            self._on_date(read_date(headers.get("date")))
+        headers = {**typed, **_basic_header(token)}
+        return await self.ask(
+            verb, path, headers, content=content, parameters=parameters, most_bytes=most_bytes, leaving=leaving
+        )
 
 
 def path_of(request_id: str, kind: str = "orders") -> str:

@@ -16,8 +16,19 @@ MAX_PHONE_DIGITS = 15
 """Digits of a telephone number with its country (ITU-T E.164)."""
 _SHORTEST, _LONGEST = 13, 19
 """Digits of a card's number (ISO/IEC 7812-1)."""
-_ISSUERS = re.compile(r"[456]|3(?:0[0-59]|[46-9]|5(?:2[89]|[3-8]))|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)")
-"""How the numbers of cards begin (ISO/IEC 7812-1): major industries 4 to 6, and of 3 and 2 what is in use for cards."""
+_ISSUERS = tuple(
+    (re.compile(begins), lengths)
+    for begins, lengths in (
+        (r"[456]|3(?:0[0-59]|[689]|5(?:2[89]|[3-8]))|2(?:20[0-4]|22[1-9]|2[3-9]|[3-6]|7[01]|720)|8[12]|9792",
+         range(16, _LONGEST + 1)),
+        (r"5(?:018|020|038|893)|6(?:304|7)", range(_SHORTEST, 16)),  # Maestro
+        (r"3[47]|2131|1800", (15,)),  # American Express, the older JCB
+        (r"3(?:0[0-59]|[689])", (14, 15)),  # Diners Club
+        (r"4", (_SHORTEST,)),  # the older Visa
+    )
+)  # fmt: skip
+"""How the numbers of cards begin (ISO/IEC 7812-1), with the lengths that are in use for each: 13 to 15 digits are also
+those of a telephone number with its country."""
 _GROUPS = re.compile(r"\d+(?:[^\w]{0,2}\d+)*")
 _DIGITS = re.compile(r"\d+")
 _KEY_FOR_CODES = re.compile(r"otpauth:", re.IGNORECASE)
@@ -59,21 +70,29 @@ def refuse_secret_names(notes: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def holds_card_number(text: str) -> bool:
-    """Say whether digits in a text, with at most two signs between each group, can be a card's number."""
+    """Say whether digits in a text, with at most two signs between each group, can be a card's number.
+
+    13 digits behind a plus sign are taken for a telephone number: numbers of mobiles in Germany are like that, and of
+    cards only the older Visa. No country has longer ones that begin like a card of 14 or 15 digits.
+    """
     if sum(map(str.isdigit, text)) < _SHORTEST:
         return False
     plain = "".join(str(unicodedata.digit(sign, "")) if sign.isdigit() else sign for sign in text)
     for run in _GROUPS.finditer(plain):
         groups = _DIGITS.findall(run[0])
-        if plain[: run.start()].rstrip().endswith("+") and sum(map(len, groups)) <= MAX_PHONE_DIGITS:
+        if plain[: run.start()].rstrip().endswith("+") and sum(map(len, groups)) == _SHORTEST:
             continue
         for first in range(len(groups)):
             for number in accumulate(groups[first:]):
                 if len(number) > _LONGEST:
                     break
-                if len(number) >= _SHORTEST and _ISSUERS.match(number) and _adds_up(number):
+                if _is_issued(number) and _adds_up(number):
                     return True
     return False
+
+
+def _is_issued(number: str) -> bool:
+    return any(len(number) in lengths and begins.match(number) for begins, lengths in _ISSUERS)
 
 
 def _adds_up(number: str) -> bool:
