@@ -27,6 +27,7 @@ from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.storage.reading import one
 from zinc_mcp.journal.storage.sqlite import execute
 from zinc_mcp.journal.storage.tables import (
+    COLUMNS,
     ENTRIES,
     EVENTS,
     IS_OF_THIS_VERSION,
@@ -43,7 +44,7 @@ from zinc_mcp.journal.storage.tables import (
 
 _OF_DRAFT = tuple(each.name for each in fields(Draft) if each.name in ENTRIES.c)
 """The columns that an entry takes from its draft as they are."""
-_BLANK: Mapping[str, Any] = dict.fromkeys(ENTRIES.c.keys())
+_BLANK: Mapping[str, Any] = dict.fromkeys(COLUMNS)
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
