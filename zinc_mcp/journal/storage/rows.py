@@ -95,7 +95,9 @@ def insert(
     }
     if sending is not None:
         values |= {**sending, "state": "sending", "version": 2}
-    (entry_id,) = execute(connection, _INSERTED, _written(values)).fetchone()
+    # A column without a value is NULL anyhow, and the driver takes long to find out how to bind None.
+    given = {name: value for name, value in _written(values).items() if value is not None}
+    (entry_id,) = execute(connection, _INSERTED, given).fetchone()
     for digest in draft.near:
         execute(connection, _RESEMBLING, {"digest": digest, "entry_id": entry_id})
     whole: dict[str, Any] = {**_BLANK, **values, "id": entry_id}
