@@ -60,7 +60,7 @@ def refuse_secret_names(notes: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def holds_card_number(text: str) -> bool:
     """Say whether digits in a text, with at most two signs between each group, can be a card's number."""
-    if sum(map(str.isdigit, text)) < _SHORTEST:
+    if len(text) < _SHORTEST or sum(map(str.isdigit, text)) < _SHORTEST:
         return False
     plain = "".join(str(unicodedata.digit(sign, "")) if sign.isdigit() else sign for sign in text)
     for run in _GROUPS.finditer(plain):
