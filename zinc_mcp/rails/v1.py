@@ -37,6 +37,9 @@ _FOUND_SECONDS = 2 * 86_400.0
 _BEFORE_SENDING_SECONDS = 3600.0
 """An order is looked for from so long before it was sent, because Zinc's clock may differ."""
 
+_PROFILE_IN_BYTES = PROFILE_FIELD.encode()
+"""As a name stands in the bytes that are frozen, which escape nothing of ASCII."""
+
 _SAME_FOR_THE_SAME = frozenset(
     {
         "invalid_json",
@@ -100,7 +103,8 @@ class V1Rail:
 
     async def send(self, body: bytes | SecretBody, leaving: Leaving) -> Order:
         """Place the order; see `V1Client.create` for what it raises. `spending.own_account` makes what goes out."""
-        if not isinstance(body, SecretBody) and PROFILE_FIELD in (_sent(body) or {}):
+        names_profile = not isinstance(body, SecretBody) and _PROFILE_IN_BYTES in body
+        if names_profile and PROFILE_FIELD in (_sent(body) or {}):
             raise AssertionError("an order for an account of one's own is not sent without it")
         return await self._client.create(body, self._token, leaving)
 

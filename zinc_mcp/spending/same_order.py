@@ -46,20 +46,20 @@ class Wanted:
     twin: str | None
     """The twin digest as it was sent, by the rules of that time. None after a purge: then the key is enough."""
     ceiling_cents: int | None
-    content: bytes | None
-    """The bytes that were sent; None after a purge."""
+    sent: Mapping[str, Any]
+    """The order as it was sent; empty after a purge, and if the bytes cannot be read."""
 
     @property
     def body(self) -> Mapping[str, Any]:
         """Products and ship-to as they were sent, for answers that do not show our metadata.
 
-        Empty after a purge, and if the bytes are no order: then nothing is compared.
+        Empty if it is no order: then nothing is compared.
         """
-        body = _read(self.content)
-        return _by_pages(body) if _is_order(body) else {}
+        return _by_pages(self.sent) if _is_order(self.sent) else {}
 
 
-def _read(content: bytes | None) -> Mapping[str, Any]:
+def sent_in(content: bytes | None) -> Mapping[str, Any]:
+    """Return the order that was sent with these bytes; nothing if there are none, or if they cannot be read."""
     try:
         body: object = json.loads(content or b"{}")
     except (ValueError, RecursionError):
@@ -96,15 +96,14 @@ def _by_pages(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def wanted(of: Entry | Draft) -> Wanted:
     """Return the parts that an answer about this entry must agree with. For a draft, any price agrees."""
     if isinstance(of, Draft):
-        return Wanted(None, of.twin, None, of.to_bytes(""))
-    return Wanted(of.key, _sent_twin(of), of.ceiling_cents, of.body)
+        return Wanted(None, of.twin, None, sent_in(of.to_bytes("")))
+    sent = sent_in(of.body)
+    return Wanted(of.key, None if of.body is None else _sent_twin(sent, of), of.ceiling_cents, sent)
 
 
-def _sent_twin(entry: Entry) -> str | None:
+def _sent_twin(sent: Mapping[str, Any], entry: Entry) -> str:
     """Return the twin digest that Zinc was told. The entry's own may follow newer rules (`schema`, version 6)."""
-    if entry.body is None:
-        return None
-    told: object = notes_in(_read(entry.body)).get(TWIN_FIELD)
+    told: object = notes_in(sent).get(TWIN_FIELD)
     return told if isinstance(told, str) else entry.twin
 
 
@@ -132,7 +131,7 @@ def must_be(order: Order, wish: Wanted) -> bool:
 
 
 def _shows_ours(order: Order, wish: Wanted) -> bool:
-    return KEY_FIELD in order.metadata or bool(order.items and wish.content)
+    return KEY_FIELD in order.metadata or bool(order.items and wish.sent)
 
 
 def told_key(order: Order) -> str:

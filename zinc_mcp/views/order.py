@@ -212,11 +212,11 @@ def _without_empty(parts: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, part in parts.items():
         if isinstance(part, dict):
-            part = _without_empty(cast(dict[str, Any], part))
+            part = _without_empty(cast(dict[str, Any], part)) or None
         elif isinstance(part, list):
             rows = cast(list[Any], part)
-            part = [_without_empty(cast(dict[str, Any], row)) if isinstance(row, dict) else row for row in rows]
-        if part is not None and part != [] and part != {}:
+            part = [_without_empty(cast(dict[str, Any], row)) if isinstance(row, dict) else row for row in rows] or None
+        if part is not None:
             kept[name] = part
     return kept
 

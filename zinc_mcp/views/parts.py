@@ -188,7 +188,7 @@ def _item(item: OrderItem, order: Order, priced: PriceComponents | None, clean: 
     # A title is taken only from a row that certainly belongs to this item: a wrong title would mislead the reader.
     rows = (priced.cart_items if priced else None) or []
     # A set of words, because searching many texts in each other takes seconds.
-    words = _words_of(item.url)
+    words = _words_of(item.url) if rows else ()
     own = [row for row in rows if row.product_id in words]
     alone = rows if len(rows) == 1 and len(order.items) == 1 else []
     certain = own if len(own) == 1 else alone

@@ -27,6 +27,7 @@ from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.storage.reading import one
 from zinc_mcp.journal.storage.sqlite import execute
 from zinc_mcp.journal.storage.tables import (
+    COLUMNS,
     ENTRIES,
     EVENTS,
     IS_OF_THIS_VERSION,
@@ -43,7 +44,7 @@ from zinc_mcp.journal.storage.tables import (
 
 _OF_DRAFT = tuple(each.name for each in fields(Draft) if each.name in ENTRIES.c)
 """The columns that an entry takes from its draft as they are."""
-_BLANK: Mapping[str, Any] = dict.fromkeys(ENTRIES.c.keys())
+_BLANK: Mapping[str, Any] = dict.fromkeys(COLUMNS)
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
@@ -94,7 +95,9 @@ def insert(
     }
     if sending is not None:
         values |= {**sending, "state": "sending", "version": 2}
-    (entry_id,) = execute(connection, _INSERTED, _written(values)).fetchone()
+    # A column without a value is NULL anyhow, and the driver takes long to find out how to bind None.
+    given = {name: value for name, value in _written(values).items() if value is not None}
+    (entry_id,) = execute(connection, _INSERTED, given).fetchone()
     for digest in draft.near:
         execute(connection, _RESEMBLING, {"digest": digest, "entry_id": entry_id})
     whole: dict[str, Any] = {**_BLANK, **values, "id": entry_id}

@@ -8,6 +8,7 @@ something elsewhere, and would not find what this one writes.
 """
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args
 
@@ -178,14 +179,16 @@ IS_OF_THIS_VERSION = sa.exists().where(
 )
 """The journal is still of this version, inside another statement."""
 
-_COLUMNS = tuple(ENTRIES.c.keys())
+COLUMNS = tuple(sys.intern(str(name)) for name in ENTRIES.c.keys())
+"""The names of an entry's columns, as Python has the names of fields. SQLAlchemy's are a subclass of `str`, and a call
+with such keywords compares each of them with each parameter."""
 _WORDS: Mapping[str, frozenset[str]] = {
     "state": frozenset(get_args(State)),
     "mode": frozenset(get_args(Mode)),
     "rail": frozenset(get_args(RailName)),
     "kind": frozenset(get_args(Kind)),
 }
-_TIMES = tuple(column.name for column in ENTRIES.c if isinstance(column.type, sa.Double))
+_TIMES = tuple(name for name in COLUMNS if isinstance(ENTRIES.c[name].type, sa.Double))
 _TYPES = {
     column.name: (float, int) if isinstance(column.type, sa.Double) else (column.type.python_type,)
     for column in ENTRIES.c
@@ -280,7 +283,7 @@ def entry_of(row: Sequence[Any]) -> Entry:
         _check_types(row)
         if len(_seen_shapes) < _MOST_SHAPES:
             _seen_shapes.add(shape)
-    values = dict(zip(_COLUMNS, row, strict=True))
+    values = dict(zip(COLUMNS, row, strict=True))
     for name, words in _WORDS.items():
         if values[name] not in words:
             raise UnreadableEntryError(values["id"], name)

@@ -84,11 +84,8 @@ class Shape:
     """A model, or the type of a value; of one entry, where a list is taken."""
     listed: bool
     nullable: bool
-
-    @property
-    def model(self) -> type[BaseModel] | None:
-        """The model of the value or of an entry, if it is one."""
-        return self.kind if isinstance(self.kind, type) and issubclass(self.kind, BaseModel) else None
+    model: type[BaseModel] | None
+    """The model of the value or of an entry, if it is one."""
 
 
 @cache
@@ -218,8 +215,9 @@ def _normalized(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, A
     Nothing else is changed: free objects (`metadata`) and unknown arguments stay as they are.
     """
     kept: dict[str, Any] = {}
+    known = shapes(model)
     for name, value in given.items():
-        shape = shapes(model).get(name)
+        shape = known.get(name)
         if shape is None:
             kept[name] = value
         elif not (value is None or (shape.nullable and isinstance(value, str) and value in _NOT_GIVEN)):
@@ -229,7 +227,11 @@ def _normalized(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, A
 
 def _value(shape: Shape, value: Any) -> Any:
     if shape.listed and isinstance(value, list):
-        return [_value(Shape(shape.kind, False, False), each) for each in cast(list[Any], value)]
+        return [_one_value(shape, each) for each in cast(list[Any], value)]
+    return _one_value(shape, value)
+
+
+def _one_value(shape: Shape, value: Any) -> Any:
     if shape.model is not None and isinstance(value, dict):
         return _normalized(shape.model, cast(dict[str, Any], value))
     if shape.kind in (int, float) and isinstance(value, float) and value.is_integer():
@@ -291,7 +293,9 @@ def _shape(annotation: Any) -> Shape:
         others = [arm for arm in arms if arm is not NoneType]
         kind = others[0] if len(others) == 1 else object
     listed = get_origin(kind) is list
-    return Shape(_bare(get_args(kind)[0]) if listed else kind, listed, nullable)
+    kind = _bare(get_args(kind)[0]) if listed else kind
+    model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return Shape(kind, listed, nullable, model)
 
 
 def _bare(annotation: Any) -> Any:

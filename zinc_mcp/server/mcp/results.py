@@ -58,6 +58,7 @@ def output_schema(fields: Mapping[str, str]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(ALWAYS)}
 
 
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _WORD = re.compile(r"[a-z_0-9]+")
 _ERROR = "Error:"
 """The first word of a failure. Several clients hand a result on without `isError` (docs/clients.md)."""
@@ -76,9 +77,12 @@ def with_unlisted(result: CallToolResult, listed: Set[str]) -> CallToolResult:
 
     The steps are written for all tools, and the owner may have left some out (`ZINC_MCP_TOOLS`).
     """
+    unlisted = [name for name in TOOLS if name not in listed]
+    if not unlisted:
+        return result
     facts = dict(result.structured_content or {})
-    named = _WORD.findall(str(facts.get("next_step", "")))
-    missing = [name for name in TOOLS if name in named and name not in listed]
+    named = set(_WORD.findall(str(facts.get("next_step", ""))))
+    missing = [name for name in unlisted if name in named]
     if not missing:
         return result
     facts["next_step"] += f" This server does not offer {' or '.join(missing)}: there, tell the user instead."
@@ -87,7 +91,7 @@ def with_unlisted(result: CallToolResult, listed: Set[str]) -> CallToolResult:
 
 def _result(facts: Mapping[str, Any], *, failed: bool) -> CallToolResult:
     rest = {name: value for name, value in facts.items() if name not in ("summary", "next_step")}
-    text = f"{facts['summary']} {facts['next_step']}\n{json.dumps(rest, separators=(',', ':'), ensure_ascii=False)}"
+    text = f"{facts['summary']} {facts['next_step']}\n{_JSON(rest)}"
     structure = dict(facts)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure, is_error=failed)
 

@@ -164,9 +164,8 @@ def resting_on_us(document: Mapping[str, Any]) -> list[Line]:
 
 def _has_products(order: Order, asked: Mapping[str, Any]) -> bool:
     retailer = {"retailer": asked["retailer"]} if "retailer" in asked else {}  # v1 names products by it
-    content = canonical({**retailer, "products": asked.get("products") or []}).encode()
     try:
-        wish = Wanted(None, None, None, content)
+        wish = Wanted(None, None, None, {**retailer, "products": asked.get("products") or []})
         return bool(wish.body.get("products")) and may_be(order.model_copy(update={"metadata": {}}), wish)
     except (ValueError, UnicodeError):  # a forged file may hold what is no product
         return False

@@ -43,6 +43,7 @@ def registrable(host: str) -> str:
 MAX_URL = 2048
 
 _ESCAPED = re.compile("%([0-9a-fA-F]{2})")
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 # An escaped slash, semicolon, question mark, number sign or per cent sign is not the character itself in a path. The
 # others mean the same there with and without the escape, in every server that decodes a path once.
 _PLAIN_IN_PATHS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,:=@")
@@ -130,7 +131,7 @@ def split_url(url: str) -> UrlParts:
     """
     if len(url) > MAX_URL:
         raise ProductUrlError(f"is longer than {MAX_URL} characters; give the plain product page")
-    if any(character.isspace() or not character.isprintable() for character in url):
+    if " " in url or not url.isprintable():  # of all spaces, only this one is printable
         raise ProductUrlError("contains spaces or invisible characters; give the plain product page")
     try:
         parts = urlsplit(url)
@@ -234,7 +235,7 @@ def _decoded(text: str) -> str:
 
 
 def _has_control(text: str) -> bool:
-    return any(character < " " or "\x7f" <= character <= "\x9f" for character in undone(text))
+    return _CONTROL.search(undone(text)) is not None
 
 
 def with_query(page: str, fields: list[str]) -> str:

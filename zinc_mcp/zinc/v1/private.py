@@ -75,7 +75,7 @@ def holds_card_number(text: str) -> bool:
     13 digits behind a plus sign are taken for a telephone number: numbers of mobiles in Germany are like that, and of
     cards only the older Visa. No country has longer ones that begin like a card of 14 or 15 digits.
     """
-    if sum(map(str.isdigit, text)) < _SHORTEST:
+    if len(text) < _SHORTEST or sum(map(str.isdigit, text)) < _SHORTEST:
         return False
     plain = "".join(str(unicodedata.digit(sign, "")) if sign.isdigit() else sign for sign in text)
     for run in _GROUPS.finditer(plain):
