@@ -73,7 +73,7 @@ def _shown_at(events: Sequence[Row]) -> float:
     """
     latest = 0.0
     for event in events:
-        latest = max(latest, event["at"])
+        latest = max(latest, float(event["at"]))
         if event["what"].startswith(_SHOWN):
             return latest
     return inf
