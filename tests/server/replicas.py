@@ -142,7 +142,8 @@ def team(
                     replica.send(signal.SIGCONT)
                     replica.stop()
     for replica in made:
-        assert "Traceback" not in replica.log.read_text(encoding="utf-8")
+        log = replica.log.read_text(encoding="utf-8")
+        assert "Traceback" not in log, log
 
 
 @contextmanager

@@ -235,7 +235,12 @@ class _OneAnswer:
             over = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
-        await self._app(scope, receive, once if scope["type"] == "http" else send)
+        try:
+            await self._app(scope, receive, once if scope["type"] == "http" else send)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            if not over:
+                raise
+            # The SDK answers a message over SSE before it hands it on: the client's stream has ended in between.
 
 
 def _check_exposed(
