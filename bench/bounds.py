@@ -253,6 +253,12 @@ REQUESTS = (
         "",
         "those unused for longest end",
     ),
+    Bound(
+        "visits to the approval page that are looked up at once",
+        "server.pages.visits.MOST_LOOKED_UP",
+        "",
+        "the others wait",
+    ),
     Bound("a visit without use", "server.pages.visits.IDLE_SECONDS", "seconds", "it ends"),
 )
 

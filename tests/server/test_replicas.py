@@ -1,19 +1,29 @@
 """Two real servers on one PostgreSQL: what one of them has begun, the other one goes on with."""
 
+import hashlib
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
+from keyboard import at_a_terminal
+from mcp import Client
 from server.as_a_host import call, said
 from server.on_a_port import JSON, connected, initialize
-from server.replicas import KEYS, PUBLIC, Team, first_leg, never, second_leg, team, until_asked
+from server.replicas import KEYS, PUBLIC, Team, first_leg, modern, never, second_leg, team, until_asked
+from server.visitor import forms, visitor, words
 from signing import Practice, practice
 from started import Started
 from wanted import arguments
 
+from zinc_mcp.journal.journal import Journal
+
 LISTING = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+OWN = f"https://{PUBLIC}"
+"""The origin of the approval page, as browsers behind the proxy name it."""
 NOT_TAKEN = {"refused": "Invalid or expired requestState"}
 NEW = "fedcba9876543210" * 2
 
@@ -173,6 +183,72 @@ async def test_stateless_servers_answer_each_call_of_an_older_host_and_ask_on_th
             assert told["outcome"] == "waiting" and f"https://{PUBLIC}/approve/" in told["next_step"], told
             tasks.cancel_scope.cancel()
     assert orders(zinc) == before
+
+
+async def test_a_link_a_sign_in_and_a_decision_work_at_each_server_whichever_has_asked(
+    two: Team, zinc: Practice
+) -> None:
+    before = orders(zinc)
+    one, other = two.replicas
+    token = two.member("ada")
+    await first_leg(one.origin, token, arguments())
+    key = await until_asked(two)
+    [entry] = two.entries()
+    async with visitor(f"{other.origin}/approve/{entry.id}") as person:
+        assert (await person.send(OWN, token="zmcp_" + "x" * 43)).status_code == 403
+        shown = person.shows(await person.send(OWN, token=token))
+        assert shown.status_code == 200 and "$51.00" in words(shown.text), words(shown.text)
+        form = next(each for each in forms(person.page) if "about" in each.fields).fields
+        person.address = f"{one.origin}/approve/{entry.id}"  # the proxy in front chooses anew for each request
+        seen = person.shows(await person.send(OWN, visit=person.visit))
+        assert seen.status_code == 200 and seen.text.count('name="about"') == shown.text.count('name="about"')
+        taken = await person.send(OWN, **form, decision="yes")
+        assert taken.status_code == 200, words(taken.text)
+        assert any(each in words(taken.text) for each in ("Ordered", "Bought")), words(taken.text)
+    assert orders(zinc) == before + 1
+    async with modern(other.origin, token) as host:
+        told = await call(host, "get_order", {"order_id": key, "wait_seconds": 0})
+    assert told["outcome"] in ("accepted", "placed"), told
+
+
+async def test_a_visit_ends_at_each_server_when_its_member_is_removed(two: Team) -> None:
+    one, other = two.replicas
+    token = two.member("ada")
+    async with visitor(f"{one.origin}/approve/") as person:
+        person.shows(await person.send(OWN, token=token))
+        person.address = f"{other.origin}/approve/"
+        assert (await person.send(OWN, visit=person.visit)).status_code == 200
+        ended = one.started.run("members", "--members", str(two.members), "remove", "ada", **one.environment)
+        assert ended.returncode == 0, ended.stderr
+        for each in two.replicas:
+            person.address = f"{each.origin}/approve/"
+            assert (await person.send(OWN, visit=person.visit)).status_code == 401
+        with Journal.open(two.journal) as journal:
+            digest = hashlib.sha256(person.visit.encode()).hexdigest()
+            assert journal.use_visit(digest, idle_seconds=1e9) is None
+
+
+async def test_a_question_that_one_asked_is_answered_in_a_terminal_and_sent_by_a_server_that_waits_for_it(
+    two: Team, zinc: Practice
+) -> None:
+    before = orders(zinc)
+    one, other = two.replicas
+    token = two.member("ada")
+    answers: list[dict[str, Any]] = []
+
+    async def place(host: Client) -> None:
+        answers.append(said(await host.call_tool("place_order", arguments())))
+
+    async with (
+        anyio.create_task_group() as tasks,
+        connected(one.origin, "mcp", "legacy", token) as host,  # it cannot ask
+    ):
+        tasks.start_soon(place, host)
+        key = await until_asked(two)
+        typed = [("Type yes", "yes")]
+        code, screen = await anyio.to_thread.run_sync(lambda: at_a_terminal(["approve", key], other.environment, typed))
+        assert code == 0, screen
+    assert answers[0]["outcome"] == "accepted" and orders(zinc) == before + 1
 
 
 def bearer(token: str) -> httpx.Client:

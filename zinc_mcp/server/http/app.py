@@ -116,7 +116,7 @@ def build_app(
     async def own_origin() -> str:
         return base
 
-    visits = Visits(process.times.clock, members)
+    visits = Visits(process.times.clock, members, process.journal)
     server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
     replica = process.settings.replica
