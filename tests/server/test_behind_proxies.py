@@ -15,7 +15,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from server.as_a_host import call, said
 from server.on_a_port import JSON, initialize
 from server.proxies import NAMES, Proxy, free_port, proxy
-from server.replicas import YES, Team, never, team, until_asked
+from server.replicas import YES, Replica, Team, never, team, until_asked
 from server.visitor import forms, visitor, words
 from signing import Practice, practice
 from wanted import arguments
@@ -151,3 +151,43 @@ async def persistently(front: Proxy, token: str, era: str, given: dict[str, Any]
                     return await call(host, "place_order", given)
             except* (MCPError, httpx2.HTTPError):
                 await anyio.sleep(0.2)
+
+
+@pytest.mark.parametrize(("slow", "is_told"), [("slow_50", True)], ids=["within"])
+async def test_a_server_that_is_stopped_in_the_middle_of_a_purchase_finishes_it_and_the_next_one_tells_it(
+    servers: Team, front: Proxy, zinc: Practice, slow: str, is_told: bool
+) -> None:
+    # At this pace, Zinc answers after 2.5 seconds, or after 10: longer than open connections may delay a stop.
+    before, token = orders(zinc), servers.member("ada")
+    given = arguments(products=[{"url": f"https://www.amazon.com/dp/B07JGBX899?fault={slow}"}])
+    told: list[dict[str, Any]] = []
+
+    async def place() -> None:
+        try:
+            async with front.host(token, "auto", yes) as host:
+                told.append(await call(host, "place_order", given))
+        except* (MCPError, httpx2.HTTPError):
+            pass
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(place)
+        sender = await until_sending(servers)
+        began = anyio.current_time()
+        assert await anyio.to_thread.run_sync(lambda: sender.stop(signal.SIGTERM, 60)) == 0
+        assert anyio.current_time() - began < 30
+    [entry] = servers.entries()
+    assert entry.state in ("accepted", "placed") and orders(zinc) == before + 1, entry.state
+    assert [each["outcome"] in ("accepted", "placed") for each in told] == [True] * is_told, told
+    again = await persistently(front, token, "auto", given)
+    assert again["order_id"] == entry.order_id and orders(zinc) == before + 1
+
+
+async def until_sending(servers: Team) -> Replica:
+    """Wait until an order is on its way; return the server that sends it."""
+    with anyio.fail_after(30):
+        while True:
+            for entry in await anyio.to_thread.run_sync(servers.entries):
+                if entry.state == "sending" and entry.lease_owner is not None:
+                    pid = int(entry.lease_owner.partition("-")[0])
+                    return next(each for each in servers.replicas if each.program and each.program.pid == pid)
+            await anyio.sleep(0.05)
