@@ -6,15 +6,17 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
-from server.proxies import NAMES
 from started import ROOT, Started
 
+from bench.proxied import NAMES
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Draft, Entry, Limits
 from zinc_mcp.known_settings import SETTINGS
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.process import Clocks
@@ -25,6 +27,20 @@ DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 PORT = 8765
+DRAFT = Draft(
+    caller="local",
+    mode="test",
+    origin="https://api.zinc.com",
+    account="fingerprint",
+    rail="account",
+    twin="t" * 64,
+    body_digest="d" * 64,
+    given_key=None,
+    to_bytes=lambda key: b'{"key":"%s"}' % key.encode(),
+    ceiling_cents=5000,
+    fee_cents=100,
+    facts={"retailer": "amazon.com"},
+)
 LONGEST_SECONDS = 320 + 2 * Clocks().wire
 """A program signs for a payment, and what it signed is sent and looked up."""
 
@@ -187,3 +203,23 @@ def test_caddy_reads_its_file() -> None:
         pytest.skip("Caddy is not installed")
     words = [found, "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile")]
     assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def test_a_journal_that_was_dumped_and_restored_knows_its_orders(
+    postgres: Any, make_database: Callable[..., str], tmp_path: Path
+) -> None:
+    programs = Path(postgres.bin_path)
+    before, after = make_database(), make_database()
+    with Journal.open(before) as journal:
+        opened = journal.open_entry(DRAFT, Limits(), owner="me", lease_seconds=30, window_seconds=86_400)
+        assert isinstance(opened, Entry)
+    dump = tmp_path / "journal.dump"
+    page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
+    [dumps] = re.findall(r"postgres pg_dump (.*) zinc > journal\.dump", page)
+    [restores] = re.findall(r"postgres pg_restore (.*) --dbname zinc (.*) < journal\.dump", page)
+    words = dumps.replace("--username zinc", "").split()
+    subprocess.run([programs / "pg_dump", *words, f"--file={dump}", before], check=True)
+    options = " ".join(restores).replace("--username zinc", "").split()
+    subprocess.run([programs / "pg_restore", *options, f"--dbname={after}", dump], check=True)
+    with Journal.open(after) as journal:
+        assert [entry.key for entry in journal.entries()] == [opened.key]

@@ -1,6 +1,5 @@
 """Real proxies in front of servers of a team, with the files of `deploy/`: only addresses in them are replaced."""
 
-import re
 import shutil
 import socket
 import ssl
@@ -17,10 +16,8 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from server.test_serving_processes import certificate
-from started import ROOT
 
-NAMES = ("zinc-0", "zinc-1", "zinc-2")
-"""Of the servers, as the files of `deploy/` call them."""
+from bench.proxied import DEPLOY, NAMES, nginx_configuration, replaced
 
 
 class Proxy:
@@ -66,37 +63,16 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def nginx_configuration(folder: Path, port: int, servers: Sequence[int]) -> str:
-    """Return `deploy/nginx.conf` with these addresses."""
-    return _replaced(
-        (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8"),
-        {
-            **{rf"(server) {name}:8765": rf"\1 127.0.0.1:{own}" for name, own in zip(NAMES, servers, strict=True)},
-            r"listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-            r"zinc\.example\.com": "localhost",
-            r"/etc/nginx/tls/": f"{folder}/",
-            r"/tmp/nginx": f"{folder}/nginx",  # noqa: S108
-        },
-    )
-
-
 def caddy_configuration(folder: Path, port: int, servers: Sequence[int]) -> str:
     """Return `deploy/Caddyfile` with these addresses, and the certificate at hand instead of one from an authority."""
-    text = _replaced(
-        (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8"),
+    text = replaced(
+        (DEPLOY / "Caddyfile").read_text(encoding="utf-8"),
         {
             **{rf"{name}:8765": f"127.0.0.1:{own}" for name, own in zip(NAMES, servers, strict=True)},
             r"zinc\.example\.com \{\n": f"https://localhost:{port} {{\n\ttls {folder}/cert.pem {folder}/key.pem\n",
         },
     )
     return f"{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n\n{text}"
-
-
-def _replaced(text: str, changes: dict[str, str]) -> str:
-    for pattern, new in changes.items():
-        text, count = re.subn(pattern, new, text)
-        assert count, f"{pattern} is not in the file"
-    return text
 
 
 @contextmanager

@@ -14,11 +14,13 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult
 from server.as_a_host import call, said
 from server.on_a_port import JSON, initialize
-from server.proxies import NAMES, Proxy, free_port, proxy
+from server.proxies import Proxy, free_port, proxy
 from server.replicas import YES, Replica, Team, never, team, until_asked
 from server.visitor import forms, visitor, words
 from signing import Practice, practice
 from wanted import arguments
+
+from bench.proxied import NAMES
 
 ERAS = ("auto", "legacy", "sse")
 LISTING = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
