@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import httpx
 import httpx2
 import pytest
 from mcp.client.context import ClientRequestContext
@@ -16,7 +17,7 @@ from server.as_a_host import call, said
 from server.on_a_port import JSON, initialize
 from server.proxies import Proxy, free_port, proxy
 from server.replicas import YES, Replica, Team, never, team, until_asked
-from server.visitor import forms, visitor, words
+from server.visitor import Visitor, forms, words
 from signing import Practice, practice
 from wanted import arguments
 
@@ -96,8 +97,8 @@ async def test_a_member_signs_in_and_decides_through_the_proxy(servers: Team, fr
 
         tasks.start_soon(place)
         await until_asked(servers)
-        async with visitor(f"{front.origin}/approve/") as person:
-            person.client = front.client()  # type: ignore[assignment]  # it sends the same
+        async with httpx.AsyncClient(verify=front.trust, timeout=60) as browser:
+            person = Visitor(browser, f"{front.origin}/approve/")
             person.shows(await person.send(own, token=token))
             for _ in range(4):
                 assert person.shows(await person.send(own, visit=person.visit)).status_code == 200
