@@ -176,6 +176,11 @@ def _add_indices_and_forget(connection: sa.Connection) -> None:
     forget_again(connection)
 
 
+def _add_visits(connection: sa.Connection) -> None:
+    """Version 11: the members' visits to the approval page."""
+    tables.VISITS.create(connection)
+
+
 def _add_column(connection: sa.Connection, name: str) -> None:
     definition = CreateColumn(ENTRIES.c[name]).compile(dialect=connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
@@ -191,6 +196,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     8: _renew_twins,
     9: forget_again,  # what purges of earlier versions have left of payments
     10: _renew_twins,
+    11: _add_visits,
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

@@ -20,7 +20,7 @@ from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableE
 from zinc_mcp.journal.storage.sqlite import execute
 from zinc_mcp.known_settings import RailName
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""
@@ -126,6 +126,15 @@ PINS = sa.Table(
     sa.Column("page_free_at", sa.Double),
     sa.Column("terminal_wrong", sa.Integer, nullable=False, server_default="0"),
     sa.Column("terminal_free_at", sa.Double),
+)
+
+VISITS = sa.Table(
+    "zinc_visits",
+    TABLES,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("visitor", sa.String(64), nullable=False),
+    sa.Column("proof", sa.String(64), nullable=False),
+    sa.Column("used_at", sa.Double, nullable=False),
 )
 
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
