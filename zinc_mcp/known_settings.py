@@ -31,6 +31,16 @@ PROFILES: Mapping[str, tuple[Profile, ...]] = {
 Every tool is in the profile `all`. A new tool is one line here.
 """
 TOOLS = tuple(PROFILES)
+Right = Literal["read", "place", "admin"]
+"""What a caller of a team server may do: look; order, and change what was ordered; decide about orders of others."""
+RIGHTS: tuple[Right, ...] = get_args(Right)
+Role = Literal["read", "order", "admin"]
+ROLES: Mapping[Role, frozenset[Right]] = {
+    "read": frozenset({"read"}),
+    "order": frozenset({"read", "place"}),
+    "admin": frozenset(RIGHTS),
+}
+"""The roles of members, with their rights."""
 ALL = "all"
 VALUE = "(the value)"
 """In `Setting.shown`: the value itself, as far as it may be shown."""
@@ -119,6 +129,11 @@ class Setting:
                 return chosen
             case _:
                 return text_in(given, place)
+
+
+def rights_for(tool: str) -> tuple[Right, ...]:
+    """Return all rights that a call of a tool needs. Whoever orders is told about earlier orders, so may read."""
+    return ("read",) if "read" in PROFILES[tool] else ("read", "place")
 
 
 def text_in(given: object, place: str) -> str:
@@ -295,6 +310,34 @@ SETTINGS = (
         "`1`: over HTTP, hosts of the older protocol get no session, so that each server can answer each call; what "
         "they would be asked in a dialogue is asked on the page",
         shown=("hosts of the older protocol get no session", ""),
+    ),
+    Setting(
+        "ZINC_MCP_OAUTH_ISSUER", "address",
+        "the service whose access tokens count over HTTP, as `iss` names it; see "
+        "[docs/team-sign-in.md](docs/team-sign-in.md)",
+        shown=(VALUE, ""),
+    ),
+    Setting(
+        "ZINC_MCP_OAUTH_AUDIENCE", "words",
+        "the audience that a token must have (`aud`); several separated by commas. Unset: the server's own address "
+        "with `/mcp`, or `/sse`",
+        shown=(VALUE, ""),
+    ),
+    Setting(
+        "ZINC_MCP_OAUTH_ALGORITHMS", "words",
+        "how tokens may be signed, separated by commas. Unset: `RS256,ES256`",
+        shown=(VALUE, ""),
+    ),
+    Setting(
+        "ZINC_MCP_OAUTH_SCOPES", "words",
+        "the issuer's three scopes: to look, to order, to decide about orders of others. Unset: "
+        "`orders:read,orders:place,orders:admin`",
+        shown=(VALUE, ""),
+    ),
+    Setting(
+        "ZINC_MCP_OAUTH_EVERYONE", "switch",
+        "`1`: everybody with a token of the issuer is let in. Unset: members alone",
+        shown=("on", ""),
     ),
     Setting(
         "ZINC_TEMPO_PRIVATE_KEY", "key", "`tempo`: the key that signs, best an access key", "wallet", (), ("set", "")

@@ -15,7 +15,7 @@ def test_a_member_gets_a_token_once_and_only_its_hash_is_kept(tmp_path: Path) ->
     assert token not in added.stderr
     assert token not in (started.home / "members.json").read_text(encoding="utf-8")
     listed = started.run("members", "list")
-    assert listed.stdout == "ada\n"
+    assert listed.stdout == "ada  order\n"
     assert started.run("members", "remove", "ada").returncode == 0
     assert started.run("members", "list").stdout == ""
     again = started.run("members", "remove", "ada")

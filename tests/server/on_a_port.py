@@ -108,6 +108,14 @@ async def connected(
         yield client
 
 
+async def path_in(stream: httpx2.Response) -> str:
+    """Return the path for messages that an SSE stream begins with."""
+    async for line in stream.aiter_lines():
+        if line.startswith("data: "):
+            return line.removeprefix("data: ")
+    raise AssertionError("the stream ended before it named a path")
+
+
 async def until_healthy(client: httpx2.AsyncClient, origin: str) -> None:
     """Wait until a server that was just started answers."""
     with anyio.fail_after(20):

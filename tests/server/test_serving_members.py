@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.owner.members import Members, add_member, list_members, members_callers, name_of, remove_member
+from zinc_mcp.owner.members import Members, add_member, list_members, members_callers, remove_member
+from zinc_mcp.owner.team.member import name_of
 
 
 def whose(members: Members, token: str) -> str | None:

@@ -26,7 +26,7 @@ from wanted import arguments
 
 from zinc_mcp.owner.members import Members, add_member, members_callers, remove_member
 from zinc_mcp.process import Clocks, Process
-from zinc_mcp.server.http.access import note_caller
+from zinc_mcp.server.http.access import Access, note_access
 from zinc_mcp.server.http.connections import connection_of
 from zinc_mcp.server.http.shares import MOST_A_MINUTE, MOST_SESSIONS, Shares
 from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
@@ -335,10 +335,10 @@ async def test_a_session_that_opens_while_its_member_is_removed_is_none(
         await send({"type": "http.response.body", "body": b""})
 
     members = Members(home / "members.json")
-    shares = Shares(work, lambda caller: caller in members.known())
+    shares = Shares(work, lambda caller: caller in members.known(), lambda access: True)
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"host", b"x")]}
     [caller] = members.known()
-    note_caller(scope, caller)
+    note_access(scope, Access(caller))
 
     async def unused() -> Any: ...
 

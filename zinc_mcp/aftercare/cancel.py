@@ -29,7 +29,7 @@ from zinc_mcp.journal.records.cancellation import How
 from zinc_mcp.journal.records.decision import reference_of
 from zinc_mcp.journal.records.entry import DOUBTFUL, Entry, StaleEntryError, State
 from zinc_mcp.journal.records.twin import KEY_FIELD
-from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.account import AccountRail

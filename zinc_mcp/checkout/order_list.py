@@ -17,7 +17,7 @@ from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.records.entry import DOUBTFUL, FOREVER, WITHOUT_ORDER, Entry, Mode, State
 from zinc_mcp.journal.records.twin import KEY_FIELD
-from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.outcome import news

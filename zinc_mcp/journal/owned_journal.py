@@ -30,6 +30,8 @@ from zinc_mcp.journal.storage.tables import (
     ENTRIES,
     IS_LOOK_UP,
     META,
+    PINS,
+    VISITS,
     entries_of,
     entry_of,
     number,
@@ -138,17 +140,42 @@ class OwnedJournal(Database):
 
         Other processes place orders meanwhile. On SQLite the journal's files hold nothing of it afterwards.
         """
-        now, forgotten = self._clock(), 0
-        while True:
-            with self._writing() as connection:
-                count = purge.forget_slice(connection, now - older_than_seconds, now)
-            forgotten += count
-            if count < purge.SLICE:
-                break
-            time.sleep(purge.PAUSE_SECONDS)
+        forgotten = self._forget(self._clock() - older_than_seconds)
         if forgotten:
             self._empty_log()
         return forgotten
+
+    def forget_caller(self, caller: str) -> tuple[int, int]:
+        """Forget a caller: what all their finished entries were about, their PIN, and their name.
+
+        Digests, keys, money and states stay, under a caller that no member has. Returns of how many entries it forgot
+        the content, and how many of theirs are not over, so that they stay until a later call.
+        """
+        renamed = f"forgotten#{caller.rpartition('#')[2]}"
+        forgotten, after = self._forget(None, caller), 0
+        while True:
+            with self._writing() as connection:
+                last = purge.rename_slice(connection, caller, renamed, self._clock(), after)
+            if last is None:
+                break
+            after = last
+            time.sleep(purge.PAUSE_SECONDS)
+        with self._writing() as connection:
+            connection.execute(sa.delete(PINS).where(PINS.c.caller == caller))
+            connection.execute(sa.delete(VISITS).where(VISITS.c.visitor == caller))
+            left = connection.execute(sa.select(sa.func.count()).where(ENTRIES.c.caller == caller)).scalar_one()
+        self._empty_log()
+        return forgotten, int(left)
+
+    def _forget(self, before: float | None, caller: str | None = None) -> int:
+        now, forgotten = self._clock(), 0
+        while True:
+            with self._writing() as connection:
+                count = purge.forget_slice(connection, before, now, caller)
+            forgotten += count
+            if count < purge.SLICE:
+                return forgotten
+            time.sleep(purge.PAUSE_SECONDS)
 
     def resolve(
         self,

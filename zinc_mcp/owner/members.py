@@ -1,53 +1,47 @@
-"""The members of a team server: names, hashed bearer tokens, and ids that are never used again.
+"""The members of a team server: names, hashed bearer tokens, roles, identities, and ids that are never used again.
 
 A member's orders, limits, PIN and sessions belong to their *caller*, which is `name#id` with a random id. They do not
 belong to the name: a new member with the name of a removed one inherits nothing. Members of an old file have no id.
-Such a member is the caller `name`, as in the journal of that time, and nobody else can become that caller.
+Such a member is the caller `name`, as in the journal of that time, and nobody else can become that caller. Whoever
+comes with an identity of a sign-in service is the same caller as with the member's token.
 """
 
 import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.invocation import command
+from zinc_mcp.known_settings import Role
+from zinc_mcp.owner.team.member import (
+    DEFAULT_ROLE,
+    LOCAL,
+    MOST_IDENTITIES,
+    MOST_IDENTITY_CHARACTERS,
+    Identity,
+    Member,
+    identities_of,
+    is_email,
+    is_name,
+    read_member,
+)
 from zinc_mcp.private_files import make_folder, open_file, writable_by_others
-
-LOCAL = "local"
-"""The owner: the caller on stdio, and over HTTP while there are no members (`server.http.access`)."""
+from zinc_mcp.text import plain
 
 _BUSY_SECONDS = 15.0
 """The longest time for which a change waits for another change, as in the journal."""
 _LOOK_AGAIN_SECONDS = 0.05
-_NAME = re.compile(r"[a-z0-9._-]{1,64}")
-_HASH = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[0-9a-f]{16}")
-_NAME_IN_CALLER = 47
-"""The longest part of a name in a caller, in characters: the journal keeps 64 of a caller."""
 _PREFIX = "zmcp_"
 _MAX_FILE_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    name: str
-    hash: str
-    id: str | None = None
-    """None: the member was added before there were ids."""
-
-    @property
-    def caller(self) -> str:
-        return self.name if self.id is None else f"{self.name[:_NAME_IN_CALLER]}#{self.id}"
 
 
 class Members:
@@ -56,10 +50,11 @@ class Members:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._seen: tuple[int, int, int] | None = None
-        self._hashes: dict[str, str] = {}
+        self._known: dict[str, Member] = {}
+        self._identities: dict[Identity, Member] = {}
 
-    def known(self) -> dict[str, str]:
-        """Return the hashes by caller.
+    def known(self) -> Mapping[str, Member]:
+        """Return the members by caller.
 
         Raises:
             SettingsError: the file cannot be used. Then nobody is let in: a token may just have been taken back.
@@ -67,16 +62,18 @@ class Members:
         try:
             found = self.path.stat()
         except FileNotFoundError:
-            self._seen, self._hashes = None, {}
-            return self._hashes
+            self._seen, self._known, self._identities = None, {}, {}
+            return self._known
         except OSError as error:
             raise _unusable(self.path, error.strerror or "input/output error") from error
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp != self._seen:
             self._seen = None
-            self._hashes = {member.caller: member.hash for member in _read(self.path).values()}
+            members = _read(self.path)
+            self._known = {member.caller: member for member in members.values()}
+            self._identities = identities_of(members)
             self._seen = stamp
-        return self._hashes
+        return self._known
 
     def caller_by(self, token: str) -> str | None:
         """Return the caller with this token. It is compared with every hash, so that the time it takes tells nothing.
@@ -86,10 +83,19 @@ class Members:
         """
         given = _hash(token)
         found = None
-        for caller, kept in self.known().items():
-            if hmac.compare_digest(kept, given):
+        for caller, member in self.known().items():
+            if hmac.compare_digest(member.hash, given):
                 found = caller
         return found
+
+    def by_identity(self, identity: Identity) -> Member | None:
+        """Return the member that an identity is mapped to.
+
+        Raises:
+            SettingsError: as `known`.
+        """
+        self.known()
+        return self._identities.get(identity)
 
 
 def list_members(path: Path) -> list[str]:
@@ -98,7 +104,16 @@ def list_members(path: Path) -> list[str]:
     Raises:
         SettingsError: the file cannot be used.
     """
-    return list(members_callers(path))
+    return list(read_members(path))
+
+
+def read_members(path: Path) -> dict[str, Member]:
+    """Return the members by name, in the order of the names.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    return dict(sorted(_read(path).items())) if path.exists() else {}
 
 
 def members_callers(path: Path) -> dict[str, str]:
@@ -107,37 +122,78 @@ def members_callers(path: Path) -> dict[str, str]:
     Raises:
         SettingsError: the file cannot be used.
     """
-    return {name: member.caller for name, member in sorted(_read(path).items())} if path.exists() else {}
+    return {name: member.caller for name, member in read_members(path).items()}
 
 
-def name_of(caller: str) -> str:
-    """Return the name of a caller, for people to read."""
-    return caller.partition("#")[0]
-
-
-def add_member(path: Path, name: str) -> str:
+def add_member(
+    path: Path,
+    name: str,
+    *,
+    role: Role = DEFAULT_ROLE,
+    identities: Sequence[Identity] = (),
+    email: str | None = None,
+) -> str:
     """Add a member with a new id, and return their token. Only its hash is kept.
 
     Raises:
-        RefusedError: the name cannot be used, or is taken.
+        RefusedError: the name, an identity or the e-mail address cannot be used, or is taken.
         SettingsError: the file cannot be used.
     """
-    if not _NAME.fullmatch(name) or name == LOCAL:
-        raise RefusedError(
-            "That is not a member's name.",
-            owner_step=f"Use 1 to 64 of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved.",
-            code="invalid_arguments",
+    if not is_name(name):
+        raise _refused(
+            "That is not a member's name.", f"Use 1 to 64 of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved."
         )
-    token = _PREFIX + secrets.token_urlsafe(32)
+    token = _new_token()
     with _changing(path) as members:
         if name in members:
-            raise RefusedError(
+            raise _refused(
                 f"There is a member {name} already.",
-                owner_step="To give them a new token, remove them first.",
-                code="invalid_arguments",
+                f"{command('members', 'rotate', given=[name])} gives them a new token.",
             )
-        members[name] = _Member(name, _hash(token), secrets.token_hex(8))
+        new = Member(name, _hash(token), secrets.token_hex(8), role, tuple(identities), email, time.time())
+        members[name] = _checked(new, members)
     return token
+
+
+def rotate_member(path: Path, name: str) -> str:
+    """Give a member another token, and return it. The one before stops working at once.
+
+    Raises:
+        RefusedError: there is no such member.
+        SettingsError: the file cannot be used.
+    """
+    token = _new_token()
+    with _changing(path) as members:
+        members[name] = replace(_known(members, name), hash=_hash(token), changed_at=time.time())
+    return token
+
+
+def change_member(
+    path: Path,
+    name: str,
+    *,
+    role: Role | None = None,
+    identities: Sequence[Identity] | None = None,
+    email: str | None = None,
+) -> Member:
+    """Change what is given of a member: the role, all identities, the e-mail address. Return the changed member.
+
+    Raises:
+        RefusedError: there is no such member; an identity or the e-mail address cannot be used, or is taken.
+        SettingsError: the file cannot be used.
+    """
+    with _changing(path) as members:
+        before = _known(members, name)
+        changed = replace(
+            before,
+            role=before.role if role is None else role,
+            identities=before.identities if identities is None else tuple(identities),
+            email=before.email if email is None else email,
+        )
+        if (changed.role, changed.identities) != (before.role, before.identities):
+            changed = replace(changed, changed_at=time.time())
+        members[name] = _checked(changed, members)
+    return changed
 
 
 def remove_member(path: Path, name: str) -> str | None:
@@ -151,12 +207,52 @@ def remove_member(path: Path, name: str) -> str | None:
     return None if removed is None else removed.caller
 
 
+def no_such_member(name: str) -> RefusedError:
+    """Return the refusal of a name that no member has."""
+    return _refused(f"There is no member {plain(name, 60)}.", f"{command('members', 'list')} prints the names.")
+
+
+def _known(members: Mapping[str, Member], name: str) -> Member:
+    found = members.get(name)
+    if found is None:
+        raise no_such_member(name)
+    return found
+
+
+def _checked(member: Member, members: Mapping[str, Member]) -> Member:
+    """Return a new or changed member whose identities nobody else has."""
+    if member.email is not None and not is_email(member.email):
+        raise _refused("That is not an e-mail address.", "It is only shown; leave it out if there is none.")
+    if len(member.identities) > MOST_IDENTITIES or not all(each.is_usable for each in member.identities):
+        raise _refused(
+            "These identities cannot be kept.",
+            f"Give at most {MOST_IDENTITIES}, each as issuer and subject of up to {MOST_IDENTITY_CHARACTERS} "
+            "characters, as they stand in `iss` and `sub` of a token.",
+        )
+    others = identities_of({name: each for name, each in members.items() if name != member.name})
+    for identity in member.identities:
+        if identity in others:
+            raise _refused(
+                f"That identity is {others[identity].name}'s already.",
+                "One identity is one person: take it from them first.",
+            )
+    return member
+
+
+def _refused(summary: str, owner_step: str) -> RefusedError:
+    return RefusedError(summary, owner_step=owner_step, code="invalid_arguments")
+
+
+def _new_token() -> str:
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
 def _hash(token: str) -> str:
     # A token is 32 random bytes: nothing is gained by a slow hash.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read(path: Path) -> dict[str, _Member]:
+def _read(path: Path) -> dict[str, Member]:
     others = writable_by_others(path)
     if others is not None:
         raise _unusable(path, f"other users of this machine can write to {others}")
@@ -171,31 +267,18 @@ def _read(path: Path) -> dict[str, _Member]:
     listed = cast(dict[str, Any], document).get("members") if isinstance(document, dict) else None
     if not isinstance(listed, dict):
         raise _unusable(path, 'not {"members": {name: {"id": id, "hash": hash}}}')
-    members = {name: _member(name, kept) for name, kept in cast(dict[str, Any], listed).items()}
+    members = {name: read_member(name, kept) for name, kept in cast(dict[str, Any], listed).items()}
     found = {name: member for name, member in members.items() if member is not None}
-    # Of two with one id, both would be one caller.
-    if len(found) < len(members) or len({member.caller for member in found.values()}) < len(found):
+    # Of two with one id, both would be one caller; an identity of two would be either.
+    alone = len({member.caller for member in found.values()}) == len(found)
+    named = sum(len(member.identities) for member in found.values())
+    if len(found) < len(members) or not alone or len(identities_of(found)) < named:
         raise _unusable(path, "an entry is not a member's name, id and hash")
     return found
 
 
-def _member(name: str, kept: Any) -> _Member | None:
-    """Return a member from the file: `{"id": id, "hash": hash}`, or the hash alone, as before there were ids."""
-    if not _NAME.fullmatch(name) or name == LOCAL:
-        return None
-    if isinstance(kept, str):
-        return _Member(name, kept) if _HASH.fullmatch(kept) else None
-    if not isinstance(kept, dict):
-        return None
-    fields = cast(dict[str, Any], kept)
-    given, kept_hash = fields.get("id"), fields.get("hash")
-    if fields.keys() != {"id", "hash"} or not isinstance(given, str) or not isinstance(kept_hash, str):
-        return None
-    return _Member(name, kept_hash, given) if _ID.fullmatch(given) and _HASH.fullmatch(kept_hash) else None
-
-
 @contextmanager
-def _changing(path: Path) -> Generator[dict[str, _Member]]:
+def _changing(path: Path) -> Generator[dict[str, Member]]:
     """Give the members to change, then write all of them back, one process at a time."""
     make_folder(path.parent)
     with _alone(path):
@@ -230,11 +313,8 @@ def _alone(path: Path) -> Generator[None]:
         yield
 
 
-def _write(path: Path, members: Mapping[str, _Member]) -> None:
-    listed = {
-        name: member.hash if member.id is None else {"id": member.id, "hash": member.hash}
-        for name, member in sorted(members.items())
-    }
+def _write(path: Path, members: Mapping[str, Member]) -> None:
+    listed = {name: member.record() for name, member in sorted(members.items())}
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600 at most
         if os.name == "posix":

@@ -7,8 +7,8 @@ from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.entry import CHANGES, Entry, Limits, Mode
 from zinc_mcp.journal.records.twin import any_order_of
 from zinc_mcp.known_settings import RailName
-from zinc_mcp.owner.members import LOCAL, name_of
 from zinc_mcp.owner.policy import Policy
+from zinc_mcp.owner.team.member import LOCAL, name_of
 from zinc_mcp.text import printed
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.wish import Wish

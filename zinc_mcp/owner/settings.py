@@ -88,6 +88,15 @@ class Settings:
     """The name of this server among several behind one proxy; None for a server alone."""
     stateless: bool = False
     """Whether hosts of the older protocol get no session over HTTP."""
+    oauth_issuer: str | None = None
+    """The issuer whose access tokens count over HTTP; None for none. `server.http.oauth.terms` checks these five."""
+    oauth_audience: tuple[str, ...] = ()
+    """A token has to be for one of them; empty for the addresses of the server."""
+    oauth_algorithms: tuple[str, ...] = ()
+    oauth_scopes: tuple[str, ...] = ()
+    """The issuer's names for the scopes to look, to order, and to decide about orders of others."""
+    oauth_everyone: bool = False
+    """Whether each identity of the issuer is let in, and not only those of members."""
     notify: Notify | None = None
     """Where the owner is told about orders, by `[notify]`; None for nowhere."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

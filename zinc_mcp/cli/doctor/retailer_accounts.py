@@ -6,11 +6,12 @@ from zinc_mcp.cli.doctor.findings import Finding
 from zinc_mcp.cli.screen import advice
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.owner.digest_key import FILE, digest_key
-from zinc_mcp.owner.members import LOCAL, members_callers
+from zinc_mcp.owner.members import members_callers
 from zinc_mcp.owner.policy import EVERY_MEMBER, Policy
 from zinc_mcp.owner.retailer_accounts import KIND, opened_account, profile_named
 from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.text import plain
 from zinc_mcp.wiring import v1_origin
 

@@ -13,10 +13,11 @@ from zinc_mcp.cli.screen import show_line
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
 from zinc_mcp.owner.addresses import saved_addresses
-from zinc_mcp.owner.members import LOCAL, members_callers
+from zinc_mcp.owner.members import members_callers
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.owner.export import moment
 

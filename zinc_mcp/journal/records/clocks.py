@@ -49,7 +49,8 @@ class Times:
         """`steady` counts seconds and cannot be set: the machine's, where a test has no clocks."""
         self.clock = clock
         steady = steady or (time.monotonic if clock is time.time else clock)
-        self._steady = steady
+        self.steady = steady
+        """Seconds that only grow."""
         self._heard: tuple[float, float] | None = None
         self._began = clock(), steady()
         self.answered = False
@@ -59,7 +60,7 @@ class Times:
         """Take the time that an answer of Zinc's carries, where it carries one."""
         self.answered = True
         if date is not None:
-            self._heard = date, self._steady()
+            self._heard = date, self.steady()
 
     def zinc(self) -> float | None:
         """Return Zinc's time; None while no answer has told it."""
@@ -87,7 +88,7 @@ class Times:
     def _second(self) -> float:
         """Return the time by the second witness: Zinc's, else this process's own since it began."""
         told, at = self._heard or self._began
-        return told + self._steady() - at
+        return told + self.steady() - at
 
     def doubt(self, newest: float, accepted: str | None) -> str | None:
         """Say why it is uncertain what time it is; None when it is not.

@@ -34,6 +34,8 @@ _KEPT_OF_RECOVERY = ("method", "reference")
 
 _KEPT_OF_EVENTS = frozenset({"reserved_cents", "refunded_cents", "order_id", "bought"})
 
+_OVER = frozenset({"placed", "failed", "cancelled", "rejected", "refused", "declined"})
+
 _FORGOTTEN = (
     sa.update(ENTRIES)
     .where(ENTRIES.c.id == sa.bindparam("this_id"))
@@ -46,17 +48,21 @@ _FORGOTTEN = (
 )
 
 
-def forget_slice(connection: sa.Connection, before: float, now: float) -> int:
+def forget_slice(connection: sa.Connection, before: float | None, now: float, caller: str | None = None) -> int:
     """Forget the content of some entries that are over and were last changed before then; return of how many.
 
-    Runs inside a writing transaction; 0 means that none is left.
+    None is at any time. Of one caller, or of all. Runs inside a writing transaction; 0 means that none is left.
     """
     query: sa.Select[Any] = (
         sa.select(ENTRIES.c.id, ENTRIES.c.version, ENTRIES.c.state, *_texts(connection))
-        .where(FORGETTABLE, ENTRIES.c.updated_at < before)
+        .where(FORGETTABLE)
         .order_by(ENTRIES.c.updated_at)
         .limit(SLICE)
     )
+    if before is not None:
+        query = query.where(ENTRIES.c.updated_at < before)
+    if caller is not None:
+        query = query.where(ENTRIES.c.caller == caller)
     if connection.dialect.name != "sqlite":
         query = query.with_for_update(skip_locked=True)  # a process that holds one is moving it on
     found: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(query)]
@@ -69,6 +75,43 @@ def forget_slice(connection: sa.Connection, before: float, now: float) -> int:
     connection.execute(sa.insert(EVENTS), events)
     forget_rest(connection, [row[0] for row in found])
     return len(found)
+
+
+def rename_slice(connection: sa.Connection, caller: str, renamed: str, now: float, after: int) -> int | None:
+    """Give some of a caller's entries another caller, where they are over and purged, and rename their decisions.
+
+    Goes on behind the entry `after`; returns the last one it looked at, or None when none is left. A caller is named in
+    their own entries, and in those of others that they decided about.
+    """
+    own = ENTRIES.c.caller == caller
+    decided = ENTRIES.c.consent.contains(json.dumps(caller), autoescape=True)
+    query = sa.select(
+        ENTRIES.c.id, ENTRIES.c.version, ENTRIES.c.state, ENTRIES.c.caller, ENTRIES.c.body, ENTRIES.c.consent
+    )
+    query = query.where(ENTRIES.c.id > after, sa.or_(own, decided)).order_by(ENTRIES.c.id).limit(SLICE)
+    found = connection.execute(query).fetchall()
+    for entry_id, version, state, whose, body, consent in found:
+        is_over = whose == caller and state in _OVER and body is None
+        if whose == caller and not is_over:
+            continue
+        values = {"caller": renamed if is_over else whose, "consent": _renamed(consent, caller, renamed)}
+        this = (ENTRIES.c.id == entry_id, ENTRIES.c.version == version)
+        connection.execute(sa.update(ENTRIES).where(*this).values(**values, version=version + 1))
+        event = {"entry_id": entry_id, "version": version + 1, "state": state, "at": now, "what": "forgotten"}
+        connection.execute(sa.insert(EVENTS), {**event, "detail": "{}"})
+    return found[-1][0] if found else None
+
+
+def _renamed(consent: str | None, caller: str, renamed: str) -> str | None:
+    parts = _parts(consent)
+    decision: object = None if parts is None else parts.get("decision")
+    if parts is None or not isinstance(decision, dict):
+        return consent
+    kept = cast(dict[str, Any], decision)
+    if kept.get("by", caller) == caller:
+        name = renamed.partition("#")[0]
+        parts["decision"] = {**kept, "who": name, **({"by": renamed} if "by" in kept else {})}
+    return json.dumps(parts)
 
 
 def forget_again(connection: sa.Connection) -> None:

@@ -1,4 +1,4 @@
-"""The caller of a request, noted in its scope, and the owner's token for a server over HTTP without members.
+"""What the token of a request gives, noted in its scope, and the owner's token for a server over HTTP without members.
 
 Loopback is open to every user of the machine, so a connection is never taken for the owner's without the token. It is
 kept in a file of the home that only the owner can read. Hosts get it from that file: it is never printed.
@@ -6,12 +6,14 @@ kept in a file of the home that only the owner can read. Hosts get it from that 
 
 import hashlib
 import hmac
+import math
 import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +21,70 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.known_settings import RIGHTS, Right
+from zinc_mcp.owner.team.member import Identity
 from zinc_mcp.private_files import make_folder, open_file
 
 TOKEN_FILE = "http-token"  # noqa: S105  # the name of the file
 
-_SCOPE_KEY = "zinc_mcp.member"
+_SCOPE_KEY = "zinc_mcp.access"
 _PREFIX = "zmcp_"
 _TOKEN = re.compile(r"zmcp_[A-Za-z0-9_-]{32,200}")
 _MOST_BYTES = 1024
 
 
-def caller_in(scope: Mapping[str, Any]) -> str | None:
-    """Return the caller whose token this HTTP request carried: a member's, or `local`; None without a token."""
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the token of a request gives."""
+
+    caller: str
+    """A member's, `local`, or the caller of an identity that is no member."""
+    may: frozenset[Right] = frozenset(RIGHTS)
+    """What the caller may do, by the role of the member."""
+    granted: frozenset[Right] | None = None
+    """What an access token was issued for, by its scopes; None for a token of this server, which was for everything."""
+    proof: str = field(default="", repr=False)
+    """The kept hash of a member's token."""
+    identity: Identity | None = None
+    """Whom an access token is about."""
+    key_id: str = ""
+    """The issuer's name of the key that signed it."""
+    until: float = math.inf
+    """When it is over, in seconds since the epoch."""
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What this request may do."""
+        return self.may if self.granted is None else self.may & self.granted
+
+    def missing_scopes(self, needed: Collection[Right]) -> bool:
+        """Say whether other scopes would let the same caller do what needs these rights."""
+        return self.granted is not None and not self.granted.issuperset(needed) and self.may.issuperset(needed)
+
+
+def access_in(scope: Mapping[str, Any]) -> Access | None:
+    """Return what the token of this HTTP request gives; None without a token."""
     return scope.get(_SCOPE_KEY)
 
 
-def note_caller(scope: MutableMapping[str, Any], caller: str) -> None:
-    """Note the caller of a request in its scope, for us and for the SDK.
+def caller_in(scope: Mapping[str, Any]) -> str | None:
+    """Return the caller whose token this HTTP request carried: a member's, or `local`; None without a token."""
+    access = access_in(scope)
+    return None if access is None else access.caller
+
+
+def note_access(scope: MutableMapping[str, Any], access: Access) -> None:
+    """Note what a request may do in its scope, for us and for the SDK.
 
     The SDK binds a session to `scope["user"]` and answers 404 to everybody else (mcp 2.3,
-    `StreamableHTTPSessionManager._handle_stateful_request`, `SseServerTransport._handle_post_message`).
+    `StreamableHTTPSessionManager._handle_stateful_request`, `SseServerTransport._handle_post_message`). It compares
+    client, issuer and subject; a caller is one person, whom issuer and subject only name once more.
     """
-    scope[_SCOPE_KEY] = caller
-    scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller, scopes=[]))
+    scope[_SCOPE_KEY] = access
+    named = {} if access.identity is None else {"iss": access.identity.issuer}
+    subject = None if access.identity is None else access.identity.subject
+    token = AccessToken(token="", client_id=access.caller, scopes=[], subject=subject, claims=named)
+    scope["user"] = AuthenticatedUser(token)
 
 
 class LocalToken:

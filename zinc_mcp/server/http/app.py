@@ -24,6 +24,11 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
+from zinc_mcp.server.http.known import Known
+from zinc_mcp.server.http.oauth.challenges import metadata_routes
+from zinc_mcp.server.http.oauth.issuer import Issuer
+from zinc_mcp.server.http.oauth.terms import terms_of
+from zinc_mcp.server.http.oauth.tokens import AccessTokens
 from zinc_mcp.server.http.replicas import NamedSessions, messages_path, missing_for_replicas
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
@@ -77,8 +82,10 @@ def serve_http(
     known = Members(members or settings.home / "members.json")
     exposed = behind_proxy or bool(allowed_hosts) or not is_loopback(host)
     has_members = bool(known.known())
+    terms_of(settings, "")  # a mistake in them is told before anything listens
     if exposed:
-        _check_exposed(has_members, known.path, allowed_hosts, tls, behind_proxy)
+        has_people = has_members or (settings.oauth_issuer is not None and settings.oauth_everyone)
+        _check_exposed(has_people, known.path, allowed_hosts, tls, behind_proxy)
     if tls is not None:
         _check_tls(*tls)
     raise_file_limit()
@@ -116,6 +123,10 @@ def build_app(
     async def own_origin() -> str:
         return base
 
+    terms = terms_of(process.settings, base)
+    tokens = None
+    if terms is not None:
+        tokens = AccessTokens(terms, Issuer(terms.issuer, process.settings.route, process.times.steady), members)
     visits = Visits(process.times.clock, members, process.journal)
     server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
@@ -153,6 +164,7 @@ def build_app(
             Route(HEALTH_PATH, healthy),
             Route(READY_PATH, ready),
             ApprovalPage(process, hosts, visits).route(),
+            *([] if terms is None else metadata_routes(terms)),
             *streamable.routes,
             *sse.routes,
         ],
@@ -160,9 +172,10 @@ def build_app(
     )
     routed.router.redirect_slashes = False  # both spellings are served
     named = routed if replica is None else NamedSessions(routed, replica)
-    shares = Shares(Bodies(_OneAnswer(named)), lambda caller: check.is_known(caller))
-    check = RequestCheck(shares, hosts, members, local=local)
-    return check
+    bodies = Bodies(_OneAnswer(named), terms)
+    known = Known(members, local, tokens)
+    shares = Shares(bodies, known.is_known, known.holds)
+    return RequestCheck(shares, hosts, known)
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
@@ -244,14 +257,14 @@ class _OneAnswer:
 
 
 def _check_exposed(
-    has_members: bool,
+    has_people: bool,
     members: Path,
     allowed_hosts: Sequence[str],
     tls: tuple[Path, Path] | None,
     behind_proxy: bool,
 ) -> None:
     missing: list[str] = []
-    if not has_members:
+    if not has_people:
         missing.append(f"members ({command('members', 'add', 'NAME')}; {members} has none)")
     if not allowed_hosts:
         missing.append("the names clients reach it by (--allow-host)")

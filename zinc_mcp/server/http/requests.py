@@ -4,19 +4,21 @@ A broken message gets the same answer as on stdin. The SDK takes a request with 
 answers 202, shows the text of its validator, and reads no id from a broken message (mcp 2.3, `streamable_http`).
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp.types import INVALID_REQUEST
+from mcp.types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.errors import SettingsError
-from zinc_mcp.owner.members import LOCAL, Members
-from zinc_mcp.server.http.access import LocalToken, note_caller
+from zinc_mcp.known_settings import PROFILES, Right, rights_for
+from zinc_mcp.server.http.access import access_in, note_access
+from zinc_mcp.server.http.known import Known
+from zinc_mcp.server.http.oauth.challenges import METADATA_PATHS, insufficient, not_let_in, unauthorized
+from zinc_mcp.server.http.oauth.terms import Terms
+from zinc_mcp.server.http.oauth.tokens import StrangerError
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, TOO_LARGE, Read, read_message
 
 HEALTH_PATH, READY_PATH = "/healthz", "/readyz"
@@ -36,8 +38,6 @@ _SPELLINGS = {
 }
 """The other spelling of each path, which is served as well: a redirect would name `http` behind a proxy that ends TLS,
 and many clients do not follow one with a body."""
-
-logger = logging.getLogger("zinc_mcp")
 
 
 class Hosts:
@@ -76,37 +76,26 @@ class Hosts:
 class RequestCheck:
     """ASGI middleware: refuses too long a head, a foreign Host or Origin, and every request without a token.
 
-    The token is a member's; while there are no members it is the owner's own. Its caller is noted in the scope of that
-    one request; nothing is remembered for a session.
+    The token is a member's; while there are no members it is the owner's own. With an OAuth issuer, its access tokens
+    count as well. What a token gives is noted in the scope of that one request; nothing is remembered for a session.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, members: Members, *, local: LocalToken | None = None) -> None:
-        """Without `local`, take members only, even when there are none."""
+    def __init__(self, app: ASGIApp, hosts: Hosts, known: Known) -> None:
         self._app = app
         self._hosts = hosts
-        self._members = members
-        self._local = local
+        self._known = known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it here."""
         if scope["type"] == "http":
             scope = _as_served(scope)
             objection = self._objection(scope)
+            if objection is None and not self._is_open(scope["path"]):
+                objection = await self._recognise(scope)
             if objection is not None:
                 await objection(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-    def is_known(self, caller: str) -> bool:
-        """Say whether this caller still has access: not after a member is removed, or the first is added.
-
-        While the file of members cannot be read, no new caller is let in and no caller counts as removed.
-        """
-        try:
-            members = self._members.known()
-        except SettingsError:
-            return True
-        return caller in members or (caller == LOCAL and self._local is not None and not members)
 
     def _objection(self, scope: Scope) -> Response | None:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
@@ -122,39 +111,42 @@ class RequestCheck:
             return None
         if any(not self._hosts.allow_origin(origin) for origin in _headers(scope, b"origin")):
             return JSONResponse({"error": "invalid_origin"}, 403)
-        caller = self._caller_by(_token(scope))
-        if caller is None:
-            return JSONResponse(
-                {"error": "invalid_token", "error_description": "A token of this server is needed."},
-                401,
-                {"WWW-Authenticate": 'Bearer realm="zinc-mcp", error="invalid_token"'},
-            )
-        note_caller(scope, caller)
         return None
 
-    def _caller_by(self, token: str) -> str | None:
+    def _is_open(self, path: str) -> bool:
+        """Say whether a path needs no token."""
+        described = self._known.terms is not None and path in METADATA_PATHS
+        return described or path in OPEN_PATHS or path.startswith(PAGE_PATH)
+
+    async def _recognise(self, scope: Scope) -> Response | None:
+        """Note what the token of a request gives; return the refusal where it gives nothing."""
         try:
-            if self._members.known():
-                self._local = None  # for good: a team whose members are removed does not become the owner's alone
-            caller = self._members.caller_by(token)
-        except SettingsError as error:
-            logger.error("%s", error.summary)
-            return None
-        if caller is None and self._local is not None and self._local.matches(token):
-            return LOCAL
-        return caller
+            access = await self._known.access(_token(scope))
+        except StrangerError as error:
+            return not_let_in(error.identity)
+        if access is None:
+            return unauthorized(self._known.terms, scope["path"])
+        note_access(scope, access)
+        return None
 
 
 class Bodies:
-    """ASGI middleware behind the check of the token: reads each message whole, within bounds, and passes it on."""
+    """ASGI middleware behind the check of the token: reads each message whole, within bounds, and passes it on.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A message that needs more scopes than its token has is refused here, where a status can still tell the client so.
+    """
+
+    def __init__(self, app: ASGIApp, terms: Terms | None = None) -> None:
         self._app = app
+        self._terms = terms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body in one piece, or answer it here."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or scope["path"].startswith(PAGE_PATH):
             await self._app(scope, receive, send)
+            return
+        if scope["method"] != "POST" and (objection := self._beyond_scopes(scope, None)) is not None:
+            await objection(scope, receive, send)
             return
         if is_announced_over(scope, MOST_MESSAGE_BYTES):
             await _too_large()(scope, receive, send)
@@ -177,6 +169,10 @@ class Bodies:
             if read.message is None:
                 await _answer(read)(scope, receive, send)
                 return
+            objection = self._beyond_scopes(scope, read.message)
+            if objection is not None:
+                await objection(scope, receive, send)
+                return
             if read.is_rewritten:
                 whole = read.message.model_dump_json(by_alias=True, exclude_unset=True).encode()
                 others = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
@@ -188,6 +184,26 @@ class Bodies:
             return waiting.pop() if waiting else await receive()
 
         await self._app(scope, replayed, send)
+
+    def _beyond_scopes(self, scope: Scope, message: JSONRPCMessage | None) -> Response | None:
+        """Return the refusal of what needs other scopes than those of the access token, or None.
+
+        A tool is taken from the message itself, in either era; the SDK compares it with the header that names it.
+        """
+        access = access_in(scope)
+        if self._terms is None or access is None:
+            return None
+        needed = needed_for(message)
+        return insufficient(self._terms, scope["path"], needed) if access.missing_scopes(needed) else None
+
+
+def needed_for(message: JSONRPCMessage | None) -> tuple[Right, ...]:
+    """Return all rights that a message needs: those of the tool that it calls, otherwise the right to look."""
+    if not isinstance(message, JSONRPCRequest | JSONRPCNotification) or message.method != "tools/call":
+        return ("read",)
+    tool = (message.params or {}).get("name")
+    # A tool that nobody has is refused by the server, for whoever may look.
+    return rights_for(tool) if isinstance(tool, str) and tool in PROFILES else ("read",)
 
 
 def is_announced_over(scope: Scope, most_bytes: int) -> bool:

@@ -16,8 +16,8 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.owner.members import LOCAL
-from zinc_mcp.server.http.access import caller_in, note_caller
+from zinc_mcp.owner.team.member import LOCAL
+from zinc_mcp.server.http.access import Access, access_in, note_access
 from zinc_mcp.server.http.connections import Connection, connection_of
 
 MOST_REQUESTS = 64
@@ -44,6 +44,7 @@ _SESSIONS_PATH = "/mcp"
 class _Request:
     connection: Connection | None
     is_stream: bool
+    access: Access
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
@@ -51,6 +52,8 @@ class _Request:
 class _Session:
     host: bytes
     """The name of the server it was opened by."""
+    access: Access
+    """What it was opened with. The SDK lets nobody else end it."""
     under_way: int = 0
     """Requests and streams in it."""
 
@@ -83,6 +86,10 @@ class _Share:
         while self.sent and self.sent[0] <= time.monotonic() - _MINUTE_SECONDS:
             self.sent.popleft()
 
+    until: float = 0.0
+    """When the newest access token of this caller is over. A stream lasts so long: a host that is at work sends newer
+    tokens with its other requests."""
+
     def touch(self, name: bytes) -> None:
         if name in self.sessions:
             self.sessions[name] = self.sessions.pop(name)
@@ -95,20 +102,35 @@ class _Share:
 class Shares:
     """ASGI middleware behind the check of the token: bounds the requests, streams and sessions of a caller."""
 
-    def __init__(self, app: ASGIApp, is_known: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        is_known: Callable[[str], bool],
+        holds: Callable[[Access], bool],
+    ) -> None:
+        """Bound what `app` serves.
+
+        Args:
+            app: serves the requests.
+            is_known: says whether a caller still has access.
+            holds: says whether a token still counts, but for its time.
+        """
         self._app = app
         self._is_known = is_known
+        self._holds = holds
         self._shares: dict[str, _Share] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request within its caller's share, or answer it here."""
-        caller = caller_in(scope) if scope["type"] == "http" else None
-        if caller is None:
+        access = access_in(scope) if scope["type"] == "http" else None
+        if access is None:
             await self._app(scope, receive, send)
             return
+        caller = access.caller
         share = self._shares.setdefault(caller, _Share())
+        share.until = max(share.until, access.until)
         connection = connection_of(scope)
-        request = _Request(connection, scope["method"] == "GET")
+        request = _Request(connection, scope["method"] == "GET", access)
         too_early = share.seconds_too_early() if scope["method"] == "POST" and caller != LOCAL else 0
         objection = (429, "too_many_a_minute") if too_early else _objection(share, request)
         if objection is not None:
@@ -118,7 +140,7 @@ class Shares:
         share.requests.add(request)
         try:
             with request.scope:
-                await self._served(caller, share, scope, receive, send)
+                await self._served(access, share, scope, receive, send)
         finally:
             share.requests.discard(request)
             if connection is not None:
@@ -127,7 +149,8 @@ class Shares:
 
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
-        """While inside, end the requests and sessions of callers that are not known any more."""
+        """While inside, end the requests and sessions of callers that are not known any more, and what was begun with a
+        token that counts no more."""
 
         async def watch() -> None:
             while True:
@@ -136,13 +159,22 @@ class Shares:
                     await self._dismiss(caller)
                 for caller, share in list(self._shares.items()):
                     self._forget_if_empty(caller, share)
+                for share in list(self._shares.values()):
+                    self._end_outdated(share)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
             yield
             tasks.cancel_scope.cancel()
 
-    async def _served(self, caller: str, share: _Share, scope: Scope, receive: Receive, send: Send) -> None:
+    def _end_outdated(self, share: _Share) -> None:
+        now = time.time()
+        for request in list(share.requests):
+            is_over = request.is_stream and share.until < now
+            if is_over or not self._holds(request.access):
+                _end_request(request)
+
+    async def _served(self, access: Access, share: _Share, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != _SESSIONS_PATH or _is_modern(scope):
             await self._app(scope, receive, send)
             return
@@ -160,10 +192,10 @@ class Shares:
                 status = message["status"]
                 opened = next((value for header, value in message["headers"] if header == _SESSION), b"")
                 if not given and opened and status < 400:
-                    session = _Session(_header(scope, b"host"), under_way=1)
-                    if not await self._make_room(caller, share) or share.dismissed:
+                    session = _Session(_header(scope, b"host"), access, under_way=1)
+                    if not await self._make_room(share) or share.dismissed:
                         refused = True
-                        await self._end(caller, opened, session)
+                        await self._end(opened, session)
                         await _refusal(429, "too_many_sessions")(scope, receive, send)
                     else:
                         share.sessions[opened] = used = session
@@ -180,13 +212,13 @@ class Shares:
                 used.under_way -= 1
                 share.touch(name)
 
-    async def _make_room(self, caller: str, share: _Share) -> bool:
+    async def _make_room(self, share: _Share) -> bool:
         """End sessions until there is room for one more; False when something is under way in all of them."""
         while len(share.sessions) >= MOST_SESSIONS:
             oldest = share.idle()
             if oldest is None:
                 return False
-            await self._end(caller, oldest, share.sessions.pop(oldest))
+            await self._end(oldest, share.sessions.pop(oldest))
         return True
 
     def _forget_if_empty(self, caller: str, share: _Share) -> None:
@@ -197,14 +229,11 @@ class Shares:
         share = self._shares.pop(caller)
         share.dismissed = True
         for request in list(share.requests):
-            if request.connection is None:
-                request.scope.cancel()
-            else:
-                request.connection.end()
+            _end_request(request)
         while share.sessions:
-            await self._end(caller, *share.sessions.popitem())
+            await self._end(*share.sessions.popitem())
 
-    async def _end(self, caller: str, name: bytes, session: _Session) -> None:
+    async def _end(self, name: bytes, session: _Session) -> None:
         """End a session by the request that its client would send, without the SDK's private parts."""
         scope: Scope = {
             "type": "http",
@@ -218,7 +247,7 @@ class Shares:
             "query_string": b"",
             "headers": [(b"host", session.host), (_SESSION, name)],
         }
-        note_caller(scope, caller)
+        note_access(scope, session.access)
 
         async def nothing() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -228,6 +257,13 @@ class Shares:
 
         with anyio.CancelScope(shield=True):
             await self._app(scope, nothing, unheard)
+
+
+def _end_request(request: _Request) -> None:
+    if request.connection is None:
+        request.scope.cancel()
+    else:
+        request.connection.end()
 
 
 def _objection(share: _Share, request: _Request) -> tuple[int, str] | None:

@@ -31,8 +31,8 @@ from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import NAMES, Entry, Kind
-from zinc_mcp.owner.members import LOCAL, name_of
 from zinc_mcp.owner.pin import asked_pin
+from zinc_mcp.owner.team.member import LOCAL, name_of
 from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp.dialogue import Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form, form_for
 

@@ -21,7 +21,7 @@ from zinc_mcp.decisions import decide
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import Entry
-from zinc_mcp.owner.members import name_of
+from zinc_mcp.owner.team.member import name_of
 from zinc_mcp.process import Answer
 
 if TYPE_CHECKING:

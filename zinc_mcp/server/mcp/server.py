@@ -18,10 +18,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, InputRequiredResult
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.known_settings import LEAST_KEY_BYTES, TOOLS
+from zinc_mcp.known_settings import LEAST_KEY_BYTES, TOOLS, rights_for
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.server.http.access import caller_in
+from zinc_mcp.owner.team.member import LOCAL
+from zinc_mcp.server.http.access import access_in, caller_in
 from zinc_mcp.server.mcp.instructions import instructions_for
 from zinc_mcp.server.mcp.listing import OpenService, listed_tools
 from zinc_mcp.server.mcp.prompts import prompts
@@ -166,11 +167,27 @@ def _only_what_there_is(server: MCPServer[Any], tools: Set[str]) -> ServerMiddle
         elif ctx.method == "tools/call":
             _check(ctx.params, tools, "Unknown tool; nothing was done")
         result = await call_next(ctx)
+        if ctx.method == "tools/list" and isinstance(result, dict):
+            _leave_out(result, ctx)
         if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
             result["capabilities"] = await _capabilities(server, cast(dict[str, Any], result.get("capabilities", {})))
         return result
 
     return answer
+
+
+def _leave_out(listed: dict[str, Any], ctx: ServerRequestContext[Any, Any]) -> None:
+    """Leave out of a list the tools that the role of its caller does not allow; such a list is one caller's own.
+
+    The scopes of an access token leave nothing out: a client asks for more of them when a tool is called that needs
+    them, and a tool that is not listed is never called.
+    """
+    access = None if ctx.request is None else access_in(ctx.request.scope)
+    if access is None or access.caller == LOCAL:
+        return
+    listed["tools"] = [tool for tool in listed["tools"] if access.may.issuperset(rights_for(tool["name"]))]
+    if "cacheScope" in listed:
+        listed["cacheScope"] = "private"
 
 
 def _check(params: Mapping[str, Any] | None, known: Set[str], otherwise: str) -> None:

@@ -31,8 +31,8 @@ from zinc_mcp.errors import JournalError, RefusedError, SettingsError, ZincMcpEr
 from zinc_mcp.invocation import invocation
 from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import CHANGES, Entry
-from zinc_mcp.owner.members import name_of
 from zinc_mcp.owner.pin import asked_pin, notices
+from zinc_mcp.owner.team.member import name_of
 from zinc_mcp.process import Answer
 from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over

@@ -20,7 +20,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from zinc_mcp.journal.records.entry import Entry
-from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.private_files import make_folder, open_file
 from zinc_mcp.server.mcp.asking import Page, Terminal, in_a_terminal
 from zinc_mcp.server.pages.visits import SECRET_SECONDS, Visits

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import anyio
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.owner.members import LOCAL, Members
+from zinc_mcp.owner.members import Members
+from zinc_mcp.owner.team.member import LOCAL
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.runner import Runner
@@ -135,7 +136,7 @@ class Visits:
             return None
         from zinc_mcp.journal.visits import KeptVisit  # SQLAlchemy: the journal needs it anyway
 
-        opened, visit = secrets.token_urlsafe(32), KeptVisit(caller, self._members.known()[caller])
+        opened, visit = secrets.token_urlsafe(32), KeptVisit(caller, self._members.known()[caller].hash)
         await self._journal.run(
             lambda journal: journal.open_visit(_hash(opened).hex(), visit, idle_seconds=IDLE_SECONDS, most=MOST_VISITS)
         )
@@ -161,7 +162,8 @@ class Visits:
         digest = _hash(token).hex()
         async with self._looking_up:
             kept = await self._journal.run(lambda journal: journal.use_visit(digest, idle_seconds=IDLE_SECONDS))
-        if kept is None or self._members.known().get(kept.visitor) != kept.proof:
+        member = None if kept is None else self._members.known().get(kept.visitor)
+        if kept is None or member is None or member.hash != kept.proof:
             return None
         return Visit(kept.visitor, self._clock())
 

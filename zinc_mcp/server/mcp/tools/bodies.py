@@ -7,8 +7,9 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult
 
-from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.known_settings import PROFILES
+from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.known_settings import PROFILES, rights_for
+from zinc_mcp.server.http.access import access_in
 from zinc_mcp.server.mcp.listing import OpenService
 from zinc_mcp.server.mcp.results import crashed, failed, with_unlisted
 from zinc_mcp.server.mcp.tools.tool import Body, Service, logged
@@ -21,13 +22,33 @@ async def call_tool(
     """Answer a call of a tool, also if the process cannot be opened for it."""
     try:
         opened = await service()
+        offered = _offered(name, opened, ctx)
         body = body_of(name, opened)
     except ZincMcpError as error:
         return failed(error, _call(name))
     except Exception as error:
         return crashed(logged(error), _call(name), reached_checkout=False, key=None)
     result = await body(given, ctx)
-    return with_unlisted(result, opened.tools) if isinstance(result, CallToolResult) else result
+    return with_unlisted(result, offered) if isinstance(result, CallToolResult) else result
+
+
+def _offered(name: str, service: Service, ctx: Context) -> frozenset[str]:
+    """Return the tools that are listed for the caller of a tool.
+
+    Raises:
+        RefusedError: the caller may not call this one.
+    """
+    request = ctx.request_context.request
+    access = None if request is None else access_in(request.scope)
+    if access is None:  # stdio; a request without a token is refused by every tool
+        return service.tools
+    if not access.rights.issuperset(rights_for(name)):
+        raise RefusedError(
+            "This caller may not use this tool on this server, so nothing was done.",
+            "Tell the user; whoever runs the server can give them another role.",
+            code="not_allowed",
+        )
+    return frozenset(tool for tool in service.tools if access.may.issuperset(rights_for(tool)))
 
 
 def body_of(name: str, service: Service) -> Body:

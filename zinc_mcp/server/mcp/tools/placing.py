@@ -20,7 +20,7 @@ from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.records.twin import body_digest
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.addresses import find_address
-from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.server.mcp import asking
 from zinc_mcp.server.mcp.arguments import input_schema, invalid_arguments, normalized, validated

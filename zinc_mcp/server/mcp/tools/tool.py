@@ -13,7 +13,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 
 from zinc_mcp.errors import Problem, RefusedError
-from zinc_mcp.owner.members import LOCAL
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.server.http.access import caller_in
 from zinc_mcp.server.mcp.arguments import must_change
 from zinc_mcp.server.mcp.asking import Page

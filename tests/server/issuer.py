@@ -1,0 +1,209 @@
+"""A small OpenID provider, in a process of its own: metadata, keys that come and go, and tokens with any claims.
+
+`python issuer.py` prints its port. Tests sign with its keys through `/sign`, so that no private key leaves it.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.utils import base64url_encode
+
+REALM = "/realms/team"
+
+
+class Provider:
+    """The keys and the behaviour of the issuer; it lives in the issuer's process."""
+
+    def __init__(self) -> None:
+        self.origin = ""
+        self.keys: dict[str, tuple[str, Any]] = {}
+        self.withdrawn: dict[str, tuple[str, Any]] = {}
+        self.asked: list[str] = []
+        self.metadata_at = f"/.well-known/oauth-authorization-server{REALM}"
+        self.changed: dict[str, Any] = {}
+        self.broken = False
+
+    def add(self, algorithm: str) -> str:
+        """Make a key, publish it, and return its name."""
+        private = (
+            rsa.generate_private_key(65537, 2048)
+            if algorithm.startswith(("RS", "PS"))
+            else ec.generate_private_key(ec.SECP256R1())
+        )
+        name = f"{algorithm}-{secrets.token_hex(4)}"
+        self.keys[name] = (algorithm, private)
+        return name
+
+    def served(self, path: str) -> dict[str, Any] | None:
+        """Return the document at a path."""
+        self.asked.append(path)
+        issuer = f"{self.origin}{REALM}"
+        if path == self.metadata_at:
+            return {"issuer": issuer, "jwks_uri": f"{issuer}/keys", "token_endpoint": f"{issuer}/token", **self.changed}
+        if path == f"{REALM}/keys":
+            return {"keys": [self._public(name) for name in self.keys]}
+        return None
+
+    def sign(self, claims: dict[str, Any], algorithm: str, head: dict[str, Any]) -> str:
+        """Return a token with these claims, signed with a key of this algorithm, or what an attacker would send."""
+        known = {**self.withdrawn, **self.keys}
+        kind = "ES" if algorithm.startswith("ES") else "RS"
+        name = head.get("kid") or next(each for each in self.keys if each.startswith(kind))
+        head = {"kid": name, **head}
+        if algorithm == "none":
+            return jwt.encode(claims, "", algorithm="none", headers=head)
+        if algorithm == "HS256":
+            public = known[name][1].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            return _with_public_key(claims, head, public)
+        return jwt.encode(claims, known[name][1], algorithm=algorithm, headers=head)
+
+    def _public(self, name: str) -> dict[str, Any]:
+        algorithm, private = self.keys[name]
+        kind = RSAAlgorithm if algorithm.startswith("RS") else ECAlgorithm
+        document = kind.to_jwk(private.public_key(), as_dict=True)
+        return {**document, "kid": name, "use": "sig", "alg": algorithm}
+
+
+def _with_public_key(claims: dict[str, Any], head: dict[str, Any], public: bytes) -> str:
+    """Sign with the public key as if it were a shared secret. PyJWT refuses to make such a token."""
+    parts = [json.dumps({"alg": "HS256", "typ": "JWT", **head}).encode(), json.dumps(claims).encode()]
+    signed = b".".join(base64url_encode(part) for part in parts)
+    return (signed + b"." + base64url_encode(hmac.digest(public, signed, hashlib.sha256))).decode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    provider: Provider
+
+    def do_GET(self) -> None:
+        """Serve what an issuer serves."""
+        if self.provider.broken:
+            self._answer(503, {})
+            return
+        found = self.provider.served(self.path)
+        self._answer(404 if found is None else 200, found or {})
+
+    def do_POST(self) -> None:
+        """Do what a test wants."""
+        given = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        provider = self.provider
+        match self.path:
+            case "/sign":
+                self._answer(200, {"token": provider.sign(given["claims"], given["algorithm"], given["head"])})
+            case "/add":
+                self._answer(200, {"kid": provider.add(given["algorithm"])})
+            case "/withdraw":
+                provider.withdrawn[given["kid"]] = provider.keys.pop(given["kid"])
+                self._answer(200, {})
+            case "/set":
+                for name, value in given.items():
+                    setattr(provider, name, value)
+                self._answer(200, {})
+            case _:
+                self._answer(200, {"asked": provider.asked, "keys": list(provider.keys)})
+
+    def _answer(self, status: int, document: dict[str, Any]) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+class Issuer:
+    """A test's hold on the issuer's process."""
+
+    def __init__(self, origin: str) -> None:
+        self.name = f"{origin}{REALM}"
+        self._http = httpx2.Client(base_url=origin, timeout=10)
+
+    def token(
+        self,
+        subject: str = "ada",
+        scope: str = "orders:read orders:place",
+        *,
+        audience: str | list[str] = "https://zinc.example.com/mcp",
+        algorithm: str = "RS256",
+        head: dict[str, Any] | None = None,
+        seconds: float = 300,
+        without: str = "",
+        more: Mapping[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """Return a token for a subject that is over in so many seconds."""
+        now = int(time.time())
+        usual = {"iss": self.name, "sub": subject, "aud": audience, "scope": scope, "iat": now, "exp": now + seconds}
+        given = {name: value for name, value in {**usual, **claims, **(more or {})}.items() if name != without}
+        return str(self._ask("/sign", claims=given, algorithm=algorithm, head=head or {})["token"])
+
+    def add_key(self, algorithm: str = "RS256") -> str:
+        """Publish another key; return its name."""
+        return str(self._ask("/add", algorithm=algorithm)["kid"])
+
+    def withdraw(self, key: str) -> None:
+        """Publish a key no more."""
+        self._ask("/withdraw", kid=key)
+
+    def change(self, **attributes: Any) -> None:
+        """Change attributes of the `Provider`."""
+        self._ask("/set", **attributes)
+
+    def keys(self) -> list[str]:
+        """Return the names of the published keys."""
+        return list(self._ask("/facts")["keys"])
+
+    def asked(self) -> list[str]:
+        """Return the paths that were asked for, each time."""
+        return list(self._ask("/facts")["asked"])
+
+    def _ask(self, path: str, **given: Any) -> dict[str, Any]:
+        answer = self._http.post(path, json=given)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+
+@contextmanager
+def running_issuer() -> Generator[Issuer]:
+    """Start an issuer with a key of either kind, and end it."""
+    process = subprocess.Popen([sys.executable, str(Path(__file__))], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield Issuer(process.stdout.readline().strip())
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+def _main() -> None:
+    provider = Provider()
+    _Handler.provider = provider
+    for algorithm in ("RS256", "ES256"):
+        provider.add(algorithm)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        provider.origin = f"http://127.0.0.1:{server.server_port}"
+        sys.stdout.write(f"{provider.origin}\n")
+        sys.stdout.flush()
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""The members of a team, as their file keeps them."""

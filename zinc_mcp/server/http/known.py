@@ -1,0 +1,82 @@
+"""The callers that this server knows: members, the owner while there are no members, and identities of an issuer."""
+
+import logging
+
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.owner.members import Members
+from zinc_mcp.owner.team.member import LOCAL, is_by_issuer
+from zinc_mcp.server.http.access import Access, LocalToken
+from zinc_mcp.server.http.oauth.terms import Terms
+from zinc_mcp.server.http.oauth.tokens import AccessTokens
+
+logger = logging.getLogger("zinc_mcp")
+
+
+class Known:
+    """Says what a token gives, and whether it still does."""
+
+    def __init__(self, members: Members, local: LocalToken | None = None, tokens: AccessTokens | None = None) -> None:
+        """Without `local`, take members only, even when there are none; with `tokens`, an issuer's tokens too."""
+        self._members = members
+        self._local = local
+        self._tokens = tokens
+
+    @property
+    def terms(self) -> Terms | None:
+        """The owner's terms for access tokens, if they count here."""
+        return None if self._tokens is None else self._tokens.terms
+
+    async def access(self, token: str) -> Access | None:
+        """Return what a token gives; None where it gives nothing.
+
+        While the file of members cannot be read, it gives nothing: it may just have been taken back.
+
+        Raises:
+            StrangerError: it is an access token of somebody who is not let in.
+        """
+        try:
+            access = self._own(token)
+            if access is None and self._tokens is not None:
+                access = await self._tokens.access(token)
+        except SettingsError as error:
+            logger.error("%s", error.summary)
+            return None
+        return access
+
+    def is_known(self, caller: str) -> bool:
+        """Say whether this caller still has access: not after a member is removed, or the first is added.
+
+        While the file of members cannot be read, no new caller is let in and no caller counts as removed.
+        """
+        try:
+            members = self._members.known()
+        except SettingsError:
+            return True
+        if is_by_issuer(caller):
+            return self._tokens is not None and self._tokens.terms.everyone
+        return caller in members or (caller == LOCAL and self._local is not None and not members)
+
+    def holds(self, access: Access) -> bool:
+        """Say whether a token still gives what it gave: not after another one took its place, or its key was withdrawn.
+
+        Its time is not looked at.
+        """
+        if access.identity is not None:
+            return self._tokens is not None and self._tokens.holds(access)
+        try:
+            member = self._members.known().get(access.caller)
+        except SettingsError:
+            return True
+        return self.is_known(access.caller) if member is None else member.hash == access.proof
+
+    def _own(self, token: str) -> Access | None:
+        """Return what a token of this server gives."""
+        members = self._members.known()
+        if members:
+            self._local = None  # for good: a team whose members are removed does not become the owner's alone
+        caller = self._members.caller_by(token)
+        if caller is not None:
+            return Access(caller, may=members[caller].rights, proof=members[caller].hash)
+        if self._local is not None and self._local.matches(token):
+            return Access(LOCAL)
+        return None

@@ -1,0 +1,136 @@
+"""Access tokens, checked: signed by the issuer, for this server, and not over. Nothing about them is kept."""
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from zinc_mcp.errors import SettingsError
+from zinc_mcp.known_settings import RIGHTS
+from zinc_mcp.owner.members import Members
+from zinc_mcp.owner.team.member import Identity
+from zinc_mcp.server.http.access import Access
+from zinc_mcp.server.http.oauth.issuer import Issuer
+from zinc_mcp.server.http.oauth.terms import Terms
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+LEEWAY_SECONDS = 30
+"""How far the clocks of the issuer and of this machine may be apart."""
+MOST_TOKEN_CHARACTERS = 8192
+MOST_KEY_NAME_CHARACTERS = 200
+TELL_SECONDS = 60.0
+"""The least time between two lines of the log about the same kind of mistake."""
+
+logger = logging.getLogger("zinc_mcp")
+
+
+class StrangerError(Exception):
+    """A token is right in all, and its person is no member of a team that lets in members alone."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__("not a member")
+        self.identity = identity
+
+
+class AccessTokens:
+    """Knows callers by the access tokens of one issuer."""
+
+    def __init__(self, terms: Terms, issuer: Issuer, members: Members) -> None:
+        self.terms = terms
+        self._issuer = issuer
+        self._members = members
+        self._told: dict[str, float] = {}
+
+    async def access(self, token: str) -> Access | None:
+        """Return what a token gives; None where it is no token for this server.
+
+        Raises:
+            StrangerError: its person is not let in.
+            SettingsError: the file of members cannot be used.
+        """
+        if len(token) > MOST_TOKEN_CHARACTERS or token.count(".") != 2:
+            return None
+        head = _head(token)
+        if head is None:
+            return None
+        algorithm, key_id = head
+        if algorithm not in self.terms.algorithms:
+            return None
+        key = await self._issuer.key(key_id, algorithm)
+        claims = None if key is None else self._claims(token, key, algorithm)
+        if claims is None:
+            return None
+        identity = Identity(self.terms.issuer, str(claims["sub"]))
+        if not identity.is_usable:
+            return None
+        member = self._members.by_identity(identity)
+        if member is None and not self.terms.everyone:
+            raise StrangerError(identity)
+        return Access(
+            identity.caller if member is None else member.caller,
+            may=frozenset(RIGHTS) if member is None else member.rights,
+            granted=self.terms.rights_in(claims),
+            identity=identity,
+            key_id=key_id,
+            until=float(claims["exp"]) + LEEWAY_SECONDS,
+        )
+
+    def holds(self, access: Access) -> bool:
+        """Say whether an access that was given still stands, but for its time.
+
+        While the file of members cannot be read, no access ends by it.
+        """
+        if access.identity is None or not self._issuer.holds(access.key_id):
+            return False
+        try:
+            member = self._members.by_identity(access.identity)
+        except SettingsError:
+            return True
+        if member is None:
+            return self.terms.everyone and access.caller == access.identity.caller
+        return access.caller == member.caller
+
+    def _claims(self, token: str, key: "PyJWK", algorithm: str) -> dict[str, Any] | None:
+        import jwt
+
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                # One, and one that the settings name: the key was made for it.
+                algorithms=[algorithm],
+                audience=self.terms.audiences,
+                issuer=self.terms.issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
+            )
+            float(claims["exp"])
+        except jwt.PyJWTError as error:
+            self._tell(type(error).__name__)
+            return None
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            return None
+        return claims
+
+    def _tell(self, mistake: str) -> None:
+        """Log the kind of a mistake, and nothing of the token; each kind once in a while, however many come."""
+        now = time.monotonic()
+        if now - self._told.get(mistake, -math.inf) >= TELL_SECONDS:
+            self._told[mistake] = now
+            logger.info("an access token was refused (%s)", mistake)
+
+
+def _head(token: str) -> tuple[str, str] | None:
+    """Return algorithm and key that the head of a token names. They only choose among ours and the issuer's."""
+    import jwt
+
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        return None
+    algorithm, key_id = cast(object, header.get("alg")), cast(object, header.get("kid"))
+    if not isinstance(algorithm, str) or not isinstance(key_id, str):
+        return None
+    return (algorithm, key_id) if 0 < len(key_id) <= MOST_KEY_NAME_CHARACTERS else None
