@@ -237,7 +237,7 @@ REQUESTS = (
     ),
     Bound("messages in one batch, or on one line", "server.messages.MOST_AT_ONCE", "", "one answer without an id"),
     Bound("an id that is sent back", "server.messages.MOST_ID_CHARACTERS", "characters", "the error has no id"),
-    Bound("a form of the approval page", "server.pages.approval.MAX_FORM_BYTES", "bytes", "400"),
+    Bound("a form of the approval page", "server.pages.forms.MAX_FORM_BYTES", "bytes", "400"),
     Bound("requests of one visitor to the approval page at once", "server.pages.approval.MOST_VIEWS", "", "429"),
     Bound("requests for `/readyz` that wait for one look", "server.http.app.MOST_ASKING", "", "503"),
     Bound("requests of one caller at once, beside its streams", "server.http.shares.MOST_REQUESTS", "", "429"),

@@ -15,6 +15,7 @@ _SEARCHES, _BY_WALLET = "tests/find/test_searches.py", "tests/find/test_paid_by_
 _AFTERCARE = "tests/aftercare"
 _OWN = "tests/checkout/test_own_accounts.py"
 _UNHEARD = "tests/checkout/test_unheard_time.py"
+_SECOND = "tests/consent/test_second_yes.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -123,6 +124,38 @@ BY_TESTS = (
         _tests(f"{_ORDERING}::test_a_credential_that_a_busy_disk_did_not_take_at_once_is_written_and_sent"),
     ),
     Sabotage(
+        "own-yes-above-the-sum",
+        "above second_yes_above nobody says yes to their own",
+        "zinc_mcp/checkout/decide.py",
+        "        by_another = decision.can_be_second and by != entry.caller",
+        "        by_another = decision.can_be_second",
+        _tests(f"{_SECOND}::test_nobody_says_yes_to_their_own_not_even_an_admin_with_the_owner_s_pin"),
+    ),
+    Sabotage(
+        "split-below-the-sum",
+        "the orders of 24 hours count together towards second_yes_above",
+        "zinc_mcp/journal/second_yes.py",
+        "    return earlier + order.reserved_cents > limits.second_yes_cents",
+        "    return order.reserved_cents > limits.second_yes_cents",
+        _tests(f"{_SECOND}::test_many_small_orders_at_once_pass_the_sum_no_further_than_one"),
+    ),
+    Sabotage(
+        "any-algorithm",
+        "a token is signed by an algorithm that the owner named",
+        "zinc_mcp/server/http/oauth/tokens.py",
+        "        if algorithm not in self.terms.algorithms:",
+        '        if algorithm == "none":',
+        _tests(f"{_SERVING}/test_oauth_tokens.py"),
+    ),
+    Sabotage(
+        "scopes-of-a-tool",
+        "a tool needs the scopes of what it does",
+        "zinc_mcp/server/http/requests.py",
+        '    return rights_for(tool) if isinstance(tool, str) and tool in PROFILES else ("read",)',
+        '    return ("read",)',
+        _tests(f"{_SERVING}/test_oauth_scopes.py"),
+    ),
+    Sabotage(
         "two-hosts",
         "a request that names two hosts is refused",
         "zinc_mcp/server/http/requests.py",
@@ -157,7 +190,7 @@ BY_TESTS = (
     Sabotage(
         "a-form-without-bound",
         "the page's form has a bound",
-        "zinc_mcp/server/pages/approval.py",
+        "zinc_mcp/server/pages/forms.py",
         "        if len(body) > MAX_FORM_BYTES:",
         "        if False:",
         _tests(_DOUBLED),
@@ -165,7 +198,7 @@ BY_TESTS = (
     Sabotage(
         "fields-without-bound",
         "the page's form has a bound of fields",
-        "zinc_mcp/server/pages/approval.py",
+        "zinc_mcp/server/pages/forms.py",
         "max_num_fields=8",
         "max_num_fields=None",
         _tests(f"{_DOUBLED}::test_a_form_beyond_its_bound_decides_nothing_although_a_right_answer_stands_in_it"),
@@ -182,8 +215,8 @@ BY_TESTS = (
         "a-yes-ends-with-its-question",
         "a yes waits ten minutes for a process that can send, however late it came",
         "zinc_mcp/journal/questions.py",
-        '"decision": dict(said), **until}}',
-        '"decision": dict(said)}}',
+        '"decision": decision, **until}}',
+        '"decision": decision}}',
         _tests(f"{_ORDERING}::test_a_yes_waits_ten_minutes_for_a_process_that_can_send_however_late_it_came"),
     ),
     Sabotage(

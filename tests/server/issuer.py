@@ -76,7 +76,8 @@ class Provider:
         algorithm, private = self.keys[name]
         kind = RSAAlgorithm if algorithm.startswith("RS") else ECAlgorithm
         document = kind.to_jwk(private.public_key(), as_dict=True)
-        return {**document, "kid": name, "use": "sig", "alg": algorithm}
+        # Entra ID names no algorithm with its keys.
+        return {**document, "kid": name, "use": "sig", **({"alg": algorithm} if kind is ECAlgorithm else {})}
 
 
 def _with_public_key(claims: dict[str, Any], head: dict[str, Any], public: bytes) -> str:

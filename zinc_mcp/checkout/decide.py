@@ -18,7 +18,7 @@ from zinc_mcp.consent.question import digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError, TimeUnknownError
 from zinc_mcp.find.check import refuse_before_asking
 from zinc_mcp.find.details import look_up_order
-from zinc_mcp.journal.records.decision import OWNER, Decision, closed, new_question_id, noted, out_of_time
+from zinc_mcp.journal.records.decision import OWNER, SECOND_YES, Decision, closed, new_question_id, noted, out_of_time
 from zinc_mcp.journal.records.entry import (
     CHANGES,
     DAY_SECONDS,
@@ -30,8 +30,10 @@ from zinc_mcp.journal.records.entry import (
     tell_unreadable,
 )
 from zinc_mcp.journal.records.twin import any_order_of
+from zinc_mcp.owner.objection import limits_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy
+from zinc_mcp.owner.team.member import name_of
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.own_account import ACCOUNT
@@ -69,6 +71,8 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
     now = process.times.clock()
     before = await process.journal.run(lambda journal: journal.near_twins(entry, process.clocks.twin))
     twin = next((each for each in before if each.twin == entry.twin), None)
+    limits = limits_of(policy)
+    needs_second = await process.journal.run(lambda journal: journal.needs_second_yes(entry, limits))
     question = question_about(
         order,
         looked.products,
@@ -83,6 +87,7 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
         near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],
         look_up_cents=looked.cost_cents,
         account=entry.facts.get(ACCOUNT),
+        notes=_second_yes_noted(entry, policy) if needs_second else (),
     )
     if doubt := entry.facts.get("clock_uncertain"):
         clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")
@@ -95,9 +100,26 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
         "digest": digest_for(question, replace(entry, body=body), entry),
         "question": shown,
         "noted": noted(before),
+        **({SECOND_YES: True} if needs_second else {}),
         **until(process),
     }
     return await freeze(process, entry, consent, body)
+
+
+def _second_yes_noted(entry: Entry, policy: Policy) -> tuple[str, ...]:
+    """Return the note in a question that another person has to answer.
+
+    Raises:
+        RefusedError: `not_allowed`, there is nobody else: it is the owner's own order.
+    """
+    above = printed(policy.second_yes_above or 0)
+    if entry.caller == OWNER:
+        raise RefusedError(
+            f"The orders of 24 hours would come to more than {above}, above which another person has to say yes.",
+            "Tell the user: for an order of the owner's own there is nobody else (`second_yes_above` in zinc.toml).",
+            code="not_allowed",
+        )
+    return (f"Another person has to say yes: the orders of {name_of(entry.caller)} in 24 hours are above {above}.",)
 
 
 def _rail_to_ask(process: Process, entry: Entry) -> Rail | None:
@@ -211,10 +233,11 @@ async def await_decision(
 async def questions_for(process: Process, caller: str) -> list[Entry]:
     """Return the entries of a caller whose question stands and may be answered by this process, oldest first."""
     waiting = await process.journal.run(lambda journal: journal.waiting(caller))
-    return [entry for entry in waiting if _is_asked_here(process, entry)]
+    return [entry for entry in waiting if is_asked_here(process, entry)]
 
 
-def _is_asked_here(process: Process, entry: Entry) -> bool:
+def is_asked_here(process: Process, entry: Entry) -> bool:
+    """Say whether the question of an entry stands, and this process may decide about it."""
     if entry.mode == "live" and process.practises:
         return False
     try:
@@ -291,26 +314,33 @@ async def _take(process: Process, decision: Decision, send: Send, *, caller: str
         raise closed()
     if await clear_abandoned(process, entry):
         raise out_of_time(entry)
+    by = decision.by or (OWNER if decision.how == "terminal" else caller or OWNER)
     said = {"yes": decision.yes, "how": decision.how, "who": decision.who, "at": process.times.clock()}
+    if by != entry.caller:
+        said["by"] = by
     if not decision.yes:
         return await process.journal.run(lambda journal: journal.decline(about, caller, said))
     if decision.how == "terminal":  # which is always the owner's
         await check_pin(process.journal, OWNER, "terminal", decision.pin, process.times.clock())
     else:  # a host's dialogue never takes a PIN
         given = decision.pin if decision.how == "page" else None
-        await check_pin(process.journal, caller or OWNER, "page", given, process.times.clock())
+        await check_pin(process.journal, by, "page", given, process.times.clock())
     if entry.kind == "order":
         await hear_the_time(process, process.rails.get(entry.rail))
     over = until(process)
     try:
-        taken = await process.journal.run(lambda journal: journal.approve(about, caller, said, over, process.admission))
+        by_another = decision.can_be_second and by != entry.caller
+        taken = await process.journal.run(
+            lambda journal: journal.approve(about, caller, said, over, process.admission, by_another=by_another)
+        )
         if taken.refusal is not None:
             raise taken.refusal
-        if taken.unnoted:
+        if taken.unnoted or taken.is_untrue:
             with suppress(StaleEntryError):  # somebody else was faster, and the question is closed in any case
                 await _asked_anew(process, taken.entry)
+            come = "another person has to say yes" if taken.is_untrue else "another order like it has come"
             raise RefusedError(
-                "Since the question was asked, another order like it has come, so the answer was not taken.",
+                f"Since the question was asked, {come}, so the answer was not taken.",
                 "The question is asked again and says so; the user decides about that one.",
                 code="question_closed",
                 facts={"key": taken.entry.key},

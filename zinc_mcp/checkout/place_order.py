@@ -268,6 +268,7 @@ async def _opened(
             again=frozenset(again),
             sending=marks if at_once else None,
             unless_resembling=consent is not None and consent["how"] == _BELOW,
+            unless_second=consent is not None,
             asks=consent is None or consent["how"] == "practice",
         )
     )

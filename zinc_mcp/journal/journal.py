@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal import opening
+from zinc_mcp.journal import opening, second_yes
 from zinc_mcp.journal.changes import Changes
 from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
@@ -70,6 +70,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
         again: Collection[int] = (),
         sending: Callable[[], Mapping[str, Any]] | None = None,
         unless_resembling: bool = False,
+        unless_second: bool = False,
         asks: bool = True,
     ) -> Entry | Standing | Resembling:
         """Open an entry with its reservation, or return the earlier one that already stands.
@@ -84,6 +85,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
             sending: returns the columns that change where it is sent at once, without a question: they are written in
                 the same commit.
             unless_resembling: open it as waiting, and say so, where an earlier order holds one of its products.
+            unless_second: open it as waiting, and say so, where another person has to say yes.
             asks: a person will be asked before anything is sent, or nothing real is bought.
 
         Raises:
@@ -108,13 +110,17 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
                 opening.check_without_time(connection, draft, limits, again)
             draft = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
-            resembling = unless_resembling and opening.resembles(connection, draft, earliest - window_seconds)
-            marks = None if sending is None or resembling else sending()
+            held = unless_second and second_yes.opens_above(
+                connection, draft, limits, None if zinc_at is None else earliest
+            )
+            if unless_resembling and not held:
+                held = opening.resembles(connection, draft, earliest - window_seconds)
+            marks = None if sending is None or held else sending()
             lease = self._leases.lease(owner, lease_seconds)
             entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
             marked.append((entry, "waiting"))
         self.file.wrote(entry.id)
-        return Resembling(entry) if resembling else entry
+        return Resembling(entry) if held else entry
 
     def open_look_ups(
         self,
@@ -227,8 +233,10 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
                 if admission is not None and entry.state in ("waiting", "signing"):
                     limits = admission.admit(entry)
                     opening.check_limits_again(connection, entry, limits, self._times.earliest())
-                    if self._times.zinc() is None:
+                    is_told = self._times.zinc() is not None
+                    if not is_told:
                         opening.check_limits_without_time(connection, entry, limits)
+                    second_yes.check_given(connection, entry, limits, self._times.earliest() if is_told else None)
             moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment)

@@ -10,12 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal import opening
+from zinc_mcp.journal import opening, second_yes
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import (
     LONGEST_WAIT_SECONDS,
     OWNER,
     PLACES,
+    SECOND_YES,
     Admission,
     PinAsked,
     PinTry,
@@ -36,10 +37,9 @@ from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED,
 from zinc_mcp.text import plain
 
 _MOST_READ = 1000
-_ASKED = (
+_ALL_ASKED = (
     sa.select(ENTRIES)
     .where(
-        ENTRIES.c.caller == sa.bindparam("caller"),
         ENTRIES.c.state == sa.literal_column("'waiting'"),
         ENTRIES.c.consent.is_not(None),
         # These let the index of unfinished entries find them; without it each question would read all entries.
@@ -49,6 +49,7 @@ _ASKED = (
     .order_by(ENTRIES.c.id)
     .limit(_MOST_READ)
 )
+_ASKED = _ALL_ASKED.where(ENTRIES.c.caller == sa.bindparam("caller"))
 _MEMBERS = "*"
 """Counts the wrong PINs of all members who have none of their own, and from whom the owner's is asked. No member can
 be called so."""
@@ -83,8 +84,8 @@ class Questions(Database):
         with self._reading() as connection:
             return _asked_about(connection, about, caller)
 
-    def waiting(self, caller: str) -> list[Entry]:
-        """Return the entries of a caller whose question stands, oldest first."""
+    def waiting(self, caller: str | None) -> list[Entry]:
+        """Return the entries of a caller, or of all, whose question stands, oldest first."""
         with self._reading() as connection:
             return _waiting(connection, caller, self._clock())
 
@@ -115,6 +116,8 @@ class Questions(Database):
         said: Mapping[str, Any],
         until: Mapping[str, Any],
         admission: Admission,
+        *,
+        by_another: bool = False,
     ) -> Taken:
         """Take a yes: look for orders like it that have come since, check the whole policy, and mark the entry.
 
@@ -124,6 +127,7 @@ class Questions(Database):
             said: the decision, as the journal keeps it.
             until: what a consent keeps about when the yes is over.
             admission: the policy as it stands.
+            by_another: it can count as the yes of another person than the caller.
 
         Raises:
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
@@ -156,8 +160,20 @@ class Questions(Database):
                 return Taken(refused, refusal=error)
             if unknown and entry.kind == "order":
                 _check_without_time(connection, entry, noted, limits)
-            approved = {"consent": {**consent, "decision": dict(said), **until}}
+            is_second = second_yes.is_due(connection, entry, limits, None if unknown else earliest)
+            if is_second and not by_another:
+                if not consent.get(SECOND_YES):
+                    return Taken(entry, is_untrue=True)
+                raise second_yes.missing(limits)
+            decision = {**said, "second": True} if is_second else dict(said)
+            approved = {"consent": {**consent, "decision": decision, **until}}
             return Taken(rows.change(connection, entry, "waiting", f"approved ({said['how']})", {}, approved, now))
+
+    def needs_second_yes(self, entry: Entry, limits: Limits) -> bool:
+        """Say whether an order needs the yes of another person."""
+        with self._reading() as connection:
+            now = None if self._times.zinc() is None else self._times.earliest()
+            return second_yes.is_due(connection, entry, limits, now)
 
     # PINs
 
@@ -220,8 +236,8 @@ class Questions(Database):
             _end_pin(connection, tried.asked.whose, None)
 
 
-def _waiting(connection: sa.Connection, caller: str, now: float) -> list[Entry]:
-    asked = entries_of(connection, _ASKED, {"caller": caller})
+def _waiting(connection: sa.Connection, caller: str | None, now: float) -> list[Entry]:
+    asked = entries_of(connection, _ALL_ASKED) if caller is None else entries_of(connection, _ASKED, {"caller": caller})
     return [entry for entry in asked if reference_of(entry) is not None and _until(entry) > now]
 
 

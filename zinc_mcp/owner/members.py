@@ -40,6 +40,8 @@ from zinc_mcp.text import plain
 _BUSY_SECONDS = 15.0
 """The longest time for which a change waits for another change, as in the journal."""
 _LOOK_AGAIN_SECONDS = 0.05
+SETTLED_SECONDS = 86_400.0
+"""For so long after a change of a member nobody can be the other person for or by them who may have made it."""
 _PREFIX = "zmcp_"
 _MAX_FILE_BYTES = 1024 * 1024
 
@@ -96,6 +98,15 @@ class Members:
         """
         self.known()
         return self._identities.get(identity)
+
+
+def may_be_second(member: Member | None, now: float) -> bool:
+    """Say whether nobody may be acting for a member because of a token, a role or an identity from the last day.
+
+    Such a member's yes does not count for others, and the owner, who makes these changes, is no other person for them.
+    None is somebody who is no member (any more).
+    """
+    return member is not None and not 0 <= now - member.changed_at < SETTLED_SECONDS
 
 
 def list_members(path: Path) -> list[str]:

@@ -56,6 +56,7 @@ def limits_of(policy: Policy) -> Limits:
         month_cents=policy.max_month,
         orders_day=policy.max_orders_day,
         unproved_cents=policy.most_unproved,
+        second_yes_cents=policy.second_yes_above,
     )
 
 

@@ -44,6 +44,8 @@ class Policy(BaseModel):
     max_unproved: Limit | None = None
     """The most that wallets may have paid up front for orders that bought nothing, while its return is unproved. None
     is as much as `max_day`. Above it the agent rail stops until the owner says how much came back."""
+    second_yes_above: Limit | None = None
+    """Above it, over 24 hours of a caller's orders, another person has to say yes; None: never."""
     max_lookups_day: Limit = 100
     """The most that questions about products (searches, details, offers) may cost in 24 hours."""
     check_before_asking: Switch = True

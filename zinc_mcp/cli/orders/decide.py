@@ -18,8 +18,10 @@ from zinc_mcp.invocation import command
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import Entry, UnreadableEntryError
+from zinc_mcp.owner.members import may_be_second, read_members
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.owner.team.member import is_by_issuer
 from zinc_mcp.process import Process
 from zinc_mcp.text import plain
 from zinc_mcp.wiring import open_process
@@ -65,14 +67,24 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
             nothing = "Nothing was bought" if each.kind == "order" else "Nothing was sent"
             click.echo(f"{nothing}; the question still stands.")
             sys.exit(1)
-        _show_outcome(_decide_with_pin(settings, about, yes=yes, has_pin=has_pin))
+        second = _can_be_second(settings, each)
+        _show_outcome(_decide_with_pin(settings, about, yes=yes, has_pin=has_pin, can_be_second=second))
 
 
-def _decide_with_pin(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool) -> Entry:
+def _can_be_second(settings: Settings, entry: Entry) -> bool:
+    """Say whether the owner is another person for an order: the owner makes and changes members."""
+    if is_by_issuer(entry.caller):
+        return True
+    members = read_members(settings.home / "members.json").values()
+    return may_be_second(next((each for each in members if each.caller == entry.caller), None), time.time())
+
+
+def _decide_with_pin(settings: Settings, about: QuestionRef, *, yes: bool, has_pin: bool, can_be_second: bool) -> Entry:
     while True:
         pin: str | None = click.prompt("PIN", hide_input=True) if yes and has_pin else None
         try:
-            return anyio.run(_decide, settings, Decision(about, yes=yes, how="terminal", who="owner", pin=pin))
+            decision = Decision(about, yes=yes, how="terminal", who="owner", pin=pin, can_be_second=can_be_second)
+            return anyio.run(_decide, settings, decision)
         except RefusedError as error:
             if error.code != "approval_required" or "wait_seconds" in error.facts:
                 raise

@@ -21,7 +21,9 @@ from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.owner.export import moment
 
-_MONEY = frozenset({"approve_above", "max_order", "max_day", "max_month", "max_unproved", "max_lookups_day"})
+_MONEY = frozenset(
+    {"approve_above", "max_order", "max_day", "max_month", "max_unproved", "second_yes_above", "max_lookups_day"}
+)
 _WHEN_NONE = {
     "approval": "not chosen",
     "approve_above": "always ask",

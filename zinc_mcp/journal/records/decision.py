@@ -29,6 +29,8 @@ Noted = Mapping[str, str]
 
 OWNER = "local"
 """The caller whose PIN is the owner's."""
+SECOND_YES = "second_yes"
+"""In a consent: the question says that another person than the caller has to say yes."""
 FORGET_SECONDS = 86_400.0
 """A PIN stays valid for this time after somebody has said that it is forgotten. Its owner can see this and object."""
 FREE_TRIES = 3
@@ -69,6 +71,10 @@ class Decision:
     who: str
     pin: str | None = field(default=None, repr=False)
     """The PIN as it was typed, if one is set; a no needs none."""
+    by: str | None = None
+    """The caller who decided. None: in a terminal the owner, else the caller whose order it is."""
+    can_be_second: bool = False
+    """Whether this person may decide about orders of others. Nobody is another person for an order of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class Taken:
 
     entry: Entry
     refusal: RefusedError | None = None
+    is_untrue: bool = False
+    """The question does not say that another person has to say yes. Then the yes was not taken."""
     unnoted: tuple[Entry, ...] = ()
     """Similar orders that were opened or sent after the question was asked. If there are any, the yes was not taken."""
 

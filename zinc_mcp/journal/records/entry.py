@@ -224,6 +224,8 @@ class Limits:
     orders_day: int | None = None
     unproved_cents: int | None = None
     """The most that may be paid up front by wallet for orders that came to nothing, until it is proved to be back."""
+    second_yes_cents: int | None = None
+    """Above it, in 24 hours, another person has to say yes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Resembling:
-    """An entry that was opened and not sent, because an earlier order for the same place holds one of its products."""
+    """An entry that was opened and not sent, because a person has to be asked all the same: an earlier order for the
+    same place holds one of its products, or another person has to say yes."""
 
     entry: Entry
 

@@ -221,6 +221,7 @@ _NESTED: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         "decision": dict,
         "until": (int, float),
         "zinc_until": (int, float),
+        "second_yes": bool,
     },
     "problem": {"code": str, "summary": str, "facts": dict},
 }

@@ -29,10 +29,10 @@ from zinc_mcp.consent.question import DIALOGUE_CHARACTERS
 from zinc_mcp.decisions import await_decision, decide
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
+from zinc_mcp.journal.records.decision import SECOND_YES, Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import NAMES, Entry, Kind
 from zinc_mcp.owner.pin import asked_pin
-from zinc_mcp.owner.team.member import LOCAL, name_of
+from zinc_mcp.owner.team.member import LOCAL, is_by_issuer, name_of
 from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp.dialogue import Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form, form_for
 
@@ -113,10 +113,22 @@ def in_a_terminal(entry: Entry) -> str:
     return f"{command('approve', given=[entry.key])} (to say no: decline in place of approve)"
 
 
+def on_the_page(entry: Entry, address: str) -> str:
+    """Return who decides about an entry on the approval page, and where that is."""
+    if needs_another(entry) or is_by_issuer(entry.caller):
+        return f"Ask the user to have an admin of this server decide: they open {address} and sign in with their token."
+    return f"Ask the user to open {address} and to sign in with their token."
+
+
+def needs_another(entry: Entry) -> bool:
+    """Say whether the question of an entry says that another person has to say yes."""
+    return bool((entry.consent or {}).get(SECOND_YES))
+
+
 async def where_to_decide(page: Page, caller: str, entry: Entry) -> str:
     """Return where the user decides about a question that stands. No page is opened by this, and no secret is told."""
     if caller != LOCAL and (address := await page.address(entry)) is not None:
-        return f"Ask the user to open {address} and to sign in with their token."
+        return on_the_page(entry, address)
     terminal = f"they can run {in_a_terminal(entry)} in a terminal of their own"
     return f"Ask the user to decide: in the host's dialogue, on the approval page if it is open, or {terminal}."
 
@@ -143,6 +155,8 @@ async def ask_person(
     about = None if entry is None else reference_of(entry)
     if entry is None or about is None:
         return answer, None
+    if needs_another(entry):  # whoever sits at this host is not the one to ask
+        return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
     text = question.text()
     # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is meant.
     in_a_form = (

@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from zinc_mcp.aftercare.followed import current
 from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.for_others import is_for_admins, questions_of_others
 from zinc_mcp.checkout.watch import entry_of, look
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.decisions import decide
@@ -35,7 +35,8 @@ from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.owner.team.member import name_of
 from zinc_mcp.process import Answer
 from zinc_mcp.server.http.connections import Connection, connection_of
-from zinc_mcp.server.http.requests import PAGE_PATH, Hosts, is_announced_over
+from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
+from zinc_mcp.server.pages.forms import Form, entry_id, read_form
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.change import ChangeView, change_view
@@ -47,13 +48,10 @@ if TYPE_CHECKING:
 
     from zinc_mcp.process import Process
 
-MAX_FORM_BYTES = 8192
 MOST_VIEWS = 4
 """Requests of one visitor at once; a view may wait for the journal and for Zinc."""
 SOON_SECONDS = 3.0
 """After a decision, the page waits at most this long for the order to be sent and answered. Then it is shown again."""
-
-Form = Mapping[str, str]
 
 _SHEETS = Path(__file__).with_name("sheets")
 _AMOUNT = re.compile(r"-?(?:\b(?:CA|A|MX|NZ)?\$|[$€£]|\b[A-Z]{3} )[0-9][0-9,]*(?:\.[0-9]+)?")
@@ -94,7 +92,7 @@ class ApprovalPage:
         from_a_file = origins in ([], ["null"])  # a file has no origin
         if not own and not from_a_file:
             return _elsewhere()
-        form = await _form(request)
+        form = await read_form(request)
         if form is None:
             return _closed("Not understood", "What was sent is not this page's form.", 400)
         if not own and "secret" not in form:
@@ -102,12 +100,15 @@ class ApprovalPage:
         try:
             token = await self._visits.admit(form)
             visit = None if token is None else await self._visits.visit(token)
+            is_admin = visit is not None and self._visits.is_admin(visit)
+            can_be_second = visit is not None and self._visits.can_be_second(visit)
         except NoVisitError as error:
             return _closed(*_CLOSED[error.why], 403)
         except JournalError as error:
             return _closed("This cannot be shown now", error.summary, 503)
         except SettingsError:
             token = visit = None
+            is_admin = can_be_second = False
         if token is None and "token" in form:
             return _sheet("sign_in.html", 403, wrong=True)
         if token is None or visit is None:
@@ -116,10 +117,10 @@ class ApprovalPage:
             return _closed(
                 "Too much at once", "Wait until the other pages have come, then look again.", 429, token=token
             )
-        view = _View(self._process, token, visit)
+        view = _View(self._process, token, visit, is_admin=is_admin, can_be_second=can_be_second)
         with self._one_more(visit.visitor, connection_of(request.scope)):
             try:
-                chosen = _entry_id(str(request.path_params["entry"]))
+                chosen = entry_id(str(request.path_params["entry"]))
                 return await (view.decided(form) if "decision" in form else view.shown(chosen))
             except ZincMcpError as error:
                 return _closed("This cannot be shown now", error.summary, 503, token=token)
@@ -157,17 +158,21 @@ class _Refusal:
 class _View:
     """The answers to one request of a visit."""
 
-    def __init__(self, process: "Process", token: str, visit: Visit) -> None:
+    def __init__(
+        self, process: "Process", token: str, visit: Visit, *, is_admin: bool = False, can_be_second: bool = False
+    ) -> None:
         self._process = process
         self._token = token
         self._visitor = visit.visitor
+        self._is_admin = is_admin
+        self._can_be_second = can_be_second
 
     async def shown(self, chosen: int | None) -> Response:
         """Return the page of one order, or of all that wait."""
         waiting = await self._waiting()
         if chosen is None:
             return await self._page(waiting, [], _Refusal())
-        entry = await entry_of(self._process, chosen, caller=self._visitor)
+        entry = await self._visible(chosen)
         if entry is None:
             sentence = "There is no order here to decide on."
             return _closed("No such order", sentence, 404, token=self._token)
@@ -179,14 +184,21 @@ class _View:
         said = form["decision"]
         if about is None or said not in ("yes", "no"):
             return _closed("Not understood", "What was sent is not this page's form.", 400, token=self._token)
-        entry = await entry_of(self._process, about.entry_id, caller=self._visitor)
+        entry = await self._visible(about.entry_id)
         if entry is None:
             return await self.shown(about.entry_id)
-        who = name_of(self._visitor)
-        decision = Decision(about, yes=said == "yes", how="page", who=who, pin=form.get("pin") or None)
+        decision = Decision(
+            about,
+            yes=said == "yes",
+            how="page",
+            who=name_of(self._visitor),
+            pin=form.get("pin") or None,
+            by=self._visitor,
+            can_be_second=self._can_be_second,
+        )
         refusal = _Refusal()
         try:
-            await decide(self._process, decision, caller=self._visitor, wait_seconds=SOON_SECONDS)
+            await decide(self._process, decision, caller=entry.caller, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             if error.code != "question_closed":
                 refusal = _Refusal(objection=error.summary, at_the_pin=error.code == "approval_required")
@@ -220,8 +232,8 @@ class _View:
             "waiting.html",
             403 if refusal.objection is not None else 409 if refusal.closed is not None else 200,
             visit=self._token,
-            parts=[_part(entry, now, followed) for entry in entries],
-            others=[_part(entry, now) for entry in others],
+            parts=[_part(entry, now, self._visitor, followed) for entry in entries],
+            others=[_part(entry, now, self._visitor) for entry in others],
             path=PAGE_PATH,
             pin=asked is not None,
             pin_notices=[] if asked is None else notices(asked, "page", now),
@@ -232,18 +244,26 @@ class _View:
         )
 
     async def _waiting(self) -> list[Entry]:
-        """Return the entries that wait for this visitor, the newest first."""
-        return [*reversed(await questions_for(self._process, self._visitor))]
+        """Return the entries that wait for this visitor, the newest first; their own before those of others."""
+        others = await questions_of_others(self._process, self._visitor) if self._is_admin else []
+        return [*reversed(await questions_for(self._process, self._visitor)), *reversed(others)]
+
+    async def _visible(self, entry_id: int) -> Entry | None:
+        """Return an entry that this visitor may see, or None."""
+        entry = await entry_of(self._process, entry_id)
+        if entry is None or entry.caller == self._visitor:
+            return entry
+        return entry if self._is_admin and is_for_admins(entry, self._visitor) else None
 
     async def _current(self, entry: Entry) -> Entry:
-        return await entry_of(self._process, entry.id, caller=self._visitor) or entry
+        return await entry_of(self._process, entry.id, caller=entry.caller) or entry
 
     async def _followed(self, entry: Entry) -> Answer:
         """Return how an order, or a change of one, stands, as Zinc says where it can be asked."""
         if entry.kind in CHANGES:
             return Answer(await current(self._process, entry))
         try:
-            found = await look(self._process, self._visitor, entry.order_id or entry.key)
+            found = await look(self._process, entry.caller, entry.order_id or entry.key)
         except ZincMcpError:
             return Answer(entry)
         return found if found.entry is not None and found.entry.id == entry.id else Answer(entry)
@@ -254,11 +274,12 @@ def address_of(base: str, entry_id: int) -> str:
     return f"{base}{PAGE_PATH}{entry_id}"
 
 
-def _part(entry: Entry, now: float, followed: Answer | None = None) -> Mapping[str, object]:
+def _part(entry: Entry, now: float, visitor: str, followed: Answer | None = None) -> Mapping[str, object]:
     reference, question = reference_of(entry), question_of(entry)
     answer = followed or Answer(entry)
     return {
         "entry": entry,
+        "whose": "" if entry.caller == visitor else name_of(entry.caller),
         "question": question,
         "is_change": entry.kind in CHANGES,
         "view": None if question else _view_of(answer, entry, now),
@@ -289,32 +310,6 @@ def _closed(title: str, sentence: str, status: int, *, token: str | None = None)
 
 def _elsewhere() -> Response:
     return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
-
-
-def _entry_id(path: str) -> int | None:
-    """Return the entry that a path names; None for all that wait, and 0 for a path that names no entry."""
-    if not path:
-        return None
-    return int(path) if path.isascii() and path.isdecimal() and len(path) <= 18 else 0
-
-
-async def _form(request: Request) -> Form | None:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        return None
-    if is_announced_over(request.scope, MAX_FORM_BYTES):
-        return None
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FORM_BYTES:
-                return None
-    except ClientDisconnect:
-        return None  # nobody is there to be answered
-    try:
-        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=8, errors="strict"))
-    except ValueError:
-        return None
 
 
 def _sheet(name: str, status: int, **facts: Any) -> Response:

@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.private_files import make_folder, open_file
-from zinc_mcp.server.mcp.asking import Page, Terminal, in_a_terminal
+from zinc_mcp.server.mcp.asking import Page, Terminal, in_a_terminal, on_the_page
 from zinc_mcp.server.pages.visits import SECRET_SECONDS, Visits
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class BrowserPage:
     async def offer(self, entry: Entry) -> str:
         """See that the person has a window with the page, and return a sentence that says where they can decide."""
         if entry.caller != LOCAL:
-            return f"Ask the user to open {await self._address(entry)} and to sign in with their token."
+            return on_the_page(entry, await self._address(entry))
         if self._show is None:
             return await Terminal().offer(entry)
         async with self._one:  # of two questions at once, the second finds the window of the first

@@ -8,6 +8,7 @@ server on it knows the visit, and the owner's in the memory of the process that 
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import anyio
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.owner.members import Members
-from zinc_mcp.owner.team.member import LOCAL
+from zinc_mcp.owner.members import Members, may_be_second
+from zinc_mcp.owner.team.member import LOCAL, Member
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.runner import Runner
@@ -166,6 +167,26 @@ class Visits:
         if kept is None or member is None or member.hash != kept.proof:
             return None
         return Visit(kept.visitor, self._clock())
+
+    def is_admin(self, visit: Visit) -> bool:
+        """Say whether a visitor may decide about orders of others.
+
+        Raises:
+            SettingsError: the file of members cannot be used.
+        """
+        member = self._member(visit)
+        return member is not None and "admin" in member.rights
+
+    def can_be_second(self, visit: Visit) -> bool:
+        """Say whether a visitor's yes counts as that of another person (`owner.members.may_be_second`).
+
+        Raises:
+            SettingsError: the file of members cannot be used.
+        """
+        return self.is_admin(visit) and may_be_second(self._member(visit), time.time())
+
+    def _member(self, visit: Visit) -> Member | None:
+        return None if self._members is None else self._members.known().get(visit.visitor)
 
     def is_used(self, within_seconds: float) -> bool:
         """Say whether a window of the owner was used within these last seconds."""

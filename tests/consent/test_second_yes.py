@@ -1,0 +1,276 @@
+"""Above a sum in 24 hours, only another person's yes sends a member's order, however it is split or signed in."""
+
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from conftest import HandClock, OpenProcess
+from fake_zinc import FakeZinc
+from journals import journal_of
+from keyboard import at_a_terminal
+from mcp.types import ElicitResult
+from server.as_a_host import both_eras, call, host, refused
+from server.on_a_port import connected, served
+from server.visitor import visitor, words
+from started import Started
+from wanted import arguments, book
+
+from zinc_mcp.checkout.decide import send_all_approved
+from zinc_mcp.known_settings import Role
+from zinc_mcp.owner.members import add_member, change_member, rotate_member
+from zinc_mcp.process import Process
+
+ORDER = 5_100
+"""The most that an order of these tests may debit, in cents."""
+ABOVE = 2 * ORDER - 1
+"""One order is within it, two are not."""
+ROLES: dict[str, Role] = {"ada": "order", "bob": "order", "cy": "admin", "di": "admin"}
+
+
+@dataclass
+class Team:
+    """A team server, its members' tokens, and what places orders with them."""
+
+    process: Process
+    origin: str
+    tokens: dict[str, str]
+
+    async def place(
+        self, name: str, number: int, mode: str = "auto", tool: str = "place_order", *, asks: Any = None
+    ) -> dict[str, Any]:
+        async with connected(self.origin, "mcp", mode, self.tokens[name], asks=asks) as client:
+            return await call(client, tool, arguments(products=book(number)))
+
+
+async def never_asked(*_: Any) -> ElicitResult:
+    raise AssertionError("whoever sits at this host is not the one to ask")
+
+
+def settle(home: Path) -> None:
+    """Let a day pass for the members, since their access was made or changed."""
+    path = home / "members.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    for member in kept["members"].values():
+        member["changed_at"] = 0
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+@pytest.fixture
+def policy(write_config: Any) -> Any:
+    """Return what writes a policy: limits that do not matter here, and no question unless one is due."""
+
+    def write(**rules: Any) -> None:
+        given = {"approval": "none", "max_day": 1_000_000, "second_yes_above": ABOVE, **rules}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in given.items() if value is not None]
+        write_config("[policy]\n" + "\n".join(lines) + "\n")
+
+    write()
+    return write
+
+
+@asynccontextmanager
+async def team(open_test_process: OpenProcess, home: Path, **settings: Any) -> AsyncGenerator[Team]:
+    tokens = {name: add_member(home / "members.json", name, role=role) for name, role in ROLES.items()}
+    settle(home)
+    async with open_test_process(**settings) as process, served(process, members_only=True) as origin:
+        yield Team(process, origin, tokens)
+
+
+async def answer(team: Team, token: str, decision: str = "yes", *, pin: str = "") -> tuple[int, str]:
+    """Sign in to the page, answer the first question, and return status and text."""
+    async with visitor(f"{team.origin}/approve/") as person:
+        page = await person.sign_in(token)
+        if 'name="about"' not in page.text:
+            return page.status_code, words(page.text)
+        decided = await person.decide(decision, pin=pin)
+        return decided.status_code, words(decided.text)
+
+
+@both_eras
+@pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
+async def test_the_order_that_passes_the_sum_waits_for_an_admin_who_sees_all_of_it(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, mode: str, tool: str
+) -> None:
+    async with team(open_test_process, home, wallet="sandbox") as ours:
+        first = await ours.place("ada", 1, mode)
+        assert first["outcome"] == "accepted"
+        second = await ours.place("ada", 2, mode, tool, asks=never_asked)
+        assert second["outcome"] == "waiting"
+        assert "have an admin of this server decide" in second["next_step"]
+        assert len(zinc.orders) == 1
+        async with visitor(f"{ours.origin}/approve/") as admin:
+            shown = words((await admin.sign_in(ours.tokens["cy"])).text)
+            assert "Another person has to say yes: the orders of ada in 24 hours are above $101.99" in shown
+            assert "The agent of ada asks for this." in shown
+            for what in ("12 Planted Street", "Ada Buyer", "$51.00", "B000000002"):
+                assert what in shown
+            assert (await admin.decide("yes")).status_code == 200
+        with anyio.fail_after(10):
+            while len(zinc.orders) < 2:
+                await anyio.sleep(0.05)
+    consents: list[Any] = [entry.consent or {} for entry in journal_of(home)[0]]
+    [decision] = [consent["decision"] for consent in consents if "decision" in consent]
+    assert (decision["who"], decision["second"], decision["how"]) == ("cy", True, "page")
+    assert decision["by"].startswith("cy#")
+
+
+@pytest.mark.parametrize("approval", ["none", "page", "host", "auto"])
+async def test_nobody_says_yes_to_their_own_not_even_an_admin_with_the_owner_s_pin(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, approval: str
+) -> None:
+    from zinc_mcp.owner.pin import hashed
+
+    policy(approval=approval, second_yes_above=ORDER - 1)
+    async with team(open_test_process, home) as ours:
+        await ours.process.journal.run(lambda journal: journal.set_pin(hashed("2468-shared")))
+        for name in ("ada", "cy"):
+            assert (await ours.place(name, 1, asks=never_asked))["outcome"] == "waiting"
+            async with visitor(f"{ours.origin}/approve/") as person:
+                await person.sign_in(ours.tokens[name])
+                refusal = await person.decide("yes", number=0, pin="2468-shared")
+            assert refusal.status_code == 403, words(refusal.text)
+            assert "Another person has to say yes" in words(refusal.text)
+        assert zinc.posts == []
+        status, text = await answer(ours, ours.tokens["di"], pin="2468-shared")
+        assert status == 200, text
+        with anyio.fail_after(10):
+            while not zinc.posts:
+                await anyio.sleep(0.05)
+        assert (await answer(ours, ours.tokens["ada"], "no"))[0] == 200, "a no to one's own is a no"
+    assert len(zinc.posts) == 1
+
+
+async def test_a_member_without_the_right_sees_nothing_of_others(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    policy(second_yes_above=0)
+    async with team(open_test_process, home) as ours:
+        await ours.place("ada", 1)
+        [entry] = await ours.process.journal.run(lambda journal: journal.waiting(None))
+        async with visitor(f"{ours.origin}/approve/{entry.id}") as bob, visitor(f"{ours.origin}/approve/") as cy:
+            assert (await bob.sign_in(ours.tokens["bob"])).status_code == 404
+            await cy.sign_in(ours.tokens["cy"])
+            assert "Nothing waits" in await bob.look("/approve/")
+            change_member(home / "members.json", "cy", role="order")
+            assert (await cy.decide("yes")).status_code == 404, "the right was taken back"
+    assert zinc.posts == []
+
+
+async def test_an_admin_sees_no_question_of_others_that_needs_nobody_else(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    policy(approval="page", second_yes_above=ABOVE)
+    async with team(open_test_process, home) as ours:
+        await ours.place("ada", 1)
+        assert "Nothing waits" in (await answer(ours, ours.tokens["cy"]))[1]
+        assert (await answer(ours, ours.tokens["ada"]))[0] == 200
+    assert len(zinc.posts) == 1
+
+
+@pytest.mark.parametrize("change", ["added", "rotated", "made an admin"])
+async def test_an_admin_whose_access_is_of_today_is_not_another_person(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, change: str
+) -> None:
+    policy(second_yes_above=0)
+    members = home / "members.json"
+    async with team(open_test_process, home) as ours:
+        await ours.place("ada", 1)
+        if change == "added":
+            token = add_member(members, "new", role="admin")
+        elif change == "rotated":
+            token = rotate_member(members, "cy")
+        else:
+            token = ours.tokens["bob"]
+            change_member(members, "bob", role="admin")
+        status, text = await answer(ours, token)
+        assert status == 403
+        assert "Another person has to say yes" in text
+        assert zinc.posts == []
+        settle(home)
+        assert (await answer(ours, token))[0] == 200
+    assert len(zinc.posts) == 1
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_the_owner_s_terminal_is_another_person_unless_it_changed_the_member_today(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tmp_path: Path, policy: Any, is_new: bool
+) -> None:
+    policy(second_yes_above=0)
+    started = Started(tmp_path)
+    environ = {**started.environment, "ZINC_MCP_HOME": str(home), "ZINC_API_KEY": ""}
+    async with team(open_test_process, home, clock=HandClock(time.time())) as ours:
+        key = (await ours.place("ada", 1))["key"]
+        if is_new:
+            change_member(home / "members.json", "ada", role="admin")
+        code, screen = await anyio.to_thread.run_sync(
+            lambda: at_a_terminal(["approve", key], environ, [("Type yes", "yes")])
+        )
+        assert ("Another person has to say yes: the orders" in " ".join(screen.split())) is True
+        if is_new:
+            assert code != 0
+            assert "unless they added or changed" in " ".join(screen.split())
+        else:
+            with anyio.fail_after(20):
+                while not zinc.posts:
+                    await anyio.sleep(0.05)
+    assert len(zinc.posts) == (0 if is_new else 1)
+
+
+async def test_a_yes_to_a_question_that_did_not_say_so_asks_anew(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    policy(approval="page", second_yes_above=None)
+    async with team(open_test_process, home) as ours:
+        await ours.place("ada", 1)
+        policy(approval="page", second_yes_above=0)
+        status, text = await answer(ours, ours.tokens["ada"])
+        assert status == 409, text
+        assert "Another person has to say yes" in text
+        assert zinc.posts == []
+        assert (await answer(ours, ours.tokens["cy"]))[0] == 200
+    assert len(zinc.posts) == 1
+
+
+async def test_a_yes_of_one_s_own_from_before_the_rule_sends_nothing(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    policy(approval="page", second_yes_above=None)
+    async with team(open_test_process, home) as ours:
+        await ours.place("ada", 1)
+        rails = dict(ours.process.rails)
+        ours.process.rails.clear()  # type: ignore[attr-defined]  # a process that decides and cannot send
+        assert (await answer(ours, ours.tokens["ada"]))[0] == 200
+        policy(approval="page", second_yes_above=0)
+        ours.process.rails.update(rails)  # type: ignore[attr-defined]
+        with pytest.raises(Exception, match="Another person"):
+            await send_all_approved(ours.process)
+    assert zinc.posts == []
+
+
+async def test_many_small_orders_at_once_pass_the_sum_no_further_than_one(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    policy(second_yes_above=3 * ORDER)
+    async with team(open_test_process, home) as ours, anyio.create_task_group() as tasks:
+        for number in range(1, 9):
+            tasks.start_soon(ours.place, "ada", number, "auto" if number % 2 else "legacy")
+    states = [entry.state for entry in journal_of(home)[0]]
+    assert (len(zinc.posts), states.count("accepted"), states.count("waiting")) == (3, 3, 5)
+
+
+@both_eras
+async def test_for_the_owner_s_own_order_there_is_nobody_else(
+    open_test_process: OpenProcess, zinc: FakeZinc, policy: Any, mode: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
+        await call(client, "place_order", arguments(products=book(1)))
+        told = await refused(client, "place_order", arguments(products=book(2)))
+    assert told["code"] == "not_allowed"
+    assert "another person has to say yes" in told["summary"]
+    assert len(zinc.posts) == 1

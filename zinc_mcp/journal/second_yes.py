@@ -1,0 +1,74 @@
+"""The yes of another person, which a caller's orders of 24 hours need above a sum.
+
+An order is over the sum together with those that were opened before it and still count. So of many small orders the one
+that passes the sum needs that yes, and each after it, in whatever order they are decided.
+"""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.journal.records.entry import DAY_SECONDS, Draft, Entry, Limits
+from zinc_mcp.journal.storage.tables import COUNTING, ENTRIES
+from zinc_mcp.text import printed
+
+_EVER = -1.0
+_NEWEST_ID = 2**62
+_EARLIER = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).where(
+    ENTRIES.c.mode == sa.bindparam("mode"),
+    ENTRIES.c.caller == sa.bindparam("caller"),
+    ENTRIES.c.counted_at > sa.bindparam("since"),
+    ENTRIES.c.id < sa.bindparam("before"),
+    COUNTING,
+)
+
+
+def opens_above(connection: sa.Connection, draft: Draft, limits: Limits, now: float | None) -> bool:
+    """Say whether an order that is being opened needs it.
+
+    `now` is None where Zinc has not told the time: then all counts, however old it seems by this machine's clock.
+    """
+    return _is_above(connection, draft, limits, now, _NEWEST_ID)
+
+
+def is_due(connection: sa.Connection, entry: Entry, limits: Limits, now: float | None) -> bool:
+    """Say whether an order needs it; `now` is as in `opens_above`."""
+    return _is_above(connection, entry, limits, now, entry.id)
+
+
+def _is_above(connection: sa.Connection, order: Draft | Entry, limits: Limits, now: float | None, before: int) -> bool:
+    if limits.second_yes_cents is None or order.kind != "order":
+        return False
+    since = _EVER if now is None else now - DAY_SECONDS
+    given = {"mode": order.mode, "caller": order.caller, "since": since, "before": before}
+    earlier = int(connection.execute(_EARLIER, given).scalar_one())
+    return earlier + order.reserved_cents > limits.second_yes_cents
+
+
+def check_given(connection: sa.Connection, entry: Entry, limits: Limits, now: float | None) -> None:
+    """Check that an order which is going to be sent has it, where it needs it; `now` is as in `opens_above`.
+
+    Raises:
+        RefusedError: `not_allowed`.
+    """
+    decision: Mapping[str, object] = (entry.consent or {}).get("decision") or {}
+    if is_due(connection, entry, limits, now) and not decision.get("second"):
+        raise missing(limits)
+
+
+def missing(limits: Limits) -> RefusedError:
+    """Return the refusal of an order, or of a yes, without the yes of another person.
+
+    Nobody is another person for an order of their own, however they sign in and whatever PIN they know. Nor is anybody
+    whose access was made or changed in the last day, or who then changed the caller's: they may act for both.
+    """
+    above = printed(limits.second_yes_cents or 0)
+    return RefusedError(
+        f"Another person has to say yes: the orders of 24 hours come to more than {above} (second_yes_above).",
+        "Nothing was sent. An admin of this server decides about it on the approval page, with an access that is a day "
+        "old at least; or the owner in a terminal, unless they added or changed the member in the last day.",
+        code="not_allowed",
+        owner_step="Have an admin of the team decide on the approval page. Here the owner can, unless they added or "
+        "changed the member in the last day.",
+    )
