@@ -61,6 +61,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("login", "--v1"): Expected("the built-in sandbox takes no sign-in", code=1),
     ("reconcile", "--rail", "account"): Expected("No difference in"),
     ("reconcile", "--rail", "v1"): Expected("There is no client token of v1", code=2),
+    ("webhooks", "show"): Expected("the built-in sandbox, which sends no events", code=1),
     ("logout",): Expected("Nothing to forget"),
     ("logout", "--v1"): Expected("Nothing to forget"),
     ("install", "--sandbox"): Expected("No known host was used on this machine.", code=1),

@@ -272,6 +272,12 @@ SETTINGS = (
         shown=("set", ""),
     ),
     Setting(
+        "ZINC_MCP_WEBHOOK_SECRET", "key",
+        "checks the events that Zinc sends to a team's server. Unset: the one that `webhooks set` kept "
+        "([docs/hosting.md](docs/hosting.md))",
+        shown=("set", ""),
+    ),
+    Setting(
         "ZINC_MCP_DIGEST_KEY", "key",
         "proves that a repeat holds the same login and card as the order before; one for all servers on a journal. "
         "Unset: `digest.key` in the home, made by itself",

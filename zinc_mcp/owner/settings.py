@@ -80,6 +80,8 @@ class Settings:
     """`environment` (also None), `none` or a proxy's address, which may hold a password; see `Route`."""
     notify_secret: SecretStr | None = None
     """Signs the messages to the owner's address; it is in `notify` too."""
+    webhook_secret: SecretStr | None = None
+    """Signs Zinc's events; without it a server over HTTP takes none."""
     digest_key: SecretStr | None = None
     """See `owner.digest_key`; None for the key in the home."""
     state_keys: SecretStr | None = None
@@ -106,6 +108,8 @@ class Settings:
     """Why the API key in the secret store cannot be used, and what to do about it."""
     v1_trouble: tuple[str, str] | None = None
     """The same about the client token of v1."""
+    webhook_trouble: tuple[str, str] | None = None
+    """The same about the secret that signs Zinc's events."""
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
@@ -197,6 +201,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         key_record=kept.key_record,
         key_trouble=kept.key_trouble,
         v1_trouble=kept.v1_trouble,
+        webhook_trouble=kept.webhook_trouble,
         **general,
         notify=read_notify(document.get("notify"), general.get("notify_secret"), str(config)),
         sources=MappingProxyType(reader.sources),
@@ -216,8 +221,12 @@ def warnings_about(settings: Settings) -> tuple[str, ...]:
     if settings.key_record is not None:
         kept = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(settings.key_record.since))
         told.append(f"The API key is the {settings.mode} key that was kept on {kept} ({settings.sources['api_key']}).")
-    told += [trouble[0] for trouble in (settings.key_trouble, settings.v1_trouble) if trouble is not None]
+    told += [trouble[0] for trouble in _troubles(settings) if trouble is not None]
     return tuple(told)
+
+
+def _troubles(settings: Settings) -> tuple[tuple[str, str] | None, ...]:
+    return settings.key_trouble, settings.v1_trouble, settings.webhook_trouble
 
 
 def read_config(path: Path) -> dict[str, Any]:

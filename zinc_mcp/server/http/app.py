@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zinc_mcp.checkout.hints import Hints
 from zinc_mcp.checkout.place_order import check_ready
 from zinc_mcp.errors import SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
@@ -27,6 +28,7 @@ from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file
 from zinc_mcp.server.http.replicas import NamedSessions, messages_path, missing_for_replicas
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
+from zinc_mcp.server.http.webhooks import Webhooks
 from zinc_mcp.server.mcp.server import build_server, log_to_stderr
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
@@ -116,6 +118,7 @@ def build_app(
     async def own_origin() -> str:
         return base
 
+    secret = process.settings.webhook_secret
     visits = Visits(process.times.clock, members, process.journal)
     server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
@@ -153,6 +156,7 @@ def build_app(
             Route(HEALTH_PATH, healthy),
             Route(READY_PATH, ready),
             ApprovalPage(process, hosts, visits).route(),
+            *([] if secret is None else [Webhooks(secret, Hints(process).take).route()]),
             *streamable.routes,
             *sse.routes,
         ],
