@@ -256,6 +256,12 @@ SETTINGS = (
         "wallet", ("tempo", "stripe", "command", "sandbox"), (VALUE, "none"),
     ),
     Setting(
+        "ZINC_MCP_LOG", "choice",
+        "`text` or `json`: a line for each call on stderr ([docs/seeing.md](docs/seeing.md)). Unset: only for those "
+        "that failed",
+        choices=("text", "json"), shown=(VALUE, ""),
+    ),
+    Setting(
         "ZINC_MCP_BROWSER", "switch",
         "`0`: never open the approval page, or the page to sign in, in a browser of this desktop",
         shown=("the approval page may open in it", "the approval page never opens in it"),

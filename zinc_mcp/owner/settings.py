@@ -74,6 +74,8 @@ class Settings:
     """The only recipients to pay; empty for any."""
     wallet_fees: tuple[int, int] | None = None
     """The least and the most that a 402 may ask for above the price ceiling, in cents; None for Zinc's fee alone."""
+    log: str | None = None
+    """`text` or `json`: a line for each call; None: only for those that failed."""
     browser: bool = True
     """Whether the approval page may be opened in a browser of this desktop."""
     proxy: SecretStr | None = None

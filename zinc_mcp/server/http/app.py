@@ -29,7 +29,8 @@ from zinc_mcp.server.http.replicas import NamedSessions, messages_path, missing_
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.server.http.webhooks import Webhooks
-from zinc_mcp.server.mcp.server import build_server, log_to_stderr
+from zinc_mcp.server.log import log_to_stderr
+from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
 from zinc_mcp.server.pages.browser import BrowserPage, Show
@@ -84,7 +85,7 @@ def serve_http(
     if tls is not None:
         _check_tls(*tls)
     raise_file_limit()
-    log_to_stderr()
+    log_to_stderr(settings.log)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it writes a line for each broken request
     logger.setLevel(logging.INFO)
     local = None if has_members or exposed else local_token(settings.home)
