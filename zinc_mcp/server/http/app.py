@@ -1,11 +1,12 @@
 """The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and the paths for watchdogs."""
 
+import importlib.util
 import logging
 import signal
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zinc_mcp.checkout.hints import Hints
 from zinc_mcp.checkout.place_order import check_ready
 from zinc_mcp.errors import SettingsError, ZincMcpError
-from zinc_mcp.invocation import command
+from zinc_mcp.invocation import command, install_command
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
-from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
+from zinc_mcp.server.http.connections import BoundedServer, Listener, LoopbackServer, raise_file_limit
 from zinc_mcp.server.http.replicas import NamedSessions, messages_path, missing_for_replicas
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
@@ -60,6 +61,7 @@ def serve_http(
     tls: tuple[Path, Path] | None = None,
     behind_proxy: bool = False,
     members: Path | None = None,
+    metrics: tuple[str, int] | None = None,
     opener: "Opener | None" = None,
 ) -> None:
     """Serve until a signal says stop; orders on the wire are finished first.
@@ -72,6 +74,7 @@ def serve_http(
         tls: certificate chain and private key, PEM.
         behind_proxy: a proxy in front ends TLS.
         members: the file of members, `members.json` in the home by default.
+        metrics: the address and port for the metrics; None: they are not shown.
         opener: opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
@@ -91,9 +94,12 @@ def serve_http(
     local = None if has_members or exposed else local_token(settings.home)
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
     hosts = Hosts(names, schemes=("https",) if exposed else ("http", "https"))
-    with _listening(host, port) as listener:
+    if metrics is not None:
+        _check_metrics()
+    with _listening(host, port) as listener, _listening(*metrics) if metrics else nullcontext() as for_metrics:
         base = _base(listener.getsockname(), allowed_hosts, tls is not None, exposed)
-        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base)
+        shown = None if metrics is None or for_metrics is None else (metrics[0], for_metrics)
+        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base, shown)
 
 
 def build_app(
@@ -300,6 +306,7 @@ async def _serve(
     tls: tuple[Path, Path] | None,
     opener: "Opener | None",
     base: str,
+    metrics: tuple[str, socket.socket] | None,
 ) -> None:
     from zinc_mcp.wiring import open_process
 
@@ -329,7 +336,33 @@ async def _serve(
                 settings.home / TOKEN_FILE,
             )
         with _signals_survived():
-            await server.serve(sockets=[listener])
+            async with _metrics_shown(process, metrics):
+                await server.serve(sockets=[listener])
+
+
+def _check_metrics() -> None:
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise SettingsError(
+            "Metrics need the extra `metrics`.", f"Install it and start again: {install_command('metrics')}"
+        )
+
+
+@asynccontextmanager
+async def _metrics_shown(process: "Process", at: tuple[str, socket.socket] | None) -> AsyncGenerator[None]:
+    if at is None:
+        yield
+        return
+    from zinc_mcp.server.http.metrics import Metrics  # its library is an extra
+
+    host, listener = at
+    with Metrics(process) as metrics:
+        async with anyio.create_task_group() as tasks:
+            server = LoopbackServer(metrics.app(host))
+            tasks.start_soon(lambda: server.serve(sockets=[listener]))
+            try:
+                yield
+            finally:
+                server.should_exit = True
 
 
 @contextmanager

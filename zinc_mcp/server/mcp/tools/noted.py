@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -21,6 +21,9 @@ from zinc_mcp.server.mcp.tools.bodies import call_tool
 _OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 logger = logging.getLogger(CALLS)
+
+observers: list[Callable[[Mapping[str, Any], float], None]] = []
+"""Each is given the facts of every call, and how many seconds it took."""
 
 
 async def call_and_note(
@@ -51,18 +54,21 @@ async def call_and_note(
 def _note(
     level: int, name: str, ctx: Context, began: float, *, facts: Mapping[str, Any] | None = None, **more: object
 ) -> None:
-    if not logger.isEnabledFor(level):
+    if not observers and not logger.isEnabledFor(level):
         return
+    seconds = time.perf_counter() - began
     facts = facts or {}
     request = ctx.request_context.request
     line = {
         "caller": LOCAL if request is None else caller_in(request.scope),
         "tool": name,
         "ending": facts.get("outcome"),
-        "milliseconds": round((time.perf_counter() - began) * 1000),
+        "milliseconds": round(seconds * 1000),
         "key": _shown(facts.get("key")),
         **more,
     }
+    for observe in observers:
+        observe(line, seconds)
     logger.log(level, "call", extra={FACTS: {each: value for each, value in line.items() if value is not None}})
 
 
