@@ -76,8 +76,10 @@ def _named_wrongly(settings: Settings, policy: Policy, kept: list[str]) -> Itera
     strangers = sorted(policy.member_retailer_accounts.keys() - known.keys() - {EVERY_MEMBER})
     if strangers:
         sentence = f"The policy names accounts for {plain(', '.join(strangers[:20]), 300)}, which is no member's name."
-        advised = "Your own orders go by retailer_accounts." if LOCAL in strangers else "Correct it, or take it out:"
-        yield Finding("note", _SUBJECT, sentence, advised, () if LOCAL in strangers else ("members", "list"))
+        if LOCAL in strangers:
+            yield Finding("note", _SUBJECT, sentence, "Your own orders go by retailer_accounts.")
+        else:
+            yield Finding("note", _SUBJECT, sentence, "Correct it, or take it out:", ("members", "list"))
 
 
 def _key(settings: Settings) -> Finding:
