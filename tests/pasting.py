@@ -77,6 +77,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("pin", "forget"): Expected("No PIN is set."),
     ("policy",): Expected("max_order"),
     ("uninstall", "KEY"): Expected("Codex has no server zinc; nothing was changed.", about="codex"),
+    ("retailer-accounts", "add", "KEY"): Expected("no keyring that could be used here", code=2, about="work"),
     ("retailer-accounts", "list"): Expected("No account at a retailer is kept."),
     ("retailer-accounts", "remove", "KEY"): Expected("is kept under that name.", code=1, about="work"),
     ("resume",): Expected("Resumed. It was paused: for a look."),

@@ -51,7 +51,8 @@ def _account(settings: Settings, policy: Policy | None, name: str) -> Finding:
         fits = True  # `ways_to_buy` reports the address
     if not fits:
         sentence = f"{what}. It was added for another Zinc than the configured one, which never gets it."
-        return Finding("note", _SUBJECT, sentence, "If this one is right, add it again:", ("retailer-accounts", "add"))
+        advised = "If this one is right, add it again:"
+        return Finding("note", _SUBJECT, sentence, advised, ("retailer-accounts", "add"), (name,))
     if policy is None:
         return Finding("note", _SUBJECT, f"{what}; whether an order may use it is not known without the policy")
     whose = ["your own orders"] if name in policy.accounts_of(None) else []
