@@ -209,8 +209,8 @@ async def run(field: Field, intentions: Sequence[Intention]) -> None:
         for wanted in by_member.values():
             tasks.create_task(work(wanted, random.Random(field.dice.random())))
     dice = random.Random(field.dice.random())
-    for wanted in intentions:
-        await field.place(wanted, dice.choice(ERAS))
+    for each in intentions:
+        await field.place(each, dice.choice(ERAS))
 
 
 @dataclass

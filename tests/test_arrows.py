@@ -68,6 +68,7 @@ LIBRARIES = {
     "rich": {"cli"},
     "jinja2": {"server"},
     "keyring": {"owner"},
+    "prometheus_client": {"server"},
     "tomlkit": {"owner", "hosts"},
     "mpp": {"payments", "sandbox"},
     "pytempo": {"payments"},

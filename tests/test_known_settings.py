@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 WALLETS = (ROOT / "docs" / "wallets.md").read_text(encoding="utf-8")
 FOUND_OUT = {
     *("sources", "unfilled", "wallet_trouble", "readable", "notify"),
-    *("in_keyring", "key_record", "key_trouble", "v1_trouble"),
+    *("in_keyring", "key_record", "key_trouble", "v1_trouble", "webhook_trouble"),
 }
 """Facts that `Settings` derives from the settings."""
 READ = {setting.name: setting for setting in settings_of("general", "wallet")}

@@ -271,6 +271,12 @@ SETTINGS = (
         "wallet", ("tempo", "stripe", "command", "sandbox"), (VALUE, "none"),
     ),
     Setting(
+        "ZINC_MCP_LOG", "choice",
+        "`text` or `json`: a line for each call on stderr ([docs/seeing.md](docs/seeing.md)). Unset: only for those "
+        "that failed",
+        choices=("text", "json"), shown=(VALUE, ""),
+    ),
+    Setting(
         "ZINC_MCP_BROWSER", "switch",
         "`0`: never open the approval page, or the page to sign in, in a browser of this desktop",
         shown=("the approval page may open in it", "the approval page never opens in it"),
@@ -284,6 +290,12 @@ SETTINGS = (
     Setting(
         "ZINC_MCP_NOTIFY_SECRET", "key",
         "signs the messages to the address in `[notify]` of `zinc.toml`; see [docs/notify.md](docs/notify.md)",
+        shown=("set", ""),
+    ),
+    Setting(
+        "ZINC_MCP_WEBHOOK_SECRET", "key",
+        "checks the events that Zinc sends to a team's server. Unset: the one that `webhooks set` kept "
+        "([docs/hosting.md](docs/hosting.md))",
         shown=("set", ""),
     ),
     Setting(

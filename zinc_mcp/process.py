@@ -64,6 +64,10 @@ class Clocks:
     """The interval at which a running process looks for a decision made elsewhere, while a question is open."""
     poll: float = 2.0
     """The interval at which a waiting look-up asks Zinc."""
+    glance: float = 0.5
+    """The interval at which a waiting look-up checks whether another process has brought news."""
+    hint: float = 10.0
+    """An order of which Zinc's webhooks bring hints is read for them at most once within this time."""
     notices: float = 2.0
     """The interval at which a running process looks for something to tell the owner (`notify.notifier`)."""
     follow: float = 60.0
@@ -153,6 +157,48 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """An entry with the order that Zinc has just shown for it."""
+
+    entry: Entry
+    order: Order
+
+
+class News:
+    """What this process learns of orders, for the calls in it that wait for news of them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[_Waiting]] = {}
+
+    def tell(self, entry: Entry, order: Order) -> None:
+        """Wake every call that waits for news of an entry, and give it what Zinc has shown."""
+        for waiting in self._waiting.get(entry.id, ()):
+            waiting.told = Heard(entry, order)
+            waiting.woken.set()
+
+    async def wait(self, entry_id: int, seconds: float) -> Heard | None:
+        """Wait for news of an entry, and no longer than `seconds`; None: there was none."""
+        waiting = _Waiting()
+        self._waiting.setdefault(entry_id, []).append(waiting)
+        try:
+            with anyio.move_on_after(seconds):
+                await waiting.woken.wait()
+        finally:
+            others = [each for each in self._waiting.pop(entry_id) if each is not waiting]
+            if others:
+                self._waiting[entry_id] = others
+        return waiting.told
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """One call that waits for news."""
+
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    told: Heard | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """The values that every step of an order works with. The wiring builds it once; it has no behaviour of its own."""
 
@@ -191,6 +237,8 @@ class Process:
     """Rails that are set up but cannot be used for new orders, with the reason."""
     warmed: anyio.Event = field(default_factory=anyio.Event)
     """Set when the payment wallet's library is loaded, or is known to be unusable."""
+    news: News = field(default_factory=News)
+    """Told when a hint has brought news of an order."""
     asked: Wake = field(default_factory=Wake)
     """Set when a person has been asked, because a decision may then come from any process."""
 

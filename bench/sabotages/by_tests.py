@@ -689,4 +689,22 @@ BY_TESTS = (
         "rail is None or not",
         _tests(f"{_UNHEARD}::test_an_old_order_in_doubt_is_not_sent_again_by_a_clock_that_was_set_back"),
     ),
+    Sabotage(
+        "unsigned-events",
+        "nobody but Zinc can make a server read orders by an event",
+        "zinc_mcp/server/http/webhooks.py",
+        "if len(signatures) != 1 or not is_signed(content, signatures[0], self._secret):",
+        "if len(signatures) != 1:",
+        _tests("tests/server/test_webhooks.py::test_a_forged_event_is_refused_and_nothing_is_read"),
+    ),
+    Sabotage(
+        "another-program-s-address-replaced",
+        "an address for events that was not set here is never replaced",
+        "zinc_mcp/cli/owner/webhooks.py",
+        "        if found.url not in (None, wanted) and not _is_ours(found, record):",
+        "        if False:",
+        _tests(
+            "tests/cli/test_webhooks_command.py::test_an_address_that_was_not_set_here_is_neither_replaced_nor_removed"
+        ),
+    ),
 )

@@ -22,7 +22,8 @@ from zinc_mcp.process import Process
 from zinc_mcp.server.http.access import local_token
 from zinc_mcp.server.http.app import build_app
 from zinc_mcp.server.http.requests import Hosts
-from zinc_mcp.server.pages.forms import MAX_FORM_BYTES, ApprovalPage
+from zinc_mcp.server.pages.approval import ApprovalPage
+from zinc_mcp.server.pages.forms import MAX_FORM_BYTES
 from zinc_mcp.server.pages.visits import Visits
 
 Headers = list[tuple[str, str]]

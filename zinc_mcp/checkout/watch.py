@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import anyio
 
@@ -10,7 +11,7 @@ from zinc_mcp.checkout.look_up import apply, clear_abandoned, is_ours, refresh
 from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.records.entry import FOREVER, WITHOUT_ORDER, Entry, Mode
 from zinc_mcp.journal.records.twin import KEY_FIELD
-from zinc_mcp.process import Answer, Process
+from zinc_mcp.process import Answer, Heard, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import as_read, must_be, wanted
 from zinc_mcp.zinc.responses import Order
@@ -49,10 +50,13 @@ async def look(
     rail = process.rails.get(entry.rail)
     order: Order | None = None
     told: str | None = None
+    heard: Heard | None = None
     while True:
         unasked: ZincMcpError | None = None
         try:
-            if rail is not None and entry.state != "waiting":
+            if heard is not None:
+                entry, order = heard.entry, heard.order
+            elif rail is not None and entry.state != "waiting":
                 entry, seen = await refresh(process, entry, rail)
                 order = seen or order
             else:
@@ -69,7 +73,7 @@ async def look(
         if progress is not None and status != told:
             told = status
             await progress(status)
-        await pause(process, entry, min(process.clocks.poll, left))
+        heard = await pause(process, entry, min(process.clocks.poll, left))
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
@@ -208,11 +212,22 @@ async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -
         return None
 
 
-async def pause(process: Process, entry: Entry, seconds: float) -> None:
-    """Wait for these seconds, or until this process has sent the entry."""
+async def pause(process: Process, entry: Entry, seconds: float) -> Heard | None:
+    """Wait for these seconds, or until this process has sent the entry, or until anybody has news of it.
+
+    It returns what Zinc has just shown of it to another part of this process; None: Zinc has to be asked.
+    """
     attempt = process.attempts.get(entry.id)
-    if attempt is None:
-        await anyio.sleep(seconds)
-        return
-    with anyio.move_on_after(seconds):
-        await attempt.done.wait()
+    if attempt is not None:
+        with anyio.move_on_after(seconds):
+            await attempt.done.wait()
+        return None
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        heard = await process.news.wait(entry.id, min(process.clocks.glance, left))
+        if heard is not None:
+            return heard
+        with suppress(JournalError):  # the look-up that follows says so
+            if (await process.journal.read(entry.id)).version != entry.version:
+                return None
+    return None

@@ -33,6 +33,7 @@ _COMMANDS = {
     "serve": ("serve", "Run the MCP server over HTTP, for a team or another machine."),
     "status": ("hosts.install", "Say which hosts start this server, and how."),
     "uninstall": ("hosts.install", "Take this server out of hosts again."),
+    "webhooks": ("owner.webhooks", "Have Zinc tell a server over HTTP when an order has news."),
     "whoami": ("login.account", "Say which key is used, and whose it is."),
 }
 """The module of each command, and its line in the help."""

@@ -18,6 +18,7 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls-cert", type=_File, help="Certificate chain, PEM.")
 @click.option("--tls-key", type=_File, help="Its private key, PEM.")
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front of this server ends TLS.")
+@click.option("--metrics", metavar="HOST:PORT", help="Where to show metrics for Prometheus, e.g. 127.0.0.1:9464.")
 @click.option("--members", type=click.Path(dir_okay=False, path_type=Path), help="The file of members.")
 def serve(
     address: str,
@@ -25,6 +26,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     behind_proxy: bool,
+    metrics: str | None,
     members: Path | None,
 ) -> None:
     """Run the MCP server over HTTP: /mcp, /sse, /healthz.
@@ -34,6 +36,7 @@ def serve(
     hosts, and TLS or a proxy.
     """
     host, port = _host_and_port(address)
+    shown_at = None if metrics is None else _host_and_port(metrics, "--metrics")
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
     settings = load_settings()
@@ -49,17 +52,18 @@ def serve(
         tls=(tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None,
         behind_proxy=behind_proxy,
         members=members,
+        metrics=shown_at,
     )
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def _host_and_port(address: str, option: str = "--http") -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if not host or port is None or any(character in address for character in "/@?# "):
-        raise click.BadParameter("must be HOST:PORT, such as 127.0.0.1:8765 or [::1]:8765", param_hint="--http")
+        raise click.BadParameter("must be HOST:PORT, such as 127.0.0.1:8765 or [::1]:8765", param_hint=option)
     return host, port
 
 

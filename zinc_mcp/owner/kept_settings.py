@@ -23,6 +23,7 @@ _ORIGINS = {"api_key": "ZINC_API_URL", "v1_client_token": "ZINC_V1_API_URL"}
 """Secrets for one Zinc alone, and the setting with the address of the Zinc that is asked."""
 _TROUBLES = {"api_key": "key_trouble", "v1_client_token": "v1_trouble"}
 """The field of `Settings` that says why a kept secret cannot be used; of any other secret it is the wallet's."""
+_RARE = ("v1_client_token", "webhook_secret")
 _WALLETS = {"tempo": "tempo_private_key", "stripe": "stripe_secret_key"}
 
 
@@ -40,12 +41,14 @@ class KeptSettings:
     key_trouble: tuple[str, str] | None = None
     """Why the kept API key is not used, and what to do about it."""
     v1_trouble: tuple[str, str] | None = None
+    webhook_trouble: tuple[str, str] | None = None
     wallet_trouble: tuple[str, str] | None = None
 
 
 def wanted(sources: Mapping[str, str], wallet: object, *, notifies: bool) -> list[str]:
     """Return the secrets that are needed and were found nowhere else."""
-    names = [*_ORIGINS, *([_WALLETS[wallet]] if isinstance(wallet, str) and wallet in _WALLETS else [])]
+    of_wallet = [_WALLETS[wallet]] if isinstance(wallet, str) and wallet in _WALLETS else []
+    names = [*_ORIGINS, "webhook_secret", *of_wallet]
     return [name for name in (*names, *(["notify_secret"] if notifies else [])) if sources.get(name) == "default"]
 
 
@@ -55,8 +58,8 @@ def kept_settings(home: Path, names: Sequence[str], origins: Mapping[str, str]) 
     Raises:
         InsecureFileError: others can write to it. Anything else that is wrong with it is said in the result.
     """
-    # The token of v1 alone opens no store in which it is not: few owners have one, and opening takes its time.
-    names = [name for name in names if name != "v1_client_token" or (home / SECRETS / f"{name}.json").exists()]
+    # What few owners have opens no store in which it is not: opening takes its time.
+    names = [name for name in names if name not in _RARE or (home / SECRETS / f"{name}.json").exists()]
     if not names or not (home / SECRETS).is_dir():
         return KeptSettings()
     from zinc_mcp.owner.secrets.store import SecretStore
@@ -83,16 +86,17 @@ def kept_settings(home: Path, names: Sequence[str], origins: Mapping[str, str]) 
             raise
         except SettingsError as error:
             troubles[name] = (error.summary, error.next_step)
-    key_trouble, v1_trouble = troubles.pop("api_key", None), troubles.pop("v1_client_token", None)
+    key, v1, webhook = (troubles.pop(name, None) for name in ("api_key", "v1_client_token", "webhook_secret"))
     return KeptSettings(
         values,
         sources,
         tuple(in_keyring),
         tuple(files),
         key_record,
-        key_trouble,
-        v1_trouble,
-        next(iter(troubles.values()), None),
+        key_trouble=key,
+        v1_trouble=v1,
+        webhook_trouble=webhook,
+        wallet_trouble=next(iter(troubles.values()), None),
     )
 
 

@@ -74,12 +74,16 @@ class Settings:
     """The only recipients to pay; empty for any."""
     wallet_fees: tuple[int, int] | None = None
     """The least and the most that a 402 may ask for above the price ceiling, in cents; None for Zinc's fee alone."""
+    log: str | None = None
+    """`text` or `json`: a line for each call; None: only for those that failed."""
     browser: bool = True
     """Whether the approval page may be opened in a browser of this desktop."""
     proxy: SecretStr | None = None
     """`environment` (also None), `none` or a proxy's address, which may hold a password; see `Route`."""
     notify_secret: SecretStr | None = None
     """Signs the messages to the owner's address; it is in `notify` too."""
+    webhook_secret: SecretStr | None = None
+    """Signs Zinc's events; without it a server over HTTP takes none."""
     digest_key: SecretStr | None = None
     """See `owner.digest_key`; None for the key in the home."""
     state_keys: SecretStr | None = None
@@ -115,6 +119,8 @@ class Settings:
     """Why the API key in the secret store cannot be used, and what to do about it."""
     v1_trouble: tuple[str, str] | None = None
     """The same about the client token of v1."""
+    webhook_trouble: tuple[str, str] | None = None
+    """The same about the secret that signs Zinc's events."""
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
@@ -206,6 +212,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         key_record=kept.key_record,
         key_trouble=kept.key_trouble,
         v1_trouble=kept.v1_trouble,
+        webhook_trouble=kept.webhook_trouble,
         **general,
         notify=read_notify(document.get("notify"), general.get("notify_secret"), str(config)),
         sources=MappingProxyType(reader.sources),
@@ -225,8 +232,12 @@ def warnings_about(settings: Settings) -> tuple[str, ...]:
     if settings.key_record is not None:
         kept = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(settings.key_record.since))
         told.append(f"The API key is the {settings.mode} key that was kept on {kept} ({settings.sources['api_key']}).")
-    told += [trouble[0] for trouble in (settings.key_trouble, settings.v1_trouble) if trouble is not None]
+    told += [trouble[0] for trouble in _troubles(settings) if trouble is not None]
     return tuple(told)
+
+
+def _troubles(settings: Settings) -> tuple[tuple[str, str] | None, ...]:
+    return settings.key_trouble, settings.v1_trouble, settings.webhook_trouble
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zinc_mcp.sandbox import Sandbox, checks, products
+from zinc_mcp.sandbox import Sandbox, checks, products, webhooks
 from zinc_mcp.sandbox.aftercare import cases, returns
 from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import CUT, HowToCut
@@ -88,6 +88,9 @@ def build_app(sandbox: Sandbox) -> Starlette:
             route("POST", sign_in.PAGE, sign_in_page.decide),
             route("POST", "/sandbox/keys", sign_in.create_sandbox_key),
             route("GET", "/sandbox/status", sign_in.get_sandbox_status),
+            route("GET", "/webhooks/endpoint", webhooks.get_endpoint),
+            route("PUT", "/webhooks/endpoint", webhooks.set_endpoint),
+            route("DELETE", "/webhooks/endpoint", webhooks.remove_endpoint),
             route("GET", "/wallet/me", get_wallet),
             route("GET", "/health", get_health),
             *(route(method, path, endpoint) for method, path, endpoint in v1.ROUTES),
@@ -284,12 +287,17 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
         if ready:
             # Clients that connect now wait until uvicorn has started.
             ready(listening.getsockname()[1])
+        sending = asyncio.create_task(webhooks.keep_sending(sandbox))
         try:
             await server.serve(sockets=[listening])
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await server.shutdown()
             raise
+        finally:
+            sending.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(sending, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):

@@ -67,6 +67,10 @@ CREATE TABLE IF NOT EXISTS issued_keys (api_key TEXT PRIMARY KEY, caller TEXT NO
 CREATE TABLE IF NOT EXISTS minted_keys (seq INTEGER PRIMARY KEY, at REAL NOT NULL, address TEXT NOT NULL);
 """
 """The tables of signing in; see `sign_in`. Codes and keys are fingerprints, except for the code that a person sees."""
+WEBHOOKS = """
+CREATE TABLE IF NOT EXISTS webhooks (caller TEXT PRIMARY KEY, url TEXT, secret TEXT NOT NULL, since REAL NOT NULL);
+"""
+"""The address of each account; see `webhooks`."""
 V1 = """
 CREATE TABLE IF NOT EXISTS v1_answers (
     caller TEXT NOT NULL, idempotency_key TEXT NOT NULL, answer TEXT NOT NULL, PRIMARY KEY (caller, idempotency_key));
@@ -199,7 +203,7 @@ class Ledger:
                     raise
                 time.sleep(0.02)
         with self.transaction() as database:
-            for statement in filter(str.strip, f"{_SCHEMA}{AFTER_SALE}{SIGN_IN}{V1}".split(";")):
+            for statement in filter(str.strip, f"{_SCHEMA}{AFTER_SALE}{SIGN_IN}{WEBHOOKS}{V1}".split(";")):
                 database.execute(statement)
             for table, columns in _LATER_COLUMNS.items():
                 known = {row["name"] for row in database.execute(f"PRAGMA table_info({table})")}

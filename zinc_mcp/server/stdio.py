@@ -20,7 +20,8 @@ from mcp.types import JSONRPCRequest
 
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.server.mcp.server import Server, log_to_stderr, offer_tools
+from zinc_mcp.server.log import log_to_stderr
+from zinc_mcp.server.mcp.server import Server, offer_tools
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, SEARCHED_BYTES, Read, read_message, too_large
 from zinc_mcp.server.opening import Opener, Opening
 from zinc_mcp.zinc.origin import check_origin
@@ -36,7 +37,7 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
     Raises:
         SettingsError, RefusedError: the settings cannot be used.
     """
-    log_to_stderr()
+    log_to_stderr(settings.log)
     try:
         anyio.run(_serve, settings, opener)
     except* (BrokenPipeError, ConnectionResetError):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlencode
 
 from pydantic import SecretStr
@@ -143,8 +143,10 @@ class ZincClient(Connection):
         api_key: SecretStr,
         content_type: str = "application/json",
         leaving: Leaving | None = None,
+        *,
+        verb: Literal["POST", "PUT", "DELETE"] = "POST",
     ) -> NetworkAnswer:
-        """Send one POST request that changes something other than a purchase, and return the answer, of any status.
+        """Send one request that changes something other than a purchase, and return the answer, of any status.
 
         Raises:
             ZincUnreachableError: nothing was sent.
@@ -152,7 +154,7 @@ class ZincClient(Connection):
         """
         headers = {"Content-Type": content_type, **_bearer_header(api_key)}
         try:
-            return await self.ask("POST", path, headers, content=body, leaving=leaving)
+            return await self.ask(verb, path, headers, content=body, leaving=leaving)
         except NoAnswerError as error:
             how = f"The request was sent, but {UNANSWERED[error.reason]}."
             raise ChangeOutcomeUnknownError(how, facts={"reason": error.reason}) from error

@@ -178,7 +178,7 @@ def limits_in_words(policy: Policy) -> str:
     """Return the limits that hold."""
     month = f", {printed(policy.max_month)} in 30 days" if policy.max_month is not None else ""
     count = f", {policy.max_orders_day} orders in 24 hours" if policy.max_orders_day is not None else ""
-    asking = policy.approval or "auto"
+    asking: str = policy.approval or "auto"
     if policy.second_yes_above is not None:
         asking += f", and of another person above {printed(policy.second_yes_above)} in 24 hours"
     return (

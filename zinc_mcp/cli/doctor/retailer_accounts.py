@@ -52,7 +52,8 @@ def _account(settings: Settings, policy: Policy | None, name: str) -> Finding:
         fits = True  # `ways_to_buy` reports the address
     if not fits:
         sentence = f"{what}. It was added for another Zinc than the configured one, which never gets it."
-        return Finding("note", _SUBJECT, sentence, "If this one is right, add it again:", ("retailer-accounts", "add"))
+        advised = "If this one is right, add it again:"
+        return Finding("note", _SUBJECT, sentence, advised, ("retailer-accounts", "add"), (name,))
     if policy is None:
         return Finding("note", _SUBJECT, f"{what}; whether an order may use it is not known without the policy")
     whose = ["your own orders"] if name in policy.accounts_of(None) else []
@@ -77,8 +78,10 @@ def _named_wrongly(settings: Settings, policy: Policy, kept: list[str]) -> Itera
     strangers = sorted(policy.member_retailer_accounts.keys() - known.keys() - {EVERY_MEMBER})
     if strangers:
         sentence = f"The policy names accounts for {plain(', '.join(strangers[:20]), 300)}, which is no member's name."
-        advised = "Your own orders go by retailer_accounts." if LOCAL in strangers else "Correct it, or take it out:"
-        yield Finding("note", _SUBJECT, sentence, advised, () if LOCAL in strangers else ("members", "list"))
+        if LOCAL in strangers:
+            yield Finding("note", _SUBJECT, sentence, "Your own orders go by retailer_accounts.")
+        else:
+            yield Finding("note", _SUBJECT, sentence, "Correct it, or take it out:", ("members", "list"))
 
 
 def _key(settings: Settings) -> Finding:

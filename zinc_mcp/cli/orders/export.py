@@ -9,9 +9,11 @@ from typing import Literal, get_args
 
 import click
 
+from zinc_mcp.cli.console import show_aligned
 from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.records.entry import Mode
+from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.views.owner import by_member
 from zinc_mcp.views.owner.export import Row, costs, row_of, to_csv, to_json
 
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -22,7 +24,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 @click.option("--month", metavar="YYYY-MM", help="All of a month, in UTC.")
 @click.option("--from", "first", metavar="YYYY-MM-DD", help="From the beginning of this day, in UTC.")
 @click.option("--to", "last", metavar="YYYY-MM-DD", help="To the end of this day, in UTC.")
-@click.option("--format", "form", type=click.Choice(("csv", "json")), default="csv", show_default=True)
+@click.option("--by", type=click.Choice(("member",)), help="Add up the orders of each member and month.")
+@click.option("--format", "form", type=click.Choice(("csv", "json", "table")), default="csv", show_default=True)
 @click.option(
     "--mode",
     type=click.Choice((*get_args(Mode), "all")),
@@ -31,26 +34,63 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
     help="Which kind of money: real, with a test key, or in the sandbox.",
 )
 def export(
-    month: str | None, first: str | None, last: str | None, form: Literal["csv", "json"], mode: Mode | Literal["all"]
+    month: str | None,
+    first: str | None,
+    last: str | None,
+    by: Literal["member"] | None,
+    form: Literal["csv", "json", "table"],
+    mode: Mode | Literal["all"],
 ) -> None:
     """Print what orders and look-ups authorised, charged, credited and still expect back, as CSV or JSON.
 
     An order belongs to the time at which it was first sent, or to that of its opening if it was never sent.
     """
     since, until = _period(month, first, last)
+    if form == "table" and by is None:
+        raise click.UsageError("Only sums fit into a table: add --by member.")
     modes: Sequence[Mode] = get_args(Mode) if mode == "all" else (mode,)
     with Journal.open(load_settings().journal_url) as journal:
-        rows, unreadable = _rows(journal, since, until, modes)
-    if form == "json":
-        data = to_json(rows, since=since, until=until, modes=modes, unreadable=unreadable)
-        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        rows, unreadable = (_rows if by is None else _sums)(journal, since, until, modes)
+    if form == "table":
+        _show_table(rows)
     else:
-        text = to_csv(rows)
-    # As bytes: UTF-8 and the line ends of CSV, whatever the machine's own are.
-    click.echo(text.encode() if hasattr(sys.stdout, "buffer") else text, nl=False)
+        if form == "csv":
+            text = to_csv(rows) if by is None else to_csv(rows, by_member.COLUMNS)
+        else:
+            make = to_json if by is None else by_member.to_json
+            data = make(rows, since=since, until=until, modes=modes, unreadable=unreadable)
+            text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        # As bytes: UTF-8 and the line ends of CSV, whatever the machine's own are.
+        click.echo(text.encode() if hasattr(sys.stdout, "buffer") else text, nl=False)
     if unreadable:
         rows_said = "1 order" if unreadable == 1 else f"{unreadable} orders"
         click.echo(f"{rows_said} cannot be read in the journal; missing here.", err=True)
+
+
+def _show_table(rows: Sequence[Row]) -> None:
+    """Print the sums: what counts against limits, what was charged and came back, and what is still open."""
+    if not rows:
+        click.echo("Nothing was ordered in this time.")
+        return
+    names = ("counts", "charged", "credited", "expected", "unsettled")
+    header = ("Month", "Money", "Member", "Orders", *(name.capitalize() for name in names))
+    shown = [
+        (row["month"], row["mode"], row["caller"], str(row["orders"]), *(row[name] for name in names)) for row in rows
+    ]
+    show_aligned([header, *shown])
+
+
+def _sums(journal: Journal, since: float, until: float, modes: Sequence[Mode]) -> tuple[list[Row], int]:
+    unreadable = 0
+
+    def read() -> Iterator[Entry]:
+        nonlocal unreadable
+        for part in journal.in_period(since, until, modes):
+            unreadable += part.unreadable
+            yield from (entry for entry in part.entries if costs(entry))
+
+    rows = by_member.sums_of(read())
+    return rows, unreadable
 
 
 def _rows(journal: Journal, since: float, until: float, modes: Sequence[Mode]) -> tuple[list[Row], int]:

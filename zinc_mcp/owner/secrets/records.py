@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "tempo_private_key": Kind("the key of the Tempo wallet"),
     "stripe_secret_key": Kind("the Stripe wallet's key"),
     "notify_secret": Kind("the secret that signs messages to you", places=("file",)),
+    "webhook_secret": Kind("the secret that signs Zinc's events", places=("file",), again="Run webhooks set again."),
     "retailer_account": Kind(
         "an account of yours at a retailer",
         ("email", "password", "billing_address"),

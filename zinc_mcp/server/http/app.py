@@ -1,11 +1,12 @@
 """The server over HTTP: Streamable HTTP at /mcp, SSE at /sse and /messages/, and the paths for watchdogs."""
 
+import importlib.util
 import logging
 import signal
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zinc_mcp.checkout.hints import Hints
 from zinc_mcp.checkout.place_order import check_ready
 from zinc_mcp.errors import SettingsError, ZincMcpError
-from zinc_mcp.invocation import command
+from zinc_mcp.invocation import command, install_command
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
-from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
+from zinc_mcp.server.http.connections import BoundedServer, Listener, LoopbackServer, raise_file_limit
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
@@ -32,7 +34,9 @@ from zinc_mcp.server.http.oauth.tokens import AccessTokens
 from zinc_mcp.server.http.replicas import NamedSessions, messages_path, missing_for_replicas
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
-from zinc_mcp.server.mcp.server import build_server, log_to_stderr
+from zinc_mcp.server.http.webhooks import Webhooks
+from zinc_mcp.server.log import log_to_stderr
+from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
 from zinc_mcp.server.pages.browser import BrowserPage, Show
@@ -62,6 +66,7 @@ def serve_http(
     tls: tuple[Path, Path] | None = None,
     behind_proxy: bool = False,
     members: Path | None = None,
+    metrics: tuple[str, int] | None = None,
     opener: "Opener | None" = None,
 ) -> None:
     """Serve until a signal says stop; orders on the wire are finished first.
@@ -74,6 +79,7 @@ def serve_http(
         tls: certificate chain and private key, PEM.
         behind_proxy: a proxy in front ends TLS.
         members: the file of members, `members.json` in the home by default.
+        metrics: the address and port for the metrics; None: they are not shown.
         opener: opens the process in another way than `open_process`, as a fault campaign does.
 
     Raises:
@@ -89,15 +95,18 @@ def serve_http(
     if tls is not None:
         _check_tls(*tls)
     raise_file_limit()
-    log_to_stderr()
+    log_to_stderr(settings.log)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it writes a line for each broken request
     logger.setLevel(logging.INFO)
     local = None if has_members or exposed else local_token(settings.home)
     names = [*allowed_hosts, *(f"{name}:{port}" for name in _LOOPBACK)]
     hosts = Hosts(names, schemes=("https",) if exposed else ("http", "https"))
-    with _listening(host, port) as listener:
+    if metrics is not None:
+        _check_metrics()
+    with _listening(host, port) as listener, _listening(*metrics) if metrics else nullcontext() as for_metrics:
         base = _base(listener.getsockname(), allowed_hosts, tls is not None, exposed)
-        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base)
+        shown = None if metrics is None or for_metrics is None else (metrics[0], for_metrics)
+        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base, shown)
 
 
 def build_app(
@@ -127,6 +136,7 @@ def build_app(
     tokens = None
     if terms is not None:
         tokens = AccessTokens(terms, Issuer(terms.issuer, process.settings.route, process.times.steady), members)
+    secret = process.settings.webhook_secret
     visits = Visits(process.times.clock, members, process.journal)
     server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
@@ -165,6 +175,7 @@ def build_app(
             Route(READY_PATH, ready),
             ApprovalPage(process, hosts, visits).route(),
             *([] if terms is None else metadata_routes(terms)),
+            *([] if secret is None else [Webhooks(secret, Hints(process).take).route()]),
             *streamable.routes,
             *sse.routes,
         ],
@@ -308,6 +319,7 @@ async def _serve(
     tls: tuple[Path, Path] | None,
     opener: "Opener | None",
     base: str,
+    metrics: tuple[str, socket.socket] | None,
 ) -> None:
     from zinc_mcp.wiring import open_process
 
@@ -337,7 +349,33 @@ async def _serve(
                 settings.home / TOKEN_FILE,
             )
         with _signals_survived():
-            await server.serve(sockets=[listener])
+            async with _metrics_shown(process, metrics):
+                await server.serve(sockets=[listener])
+
+
+def _check_metrics() -> None:
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise SettingsError(
+            "Metrics need the extra `metrics`.", f"Install it and start again: {install_command('metrics')}"
+        )
+
+
+@asynccontextmanager
+async def _metrics_shown(process: "Process", at: tuple[str, socket.socket] | None) -> AsyncGenerator[None]:
+    if at is None:
+        yield
+        return
+    from zinc_mcp.server.http.metrics import Metrics  # its library is an extra
+
+    host, listener = at
+    with Metrics(process) as metrics:
+        async with anyio.create_task_group() as tasks:
+            server = LoopbackServer(metrics.app(host))
+            tasks.start_soon(lambda: server.serve(sockets=[listener]))
+            try:
+                yield
+            finally:
+                server.should_exit = True
 
 
 @contextmanager

@@ -28,12 +28,18 @@ OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 PAGE_PATH = "/approve/"
 """The approval page: a browser brings no token, and the page itself checks where an answer comes from."""
 
+WEBHOOK_PATH = "/webhooks/zinc"
+"""Zinc signs what it sends there instead of bringing a token; no event counts as a request of a member."""
+
 MAX_TARGET_BYTES = 2048
 """Path and query together; the longest of ours is a tenth of that."""
 MOST_HEADERS = 100
 
+_NOT_MESSAGES = frozenset({*OPEN_PATHS, WEBHOOK_PATH})
+"""The paths whose bodies are no messages of MCP."""
+
 _SPELLINGS = {
-    **{f"{path}/": path for path in ("/mcp", "/sse", HEALTH_PATH, READY_PATH)},
+    **{f"{path}/": path for path in ("/mcp", "/sse", HEALTH_PATH, READY_PATH, WEBHOOK_PATH)},
     **{path: f"{path}/" for path in ("/messages", "/approve")},
 }
 """The other spelling of each path, which is served as well: a redirect would name `http` behind a proxy that ends TLS,
@@ -107,7 +113,7 @@ class RequestCheck:
         hosts = _headers(scope, b"host")
         if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
             return JSONResponse({"error": "invalid_host"}, 421)
-        if scope["path"].startswith(PAGE_PATH):
+        if scope["path"] == WEBHOOK_PATH or scope["path"].startswith(PAGE_PATH):
             return None
         if any(not self._hosts.allow_origin(origin) for origin in _headers(scope, b"origin")):
             return JSONResponse({"error": "invalid_origin"}, 403)
@@ -142,7 +148,7 @@ class Bodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body in one piece, or answer it here."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or scope["path"].startswith(PAGE_PATH):
+        if scope["type"] != "http" or scope["path"] in _NOT_MESSAGES or scope["path"].startswith(PAGE_PATH):
             await self._app(scope, receive, send)
             return
         if scope["method"] != "POST" and (objection := self._beyond_scopes(scope, None)) is not None:

@@ -56,9 +56,9 @@ def _tool(service: OpenService, row: Mapping[str, Any], *, host_asks: bool) -> T
     name: str = row["name"]
 
     async def call(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
-        from zinc_mcp.server.mcp.tools.bodies import call_tool
+        from zinc_mcp.server.mcp.tools.noted import call_and_note
 
-        return await call_tool(name, service, given, ctx)
+        return await call_and_note(name, service, given, ctx)
 
     return Tool(
         fn=call,

@@ -89,6 +89,12 @@ def with_unlisted(result: CallToolResult, listed: Set[str]) -> CallToolResult:
     return _result(facts, failed=bool(result.is_error))
 
 
+def with_reference(result: CallToolResult, reference: str) -> CallToolResult:
+    """Return the result of a failed call with the reference by which it is found in the log."""
+    facts: dict[str, Any] = result.structured_content or {}
+    return result if facts.get("reference") == reference else _result({**facts, "reference": reference}, failed=True)
+
+
 def _result(facts: Mapping[str, Any], *, failed: bool) -> CallToolResult:
     rest = {name: value for name, value in facts.items() if name not in ("summary", "next_step")}
     text = f"{facts['summary']} {facts['next_step']}\n{_JSON(rest)}"

@@ -1,6 +1,5 @@
 """The MCP server: a factory from a process to its tools."""
 
-import logging
 import os
 import sys
 from collections.abc import Generator, Iterable, Mapping, Set
@@ -43,7 +42,7 @@ class Server(MCPServer[Any]):
     service: OpenService | None = None
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        """Build it without rich, which the SDK's constructor loads for a log that `log_to_stderr` has set up."""
+        """Build it without rich, which the SDK's constructor loads for a log that `server.log` has set up."""
         with _left_out("rich"):
             super().__init__(*args, **named)
 
@@ -128,22 +127,6 @@ def _left_out(library: str) -> Generator[None]:
         yield
     finally:
         del modules[library]
-
-
-def log_to_stderr() -> None:
-    """Send the log to stderr: warnings, and no content of a message or a request.
-
-    Called before a server is built: otherwise the SDK's constructor sets the root logger up in its own way.
-    """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # With debugging on, these log addresses and headers (an order's own key among them).
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # These two show a message that could not be parsed, or a header as it came.
-    logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
-    logging.getLogger("mcp.server.transport_security").setLevel(logging.CRITICAL)
-    # This one logs the ids of sessions. A program that has an id and a token can speak in that session.
-    logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.ERROR)
 
 
 def own_version() -> str:

@@ -110,13 +110,13 @@ def totals(rows: Iterable[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def to_csv(rows: Iterable[Row]) -> str:
+def to_csv(rows: Iterable[Row], columns: Sequence[str] = COLUMNS) -> str:
     """Return the rows as CSV (RFC 4180) with a header. A cell that could be a formula begins with an apostrophe."""
     written = io.StringIO(newline="")
     writer = csv.writer(written, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in COLUMNS])
+        writer.writerow([_cell(row[name]) for name in columns])
     return written.getvalue()
 
 
