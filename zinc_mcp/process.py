@@ -105,6 +105,8 @@ class Answer:
     """The refusal that a new order would get now, if an earlier order is the answer."""
     unasked: ZincMcpError | None = None
     """The error if Zinc could not be asked; the entry is then as the journal last had it."""
+    is_changed: bool | None = None
+    """Whether the caller has changed the order, or wanted to, as was read with the entry; None if it was not read."""
     shown_by: RailName | None = None
     """The rail that reads the order, if no entry names it."""
 

@@ -37,7 +37,7 @@ async def look(
     deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
     kept = process.unwritten.find(handle, caller)
     try:
-        entry = await known_entry(process, caller, handle)
+        entry, is_changed = await _known(process, caller, handle)
     except JournalError:
         if kept is None:
             raise
@@ -46,6 +46,8 @@ async def look(
     if entry is None:
         return await _look_elsewhere(process, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)
+    if wait_seconds > 0.0 or entry.order_id is None:
+        is_changed = None  # that may be another one by then
     rail = process.rails.get(entry.rail)
     order: Order | None = None
     told: str | None = None
@@ -63,8 +65,8 @@ async def look(
         left = deadline - time.monotonic()
         if left <= 0 or (entry.state, entry.seen) != known or is_over(entry, order):
             if order is not None:
-                return Answer(entry, order)
-            return Answer(entry, unasked=unasked or await why_not_asked(process, entry, rail))
+                return Answer(entry, order, is_changed=is_changed)
+            return Answer(entry, unasked=unasked or await why_not_asked(process, entry, rail), is_changed=is_changed)
         status = order.status if order is not None else entry.state
         if progress is not None and status != told:
             told = status
@@ -108,16 +110,22 @@ async def known_entry(process: Process, caller: str, handle: str) -> Entry | Non
     Raises:
         JournalError: the journal cannot be read.
     """
-    entry = await process.journal.find(handle, caller=caller)
+    entry, _ = await _known(process, caller, handle)
+    return entry
+
+
+async def _known(process: Process, caller: str, handle: str) -> tuple[Entry | None, bool | None]:
+    """Return the same, and whether the caller has changed its order, or wanted to."""
+    entry, is_changed = await process.journal.find_with_changes(handle, caller)
     modes: list[Mode] = [rail.mode for rail in process.rails.values()]
     if entry is None or entry.order_id == handle or entry.mode in modes:
-        return entry
+        return entry, is_changed
     # The newest with this key is of another mode: practice does not hide a real order, nor a real order practice.
     for mode in modes:
         own = await process.journal.find(handle, caller=caller, mode=mode)
         if own is not None:
-            return own
-    return entry
+            return own, None
+    return entry, is_changed
 
 
 async def why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:

@@ -41,6 +41,7 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
+from zinc_mcp.journal.storage.statements import first
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
 from zinc_mcp.text import in_hours, printed
 
@@ -92,11 +93,13 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         with self._marking() as marked, self._writing(reads_schema=True) as connection:
-            before = opening.looked_up(connection, draft, limits, earliest)
+            its_id = rows.next_id(connection)
+            asking = opening.ask_before(connection, draft, limits, earliest)
+            before = opening.looked_up(connection, asking, draft, limits)
             check(before.schema)
             self.file.check(before.newest_id)
             refuse_when_paused(before.paused)
-            earlier = opening.named_by_key(connection, draft)
+            earlier = opening.named_by_key(asking, draft)
             if earlier is None and before.twins > 0:
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
             if earlier is not None:
@@ -109,7 +112,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
             resembling = unless_resembling and opening.resembles(connection, draft, earliest - window_seconds)
             marks = None if sending is None or resembling else sending()
             lease = self._leases.lease(owner, lease_seconds)
-            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
+            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks, its_id=its_id)
             marked.append((entry, "waiting"))
         self.file.wrote(entry.id)
         return Resembling(entry) if resembling else entry
@@ -246,7 +249,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
             entry, before = self._never_sent[0]
             with self._writing() as connection:
                 now = self._clock()
-                row = connection.execute(*reading.one(entry.id, to_change=True)).first()
+                row = first(connection, *reading.one(entry.id, to_change=True))
                 try:
                     found = None if row is None else entry_of(row)
                 except UnreadableEntryError:
@@ -316,7 +319,8 @@ def _look_up_refusal(
     connection: sa.Connection, draft: Draft, limits: Limits, budget_cents: int, now: float
 ) -> RefusedError | None:
     """Return why a look-up may not cost now; None if it may."""
-    before = opening.looked_up(connection, draft, limits, now)
+    asking = opening.ask_before(connection, draft, limits, now)
+    before = opening.looked_up(connection, asking, draft, limits)
     try:
         refuse_when_paused(before.paused)
         opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)

@@ -32,6 +32,7 @@ from zinc_mcp.journal.records.decision import (
 from zinc_mcp.journal.records.entry import Entry, Limits
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.statements import first
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
 from zinc_mcp.text import plain
 
@@ -228,7 +229,7 @@ def _waiting(connection: sa.Connection, caller: str, now: float) -> list[Entry]:
 def _asked_about(
     connection: sa.Connection, about: QuestionRef, caller: str | None, *, to_change: bool = False
 ) -> Entry | None:
-    row = connection.execute(*reading.one(about.entry_id, to_change=to_change)).first()
+    row = first(connection, *reading.one(about.entry_id, to_change=to_change))
     if row is None:
         return None
     entry = entry_of(row)

@@ -80,6 +80,14 @@ class Runner:
         """
         return await self._seen(lambda journal: journal.find(handle, caller=caller, mode=mode))
 
+    async def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
+        """`Journal.find_with_changes`, without waiting for the thread where that can be.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        return await self._seen(lambda journal: journal.find_with_changes(handle, caller))
+
     async def read(self, entry_id: int) -> Entry:
         """`Journal.read`, without waiting for the thread where that can be.
 

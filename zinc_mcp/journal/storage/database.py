@@ -8,46 +8,29 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import install_command
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime
 from zinc_mcp.journal.records.entry import Entry, State
+from zinc_mcp.journal.storage.postgresql import connect_to_server
 from zinc_mcp.journal.storage.schema import check_readable, create
 from zinc_mcp.journal.storage.sqlite import (
-    BUSY_SECONDS,
     CannotWriteError,
     JournalFile,
-    begin_writing,
     connect_to_file,
     connect_to_read_file,
 )
+from zinc_mcp.journal.storage.statements import transaction
 from zinc_mcp.journal.storage.tables import check_now
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
-_HELD_SECONDS = 10
-"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
-_KEPT_ALIVE: Mapping[str, int] = {
-    "connect_timeout": 10,
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
-"""Settings of libpq: a connection whose other end is gone then ends within a minute."""
-# These override the defaults of the database and of its user.
-_SESSION = (
-    f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{_HELD_SECONDS}s'; "
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-)
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 _NO_FILE = "The journal's file cannot be opened."
 _SENTENCES: Mapping[str, str] = {
@@ -144,8 +127,7 @@ class Database:
         """
         if self.is_read_only:
             raise _only_read()
-        with explained(), self._transaction() as connection:
-            begin_writing(connection, serial=serial)
+        with explained(), self._transaction() as connection, transaction(connection, serial=serial):
             if not reads_schema:
                 check_now(connection)
             yield connection
@@ -199,7 +181,7 @@ def connect(url: str) -> sa.Engine:
         return connect_to_file(_path_in(parsed))
     if parsed.get_backend_name() == "postgresql":
         try:
-            return _postgresql(parsed)
+            return connect_to_server(parsed)
         except ImportError:
             raise JournalError(
                 "A PostgreSQL journal needs the extra `postgres`.",
@@ -283,27 +265,6 @@ def _path_in(url: sa.URL) -> Path:
             "leave ZINC_MCP_JOURNAL out: then the journal is kept in the home.",
         )
     return path
-
-
-def _postgresql(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        # Each statement sees all that others have committed before it. So the holder of the journal's lock sees
-        # everything that was opened under the lock.
-        isolation_level="READ COMMITTED",
-        pool_size=2,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={name: value for name, value in _KEPT_ALIVE.items() if name not in url.query},
-    )
-
-    def on_connect(connection: Any, _record: object) -> None:
-        connection.autocommit = True  # what is set in a transaction is undone with it
-        connection.execute(_SESSION)
-        connection.autocommit = False
-
-    event.listen(engine, "connect", on_connect)
-    return engine
 
 
 def _failure(raw: str, code: str | None = None) -> JournalError:

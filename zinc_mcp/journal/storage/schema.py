@@ -11,7 +11,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import FOREVER
 from zinc_mcp.journal.storage import tables
 from zinc_mcp.journal.storage.purge import forget_again
-from zinc_mcp.journal.storage.sqlite import begin_writing
+from zinc_mcp.journal.storage.statements import transaction
 from zinc_mcp.journal.storage.tables import (
     ENTRIES,
     META,
@@ -40,8 +40,7 @@ def create(engine: sa.Engine, now: float) -> None:
         if not _is_new(connection) and _kept_version(connection) == SCHEMA_VERSION:
             _check_whole(connection)
             return
-    with engine.begin() as connection:
-        begin_writing(connection)
+    with engine.begin() as connection, transaction(connection):
         if _is_new(connection):
             TABLES.create_all(connection)
             connection.execute(

@@ -9,7 +9,7 @@ something elsewhere, and would not find what this one writes.
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableEntryError, tell_unreadable
-from zinc_mcp.journal.storage.sqlite import execute
+from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.known_settings import RailName
 
 SCHEMA_VERSION = 10
@@ -130,8 +130,14 @@ PINS = sa.Table(
 
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 
+
 # The conditions of partial indices, as the statements that they serve say them: literal text, since SQLite does not use
 # such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
+def one_of(column: sa.Column[str], words: Collection[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a column holds one of some words of this program, as literal text."""
+    return column.in_([sa.literal_column(f"'{word}'") for word in sorted(words)])
+
+
 IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 """Look-ups stand in the same table, and in no list of orders."""
 IS_CHANGE = ENTRIES.c.kind.in_([sa.literal_column("'return'"), sa.literal_column("'case'")])
@@ -239,8 +245,7 @@ def check_now(connection: sa.Connection) -> None:
     Raises:
         JournalError: as `check`.
     """
-    row = execute(connection, KEPT_VERSION, {}).fetchone()
-    check(None if row is None else row[0])
+    ask(connection, KEPT_VERSION, {}, lambda found: check(found[0][0] if found else None))
 
 
 def newer() -> JournalError:
@@ -315,11 +320,15 @@ def rows_of(
 ) -> list[T]:
     """Return what `read` makes of each row of a query; rows that cannot be read are logged and left out.
 
-    `key` are the columns that name one row of it; `failed` is called with those of a row that the database cannot read.
+    A query with values `given` is one that was built once. `key` are the columns that name one row of it; `failed` is
+    called with those of a row that the database cannot read.
     """
     table, told = str(getattr(key[0].table, "name", "")), connection.info.setdefault("told_unreadable", set[object]())
     try:
-        found: Sequence[Any] = connection.execute(query, given or {}).fetchall()
+        if given is not None and not is_sqlite(connection):
+            found: Sequence[Any] = ask(connection, query, given).rows()
+        else:
+            found = connection.execute(query, given or {}).fetchall()
     except sa_exc.DBAPIError as error:
         # SQLite reads a row to its end or ends the statement: text that is not UTF-8, or a page that is damaged.
         if not any(word in str(error.orig).lower() for word in ("decode", "malformed")):
