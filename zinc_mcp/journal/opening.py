@@ -24,6 +24,7 @@ from zinc_mcp.journal.records.entry import (
     State,
 )
 from zinc_mcp.journal.records.twin import any_order_of, near_digests
+from zinc_mcp.journal.storage import totals
 from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.journal.storage.tables import (
@@ -89,11 +90,7 @@ _COUNTING = (
     COUNTING,
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
-_ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
-"""Look-ups count as money and not as orders."""
-_COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(_ONE_ORDER), 0)).where(
-    *_COUNTING, ENTRIES.c.id != sa.bindparam("beside")
-)
+_COUNTED = totals.counted("since", beside="beside")
 _LOOK_UPS = sa.select(_CENTS, sa.func.min(ENTRIES.c.counted_at)).where(*_COUNTING, IS_LOOK_UP)
 _UNPROVED = sa.select(_CENTS).where(
     ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
@@ -130,10 +127,6 @@ _NEAR, _NEAR_ON_POSTGRESQL = _near(_HOLDS_ONE), _near(_HOLDS_ONE_ON_POSTGRESQL)
 _RESEMBLES, _RESEMBLES_ON_POSTGRESQL = _resembles(_HOLDS_ONE), _resembles(_HOLDS_ONE_ON_POSTGRESQL)
 
 
-def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((ENTRIES.c.counted_at > sa.bindparam("day"), what), else_=0)), 0)
-
-
 def _kept(name: str) -> sa.ScalarSelect[str]:
     return sa.select(META.c.value).where(META.c.name == name).scalar_subquery()
 
@@ -145,7 +138,9 @@ _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).wh
     COUNTING,
 )
 
-# One statement, which reads once what counts: each further one would cost more in SQLAlchemy than in the database.
+_DAY, _MONTH = totals.counted("day").subquery("of_day"), totals.counted("month").subquery("of_month")
+
+# One statement: each further one would cost more in SQLAlchemy than in the database.
 _BEFORE = sa.select(
     sa.select(META.c.value)
     .where(sa.or_(META.c.name == "paused", META.c.name == sa.bindparam("own_pause")))
@@ -157,10 +152,10 @@ _BEFORE = sa.select(
     _NEWEST.correlate(None).scalar_subquery(),
     sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
-    _of_the_day(ENTRIES.c.counts_cents),
-    _of_the_day(_ONE_ORDER),
-    _CENTS,
-).where(*_COUNTING)
+    _DAY.c.cents,
+    _DAY.c.orders,
+    _MONTH.c.cents,
+).select_from(_DAY.join(_MONTH, sa.true()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,9 +202,10 @@ class Asking:
 def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Asking:
     """Ask for what decides whether a draft becomes an entry."""
     day = now - DAY_SECONDS
-    since = day if limits.month_cents is None else now - MONTH_SECONDS
+    month = day if limits.month_cents is None else now - MONTH_SECONDS
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
-    given = {**intention(draft), "day": day, "since": since, "own_pause": own_pause}
+    windows = {**totals.window("day", day), **totals.window("month", month)}
+    given = {**intention(draft), **windows, "own_pause": own_pause}
     before = ask(connection, _BEFORE, given)
     key = draft.given_key
     if key is None:
@@ -305,7 +301,7 @@ def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
 
 def counted(connection: sa.Connection, caller: str, mode: Mode, since: float, beside: int = 0) -> tuple[int, int]:
     """Return (cents, orders) that count against a caller's limits since then, without the entry `beside`."""
-    given = {"mode": mode, "caller": caller, "since": since, "beside": beside}
+    given = {"mode": mode, "caller": caller, **totals.window("since", since), "beside": beside}
     [(cents, orders)] = ask(connection, _COUNTED, given).rows()
     return int(cents), int(orders)
 

@@ -42,6 +42,7 @@ from zinc_mcp.journal.storage.tables import (
     one_of,
     rows_of,
 )
+from zinc_mcp.journal.storage.totals import TOTALS
 from zinc_mcp.known_settings import RailName
 
 _MOST_FILLING = 100
@@ -260,7 +261,7 @@ class ReadJournal(Database):
 
     def callers(self, mode: Mode) -> list[str]:
         """List the callers whose orders count against their limits, or once did."""
-        query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, COUNTING).distinct()
+        query = sa.select(TOTALS.c.caller).where(TOTALS.c.mode == mode).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
 

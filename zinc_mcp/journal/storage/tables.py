@@ -20,7 +20,7 @@ from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableE
 from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.known_settings import RailName
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""
@@ -174,6 +174,8 @@ _index("zinc_entries_twin", "twin", "caller", "mode")
 UNPROVED_INDEX = _index("zinc_entries_unproved", "mode", "caller", "counts_cents", where=UNPROVED)
 UNFINISHED_INDEX = _index("zinc_entries_unfinished", "mode", "state", where=UNFINISHED)
 _index("zinc_entries_counting", "mode", "caller", "counted_at", "counts_cents", where=COUNTING)
+LOOK_UPS = sa.and_(IS_LOOK_UP, sa.literal_column("counts_cents > 0"))
+LOOK_UPS_INDEX = _index("zinc_entries_look_ups", "mode", "caller", "counted_at", "counts_cents", where=LOOK_UPS)
 LISTED_INDEX = _index("zinc_entries_listed", "mode", "id", where=IS_ORDER)
 FORGETTABLE_INDEX = _index("zinc_entries_forgettable", "updated_at", where=FORGETTABLE)
 
