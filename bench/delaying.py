@@ -35,6 +35,8 @@ class Delaying:
 
     def close(self) -> None:
         """Take no more connections."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
     def _accept(self) -> None:
@@ -64,6 +66,8 @@ class Delaying:
                 answered.set()
                 client.sendall(part)
         _close(client, server)
+        for end in (client, server):
+            end.close()
 
 
 def _wait_until(then: float) -> None:

@@ -37,8 +37,8 @@ def behind(address: str) -> Iterator[Delaying]:
 
 
 async def trips_of(proxy: Delaying, call: Callable[[], Any]) -> int:
-    """Return the round trips of the fourth of these calls: before that, connections are opened."""
-    for _ in range(3):
+    """Return the round trips of a call after many: before that, connections are opened and statements prepared."""
+    for _ in range(9):
         await call()
     before = proxy.round_trips
     await call()

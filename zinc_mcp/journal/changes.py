@@ -14,7 +14,7 @@ from zinc_mcp.journal.records.entry import Admits, Draft, Entry, Limits, Mode, S
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.statements import first
+from zinc_mcp.journal.storage.statements import first, of_caller
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, check, entries_of, entry_of
 
 MOST_CHANGES = 200
@@ -71,12 +71,13 @@ class Changes(Database):
             RefusedError: `paused`, or what `admits` says.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
-        with self._marking() as marked, self._writing(reads_schema=True) as connection:
+        written = self.file.newest
+        with self._marking() as marked, self._writing(of_caller(draft.caller), reads_schema=True) as connection:
             its_id = rows.next_id(connection)
             asking = opening.ask_before(connection, draft, Limits(), earliest)
             before = opening.looked_up(connection, asking, draft, Limits())
             check(before.schema)
-            self.file.check(before.newest_id)
+            self.file.check(before.newest_id, written)
             refuse_when_paused(rows.meta(connection, "paused"))
             if before.twins > 0:
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, ())

@@ -1,8 +1,9 @@
 """The journal: every intention, what became of it, and the money it may cost. Nothing is overwritten silently.
 
-Synchronous; one thread at a time uses it (`journal.runner` sees to that). SQLite by default, PostgreSQL for a team.
-Each change is compare-and-set on the entry's version and appends an event in the same transaction. Everything that
-opens an entry runs under one lock per journal, so that limits and twins are decided one intention after the other.
+Synchronous. SQLite by default, used by one thread at a time; PostgreSQL for a team, used by several at once
+(`journal.runner` sees to that).
+Each change is compare-and-set on the entry's version and appends an event in the same transaction. What opens an entry
+runs under a lock of its caller, so that limits and twins are decided one intention after the other.
 """
 
 import uuid
@@ -41,7 +42,7 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
-from zinc_mcp.journal.storage.statements import first
+from zinc_mcp.journal.storage.statements import NO_LOCK, first, of_caller
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
 from zinc_mcp.text import in_hours, printed
 
@@ -92,12 +93,13 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
             LimitExceededError: a rolling limit does not admit it.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
-        with self._marking() as marked, self._writing(reads_schema=True) as connection:
+        written = self.file.newest
+        with self._marking() as marked, self._writing(of_caller(draft.caller), reads_schema=True) as connection:
             its_id = rows.next_id(connection)
             asking = opening.ask_before(connection, draft, limits, earliest)
             before = opening.looked_up(connection, asking, draft, limits)
             check(before.schema)
-            self.file.check(before.newest_id)
+            self.file.check(before.newest_id, written)
             refuse_when_paused(before.paused)
             earlier = opening.named_by_key(asking, draft)
             if earlier is None and before.twins > 0:
@@ -219,7 +221,8 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
         self.file.check(self.file.newest)
-        with self._marking() as marked, self._writing(serial=to_be_sent, reads_schema=True) as connection:
+        lock = of_caller(entry.caller) if to_be_sent else NO_LOCK
+        with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             if to_be_sent:
                 refuse_when_paused(rows.why_paused(connection, entry))
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
@@ -247,7 +250,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
         """
         while self._never_sent:
             entry, before = self._never_sent[0]
-            with self._writing() as connection:
+            with self._writing(of_caller(entry.caller)) as connection:
                 now = self._clock()
                 row = first(connection, *reading.one(entry.id, to_change=True))
                 try:

@@ -32,7 +32,7 @@ from zinc_mcp.journal.records.decision import (
 from zinc_mcp.journal.records.entry import Entry, Limits
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.statements import first
+from zinc_mcp.journal.storage.statements import first, of_caller, of_entry
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
 from zinc_mcp.text import plain
 
@@ -65,7 +65,7 @@ class Questions(Database):
             StaleEntryError: somebody else moved the entry first.
             RefusedError: `too_many_waiting`, the caller has `most` questions before the person already.
         """
-        with self._writing() as connection:
+        with self._writing(of_caller(entry.caller)) as connection:
             now = self._clock()
             others = [each for each in _waiting(connection, entry.caller, now) if each.id != entry.id]
             if len(others) >= most:
@@ -102,7 +102,7 @@ class Questions(Database):
         Raises:
             RefusedError: `question_closed`.
         """
-        with self._writing() as connection:
+        with self._writing(of_entry(about.entry_id)) as connection:
             entry = _standing(connection, about, caller)
             consent = {**(entry.consent or {}), "decision": dict(said)}
             changes: dict[str, Any] = {"consent": consent, **FREE, "counts_cents": 0, "spent_cents": 0}
@@ -130,7 +130,7 @@ class Questions(Database):
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
             TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """
-        with self._writing() as connection:
+        with self._writing(of_entry(about.entry_id)) as connection:
             now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:

@@ -27,7 +27,7 @@ from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.reading import SecondReader
-from zinc_mcp.journal.storage.statements import first
+from zinc_mcp.journal.storage.statements import NO_LOCK, first
 from zinc_mcp.journal.storage.tables import (
     ANY_MODE,
     COUNTING,
@@ -329,12 +329,12 @@ class ReadJournal(Database):
 
     def write_payment(self, payment: Payment) -> None:
         """Write down an entry's payment as it is now."""
-        with self._writing(serial=False) as connection:
+        with self._writing(NO_LOCK) as connection:
             rows.write_payment(connection, payment)
 
     def change_payment(self, entry_id: int, change: Callable[[Payment | None], Payment | None]) -> None:
         """Change an entry's payment as it stands now, even if others change it too; None leaves it as it is."""
-        with self._writing(serial=False) as connection:
+        with self._writing(NO_LOCK) as connection:
             changed = change(rows.read_payment(connection, entry_id, to_change=True))
             if changed is not None:
                 rows.write_payment(connection, changed)

@@ -23,7 +23,7 @@ from zinc_mcp.decisions import send_all_approved
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.records.decision import Admission
-from zinc_mcp.journal.runner import Runner, Unwritten
+from zinc_mcp.journal.runner import AT_ONCE, Runner, Unwritten
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.objection import admitted
 from zinc_mcp.owner.policy import read_policy
@@ -93,7 +93,7 @@ async def open_process(
 
         return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
 
-    runner = Runner(open_journal)
+    runner = Runner(open_journal, at_once=AT_ONCE if settings.journal_url.startswith("postgresql") else 1)
     times = Times(clock, _steady_clock(clock, uptime))
     transport = transport if transport is not None or not settings.sandbox else _practice_transport(settings)
     client = _client(settings, transport, clocks, times)

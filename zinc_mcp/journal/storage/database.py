@@ -25,7 +25,7 @@ from zinc_mcp.journal.storage.sqlite import (
     connect_to_file,
     connect_to_read_file,
 )
-from zinc_mcp.journal.storage.statements import transaction
+from zinc_mcp.journal.storage.statements import WHOLE, Lock, transaction
 from zinc_mcp.journal.storage.tables import check_now
 
 logger = logging.getLogger(__name__)
@@ -120,14 +120,14 @@ class Database:
             raise _only_read()
 
     @contextmanager
-    def _writing(self, *, serial: bool = True, reads_schema: bool = False) -> Generator[sa.Connection]:
+    def _writing(self, lock: Lock = WHOLE, *, reads_schema: bool = False) -> Generator[sa.Connection]:
         """Begin a transaction that writes, on a journal that is still of this version.
 
         `reads_schema`: its first statement reads the schema's version and checks it.
         """
         if self.is_read_only:
             raise _only_read()
-        with explained(), self._transaction() as connection, transaction(connection, serial=serial):
+        with explained(), self._transaction() as connection, transaction(connection, lock):
             if not reads_schema:
                 check_now(connection)
             yield connection

@@ -29,8 +29,8 @@ BUSY_SECONDS = 15
 """For so long a process waits until another one's change is written."""
 HELD_SECONDS = 10
 """After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
-AT_ONCE = 4
-"""Connections of one process, and pieces of work that it does at the same time."""
+CONNECTIONS = 4
+"""Of one process: one for each piece of work that `runner.Runner` does at the same time."""
 
 _KEPT_ALIVE: Mapping[str, int] = {
     "connect_timeout": 10,
@@ -306,8 +306,9 @@ def connect_to_server(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",
-        pool_size=AT_ONCE,
+        pool_size=CONNECTIONS,
         max_overflow=0,
+        pool_use_lifo=True,  # few calls need few connections, on which their statements are prepared
         hide_parameters=True,
         connect_args={name: value for name, value in _KEPT_ALIVE.items() if name not in url.query},
     )

@@ -71,10 +71,11 @@ class JournalFile:
             self._seen = {self._path: former._seen[self._path] if is_same else None}
         self._newest = max(self._newest, former._newest)
 
-    def check(self, newest: int) -> None:
+    def check(self, newest: int, written: int | None = None) -> None:
         """Check, before anything is opened or sent, that what is written is what others will read.
 
-        `newest` is the id of the newest entry, where it has been read: it never falls.
+        `newest` is the id of the newest entry, where it has been read: it never falls below that of the entry which
+        this process had `written` before it read.
 
         Raises:
             JournalError: the file is another one, or has less in it than this process has written.
@@ -82,7 +83,7 @@ class JournalFile:
         for path, identity in self._seen.items():
             if _identity(path) != identity:
                 raise JournalError(*_REPLACED)
-        if newest < self._newest:
+        if newest < (self._newest if written is None else written):
             raise JournalError(*_REPLACED)
 
     def wrote(self, newest: int) -> None:

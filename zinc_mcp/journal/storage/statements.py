@@ -6,6 +6,7 @@ are sent together (`postgresql.Together`).
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import ExecutableReturnsRows
@@ -13,20 +14,50 @@ from sqlalchemy.sql.selectable import ExecutableReturnsRows
 from zinc_mcp.journal.storage import postgresql, sqlite
 from zinc_mcp.journal.storage.postgresql import Asked, Read, Row, Values
 
-_SERIAL = f"SELECT pg_advisory_xact_lock({0x7A696E63})"
-"""One advisory lock for one journal; the number is "zinc" in ASCII."""
+_ZINC = 0x7A696E63
+"""Begins all advisory locks of a journal: "zinc" in ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What no other process does meanwhile, on PostgreSQL. On SQLite nobody else writes in any case.
+
+    Limits, twins, keys and questions are a caller's own, so what opens entries of one caller leaves the others alone.
+    What concerns several callers needs `WHOLE`, which is also the lock of earlier versions.
+    """
+
+    statements: tuple[tuple[str, Values | None], ...]
+
+
+_SHARED = (f"SELECT pg_advisory_xact_lock_shared({_ZINC})", None)
+WHOLE = Lock(((f"SELECT pg_advisory_xact_lock({_ZINC})", None),))
+"""Nobody else opens, sends or decides anything."""
+NO_LOCK = Lock(())
+"""The change names the version that it changes, and depends on nothing else."""
+
+
+def of_caller(caller: str) -> Lock:
+    """Return the lock under which entries of one caller are opened, sent and decided about."""
+    own = "SELECT pg_advisory_xact_lock(%(zinc)s::int, hashtext(%(caller)s::text))"
+    return Lock((_SHARED, (own, {"zinc": _ZINC, "caller": caller})))
+
+
+def of_entry(entry_id: int) -> Lock:
+    """Return the lock of the caller of an entry; without such an entry there is nothing to lock."""
+    own = "SELECT pg_advisory_xact_lock(%(zinc)s::int, hashtext(caller::text)) FROM zinc_entries WHERE id = %(id)s"
+    return Lock((_SHARED, (own, {"zinc": _ZINC, "id": entry_id})))
 
 
 @contextmanager
-def transaction(connection: sa.Connection, *, serial: bool = True) -> Generator[None]:
-    """Begin a transaction that writes, and with `serial` is the only one that opens entries; commit it at the end."""
+def transaction(connection: sa.Connection, lock: Lock = WHOLE) -> Generator[None]:
+    """Begin a transaction that writes, under a lock; commit it at the end."""
     if is_sqlite(connection):
         sqlite.begin_writing(connection)
         yield
         return
     with postgresql.transaction(connection) as together:
-        if serial:
-            together.ask(_SERIAL, None)
+        for text, given in lock.statements:
+            together.ask(text, given)
         yield
 
 
