@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.journal.news import News
 from zinc_mcp.journal.records.clocks import LeaseClock, Times
 from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.records.entry import Entry, Mode, State
@@ -193,6 +194,8 @@ class Process:
     """Rails that are set up but cannot be used for new orders, with the reason."""
     warmed: anyio.Event = field(default_factory=anyio.Event)
     """Set when the payment wallet's library is loaded, or is known to be unusable."""
+    news: News = field(default_factory=News)
+    """Wakes what waits for a change of an entry by any process."""
     asked: Wake = field(default_factory=Wake)
     """Set when a person has been asked, because a decision may then come from any process."""
 

@@ -75,7 +75,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def without_totals(connection: sa.Connection) -> None:
     """Take away what version 11 has added."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("DROP FUNCTION zinc_count_totals CASCADE")
+        connection.exec_driver_sql("DROP FUNCTION zinc_count_totals, zinc_tell_news CASCADE")
     else:
         for name in ("added", "changed", "taken"):
             connection.exec_driver_sql(f"DROP TRIGGER zinc_totals_{name}")

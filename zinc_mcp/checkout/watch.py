@@ -52,6 +52,7 @@ async def look(
     order: Order | None = None
     told: str | None = None
     while True:
+        mark = process.news.mark()
         unasked: ZincMcpError | None = None
         try:
             if rail is not None and entry.state != "waiting":
@@ -71,7 +72,7 @@ async def look(
         if progress is not None and status != told:
             told = status
             await progress(status)
-        await pause(process, entry, min(process.clocks.poll, left))
+        await pause(process, entry, min(process.clocks.poll, left), mark)
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
@@ -216,11 +217,14 @@ async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -
         return None
 
 
-async def pause(process: Process, entry: Entry, seconds: float) -> None:
-    """Wait for these seconds, or until this process has sent the entry."""
+async def pause(process: Process, entry: Entry, seconds: float, since: int | None = None) -> None:
+    """Wait for these seconds, or until this process has sent the entry, or another one has changed it.
+
+    `since`: the mark of the news from before the entry was read.
+    """
     attempt = process.attempts.get(entry.id)
     if attempt is None:
-        await anyio.sleep(seconds)
+        await process.news.wait(entry.id, seconds, since)
         return
     with anyio.move_on_after(seconds):
         await attempt.done.wait()

@@ -154,6 +154,9 @@ async def open_process(
             )
             tasks.start_soon(_sweep, process)
             tasks.start_soon(process.unwritten.keep_writing)
+            if settings.journal_url.startswith("postgresql"):
+                process.news.on_decision = process.asked.set
+                tasks.start_soon(_listen, process)
             if settings.notify is not None:
                 tasks.start_soon(_tell_the_owner, process, settings.notify)
             if wallet is None:
@@ -258,6 +261,14 @@ async def _sweep(process: Process) -> None:
         _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
         await process.asked.wait(min(clocks.heed, left) if undecided else left)
+
+
+async def _listen(process: Process) -> None:
+    """Hear what other processes change, from the first use of the journal on."""
+    await process.journal.used.wait()
+    from zinc_mcp.journal.storage.notifying import keep_listening  # SQLAlchemy: `tools/list` does not wait for it
+
+    await keep_listening(process.settings.journal_url, process.news.tell, process.news.tell_all)
 
 
 async def _tell_the_owner(process: Process, notify: Notify) -> None:

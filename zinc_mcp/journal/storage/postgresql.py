@@ -32,7 +32,7 @@ HELD_SECONDS = 10
 CONNECTIONS = 4
 """Of one process: one for each piece of work that `runner.Runner` does at the same time."""
 
-_KEPT_ALIVE: Mapping[str, int] = {
+KEPT_ALIVE: Mapping[str, int] = {
     "connect_timeout": 10,
     "keepalives": 1,
     "keepalives_idle": 30,
@@ -310,7 +310,7 @@ def connect_to_server(url: sa.URL) -> sa.Engine:
         max_overflow=0,
         pool_use_lifo=True,  # few calls need few connections, on which their statements are prepared
         hide_parameters=True,
-        connect_args={name: value for name, value in _KEPT_ALIVE.items() if name not in url.query},
+        connect_args={name: value for name, value in KEPT_ALIVE.items() if name not in url.query},
     )
 
     def on_connect(connection: Any, _record: object) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.schema import CreateColumn
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import FOREVER
-from zinc_mcp.journal.storage import tables, totals
+from zinc_mcp.journal.storage import notifying, tables, totals
 from zinc_mcp.journal.storage.purge import forget_again
 from zinc_mcp.journal.storage.statements import transaction
 from zinc_mcp.journal.storage.tables import (
@@ -44,6 +44,7 @@ def create(engine: sa.Engine, now: float) -> None:
         if _is_new(connection):
             TABLES.create_all(connection)
             totals.create(connection)
+            notifying.create(connection)
             connection.execute(
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
@@ -176,11 +177,12 @@ def _add_indices_and_forget(connection: sa.Connection) -> None:
     forget_again(connection)
 
 
-def _add_totals(connection: sa.Connection) -> None:
-    """Version 11: running totals for the limits, and an index of the look-ups that count."""
+def _add_totals_and_news(connection: sa.Connection) -> None:
+    """Version 11: running totals for the limits, an index of the look-ups that count, and news of changes."""
     totals.TOTALS.create(connection)
     tables.LOOK_UPS_INDEX.create(connection)
     totals.create(connection)
+    notifying.create(connection)
 
 
 def _add_column(connection: sa.Connection, name: str) -> None:
@@ -198,7 +200,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     8: _renew_twins,
     9: forget_again,  # what purges of earlier versions have left of payments
     10: _renew_twins,
-    11: _add_totals,
+    11: _add_totals_and_news,
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""
