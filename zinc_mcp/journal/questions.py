@@ -4,7 +4,8 @@ Wrong PINs are counted over all orders, so that nobody gets more tries by making
 terminal apart, so that nobody at a page keeps the owner out of their terminal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,6 +103,11 @@ class Questions(Database):
         Raises:
             RefusedError: `question_closed`.
         """
+        with self._kept_after_all(about, said) as kept:
+            kept.append(self._declined(about, caller, said))
+        return kept[0]
+
+    def _declined(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
         with self._writing(of_entry(about.entry_id)) as connection:
             entry = _standing(connection, about, caller)
             consent = {**(entry.consent or {}), "decision": dict(said)}
@@ -130,6 +136,19 @@ class Questions(Database):
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
             TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """
+        taken: list[Taken] = []
+        with self._kept_after_all(about, said) as kept:
+            taken.append(self._approved(about, caller, said, until, admission))
+        return taken[0] if taken else Taken(kept[0])
+
+    def _approved(
+        self,
+        about: QuestionRef,
+        caller: str | None,
+        said: Mapping[str, Any],
+        until: Mapping[str, Any],
+        admission: Admission,
+    ) -> Taken:
         with self._writing(of_entry(about.entry_id)) as connection:
             now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
             entry = _standing(connection, about, caller)
@@ -159,6 +178,23 @@ class Questions(Database):
                 _check_without_time(connection, entry, noted, limits)
             approved = {"consent": {**consent, "decision": dict(said), **until}}
             return Taken(rows.change(connection, entry, "waiting", f"approved ({said['how']})", {}, approved, now))
+
+    @contextmanager
+    def _kept_after_all(self, about: QuestionRef, said: Mapping[str, Any]) -> Generator[list[Entry]]:
+        """Look whether a decision is written down whose writing failed: the answer to its commit may have been lost.
+
+        The lock is taken first: it is free once the lost transaction has ended. Then its entry is in the list.
+        """
+        kept: list[Entry] = []
+        try:
+            yield kept
+        except JournalError:
+            with self._writing(of_entry(about.entry_id)) as connection:
+                row = first(connection, *reading.one(about.entry_id, to_change=True))
+                entry = None if row is None else entry_of(row)
+            if entry is None or (entry.consent or {}).get("decision") != said:
+                raise
+            kept.append(entry)
 
     # PINs
 
