@@ -140,7 +140,7 @@ async def open_process(
                 policy=policy,
                 clocks=clocks,
                 times=times,
-                leases=LeaseClock(clock, uptime),
+                leases=LeaseClock(times.shared, uptime),
                 owner=owner,
                 holder=this_process(),
                 admission=Admission(

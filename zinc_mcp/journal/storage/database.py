@@ -25,12 +25,15 @@ from zinc_mcp.journal.storage.sqlite import (
     connect_to_file,
     connect_to_read_file,
 )
-from zinc_mcp.journal.storage.statements import WHOLE, Lock, transaction
+from zinc_mcp.journal.storage.statements import WHOLE, Lock, ask, is_sqlite, transaction
 from zinc_mcp.journal.storage.tables import check_now
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
+_TIME: sa.Select[float] = sa.select(sa.text("CAST(extract(epoch FROM clock_timestamp()) AS double precision)"))
+_TIME_SECONDS = 60.0
+"""So old may the database's time be. A steady clock carries it on, and stands while the machine sleeps."""
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 _NO_FILE = "The journal's file cannot be opened."
 _SENTENCES: Mapping[str, str] = {
@@ -63,7 +66,7 @@ class Database:
         """Whether its file, or the folder it lies in, can only be read: then nothing is written."""
         self._times = times or Times(clock)
         self._clock = clock
-        self._leases = LeaseClock(clock, uptime)
+        self._leases = LeaseClock(self._times.shared, uptime)
         self.file = JournalFile(engine)
         """The journal's file, as it was when it was opened."""
         self._never_sent: list[tuple[Entry, State]] = []
@@ -87,7 +90,10 @@ class Database:
                 something else, open to others, or made by a newer version of this program.
         """
         try:
-            return cls(_opened(lambda: connect(url), lambda engine: create(engine, clock())), clock, uptime, times)
+            journal = cls(_opened(lambda: connect(url), lambda engine: create(engine, clock())), clock, uptime, times)
+            with journal._reading() as connection:
+                journal._hear_time(connection)  # before anybody asks whether a lease is over
+            return journal
         except CannotWriteError as error:
             try:
                 return cls(
@@ -128,9 +134,14 @@ class Database:
         if self.is_read_only:
             raise _only_read()
         with explained(), self._transaction() as connection, transaction(connection, lock):
+            self._hear_time(connection)
             if not reads_schema:
                 check_now(connection)
             yield connection
+
+    def _hear_time(self, connection: sa.Connection) -> None:
+        if not is_sqlite(connection) and self._times.wants_database(_TIME_SECONDS):
+            ask(connection, _TIME, {}, lambda found: self._times.heard_database(float(found[0][0])))
 
     @contextmanager
     def _marking(self) -> Generator[list[tuple[Entry, State]]]:
