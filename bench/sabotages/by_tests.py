@@ -630,7 +630,7 @@ BY_TESTS = (
         "the-machine-alone-tells-the-time",
         "an earlier order is not taken for old by this machine's clock alone",
         "zinc_mcp/journal/journal.py",
-        "                opening.check_without_time(connection, draft, limits, again)",
+        "                without_time.check_without_time(connection, draft, limits, again)",
         "                pass",
         _tests(
             f"{_UNHEARD}::test_a_twin_that_looks_old_by_a_wrong_clock_is_not_bought_again",

@@ -16,11 +16,12 @@ from journals import entry_of
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import Decision, decide
+from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.decision import Decision
 from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.pin import asked_pin
 

@@ -46,9 +46,10 @@ async def trips_of(proxy: Delaying, call: Callable[[], Any]) -> int:
 
 
 async def test_placing_takes_four_round_trips_and_a_look_one(
-    open_test_process: OpenProcess, write_config: Callable[[str], Any], behind: Delaying
+    open_test_process: OpenProcess, write_config: Callable[[str], Any], behind: Delaying, zinc: FakeZinc
 ) -> None:
     write_config(POLICY)
+    zinc.dated = True
     numbers = iter(range(1, 100))
     async with open_test_process(journal=behind.address) as process:
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal import opening
+from zinc_mcp.journal import opening, without_time
 from zinc_mcp.journal.changes import Changes
 from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
@@ -108,7 +108,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
                 return earlier
             opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
             if zinc_at is None:
-                opening.check_without_time(connection, draft, limits, again)
+                without_time.check_without_time(connection, draft, limits, again)
             draft = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             resembling = unless_resembling and opening.resembles(connection, draft, earliest - window_seconds)
@@ -232,7 +232,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods):
                     limits = admission.admit(entry)
                     opening.check_limits_again(connection, entry, limits, self._times.earliest())
                     if self._times.zinc() is None:
-                        opening.check_limits_without_time(connection, entry, limits)
+                        without_time.check_limits_without_time(connection, entry, limits)
             moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment)

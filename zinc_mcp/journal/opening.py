@@ -7,7 +7,7 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from zinc_mcp.errors import LimitExceededError, RefusedError, TimeUnknownError
+from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.decision import pause_of
 from zinc_mcp.journal.records.entry import (
@@ -46,8 +46,6 @@ from zinc_mcp.text import printed
 
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
 
-_EVER = 0.0
-"""The present time of a check that leaves nothing out for its age."""
 
 # Built once: building a query takes longer than the database does to answer it.
 _INTENTION = ("twin", "caller", "mode")
@@ -362,44 +360,6 @@ def check_limits(rail: RailName, asked: int, limits: Limits, counted: Counted) -
             f"The limit of {limits.orders_day} orders in 24 hours is reached.",
             facts={"limit_orders": limits.orders_day, "orders": counted.day_orders, "period": "24 hours"},
         )
-
-
-def check_without_time(connection: sa.Connection, draft: Draft, limits: Limits, again: Collection[int]) -> None:
-    """Check that an order may be opened however long ago everything else was, because Zinc did not tell the time.
-
-    This machine's clock may be wrong: by it alone, a standing twin and what fills a limit would look old.
-
-    Raises:
-        TimeUnknownError: it depends on the time.
-    """
-    if standing_twin(connection, draft, _EVER, again) is not None:
-        raise time_unknown("The same goods were ordered for the same address before")
-    try:
-        check_limits(draft.rail, draft.reserved_cents, limits, looked_up(connection, draft, limits, _EVER).counted)
-    except LimitExceededError:
-        raise time_unknown("Earlier orders may still count against a limit") from None
-
-
-def check_limits_without_time(connection: sa.Connection, entry: Entry, limits: Limits) -> None:
-    """Check that the limits admit an entry however long ago everything else was; see `check_without_time`.
-
-    Raises:
-        TimeUnknownError: it depends on the time.
-    """
-    try:
-        check_limits_again(connection, entry, limits, _EVER)
-    except LimitExceededError:
-        raise time_unknown("Earlier orders may still count against a limit") from None
-
-
-def time_unknown(why: str) -> TimeUnknownError:
-    """Return the refusal of something that depends on the time, which Zinc did not tell. `why` is a clause."""
-    again = "Check the network and ZINC_API_URL, and try again in a minute."
-    return TimeUnknownError(
-        f"{why}, and Zinc did not answer the question for the time: this machine's clock may be wrong, so it does not "
-        "decide that alone. Nothing was sent.",
-        owner_step=again,
-    )
 
 
 def intention(draft: Draft) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal import opening
+from zinc_mcp.journal import opening, without_time
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import (
     LONGEST_WAIT_SECONDS,
@@ -281,11 +281,11 @@ def _standing(connection: sa.Connection, about: QuestionRef, caller: str | None)
 
 
 def _check_without_time(connection: sa.Connection, entry: Entry, noted: Mapping[str, str], limits: Limits) -> None:
-    """Check that a yes may be taken however long ago everything else was; see `opening.check_without_time`."""
+    """Check that a yes may be taken however long ago everything else was; see `without_time.check_without_time`."""
     # One that the question did not name may have been too old for it then, or come since.
     if any(str(each.id) not in noted for each in opening.near_twins(connection, entry, 0.0)):
-        raise opening.time_unknown("There are earlier orders like it that the question did not name")
-    opening.check_limits_without_time(connection, entry, limits)
+        raise without_time.time_unknown("There are earlier orders like it that the question did not name")
+    without_time.check_limits_without_time(connection, entry, limits)
 
 
 def _until(entry: Entry) -> float:

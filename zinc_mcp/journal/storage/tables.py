@@ -134,7 +134,7 @@ _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 # The conditions of partial indices, as the statements that they serve say them: literal text, since SQLite does not use
 # such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
 def one_of(column: sa.Column[str], words: Collection[str]) -> sa.ColumnElement[bool]:
-    """Return the condition that a column holds one of some words of this program, as literal text."""
+    """Return the condition that a column holds one of some words, as literal text."""
     return column.in_([sa.literal_column(f"'{word}'") for word in sorted(words)])
 
 
@@ -174,8 +174,7 @@ _index("zinc_entries_twin", "twin", "caller", "mode")
 UNPROVED_INDEX = _index("zinc_entries_unproved", "mode", "caller", "counts_cents", where=UNPROVED)
 UNFINISHED_INDEX = _index("zinc_entries_unfinished", "mode", "state", where=UNFINISHED)
 _index("zinc_entries_counting", "mode", "caller", "counted_at", "counts_cents", where=COUNTING)
-LOOK_UPS = sa.and_(IS_LOOK_UP, sa.literal_column("counts_cents > 0"))
-LOOK_UPS_INDEX = _index("zinc_entries_look_ups", "mode", "caller", "counted_at", "counts_cents", where=LOOK_UPS)
+LOOK_UPS_INDEX = _index("zinc_entries_look_ups", "mode", "caller", "counted_at", where=sa.and_(IS_LOOK_UP, COUNTING))
 LISTED_INDEX = _index("zinc_entries_listed", "mode", "id", where=IS_ORDER)
 FORGETTABLE_INDEX = _index("zinc_entries_forgettable", "updated_at", where=FORGETTABLE)
 
@@ -185,7 +184,6 @@ KEPT_SCHEMA = KEPT_VERSION.scalar_subquery()
 IS_OF_THIS_VERSION = sa.exists().where(
     META.c.name == sa.literal_column("'schema'"), META.c.value == sa.literal_column(f"'{SCHEMA_VERSION}'")
 )
-"""The journal is still of this version, inside another statement."""
 
 COLUMNS = tuple(sys.intern(str(name)) for name in ENTRIES.c.keys())
 """The names of an entry's columns, as Python has the names of fields. SQLAlchemy's are a subclass of `str`, and a call
@@ -322,15 +320,15 @@ def rows_of(
 ) -> list[T]:
     """Return what `read` makes of each row of a query; rows that cannot be read are logged and left out.
 
-    A query with values `given` is one that was built once. `key` are the columns that name one row of it; `failed` is
-    called with those of a row that the database cannot read.
+    With values `given`, the query was built once. `key` are the columns that name one row of it; `failed` is called
+    with those of a row that the database cannot read.
     """
     table, told = str(getattr(key[0].table, "name", "")), connection.info.setdefault("told_unreadable", set[object]())
     try:
-        if given is not None and not is_sqlite(connection):
-            found: Sequence[Any] = ask(connection, query, given).rows()
+        if given is None or is_sqlite(connection):
+            found: Sequence[Any] = connection.execute(query, given or {}).fetchall()
         else:
-            found = connection.execute(query, given or {}).fetchall()
+            found = ask(connection, query, given).rows()
     except sa_exc.DBAPIError as error:
         # SQLite reads a row to its end or ends the statement: text that is not UTF-8, or a page that is damaged.
         if not any(word in str(error.orig).lower() for word in ("decode", "malformed")):
