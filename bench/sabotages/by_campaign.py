@@ -76,7 +76,7 @@ BY_CAMPAIGN = (
         "doubt-of-a-day",
         "doubt stands for ever",
         "zinc_mcp/journal/opening.py",
-        "            ENTRIES.c.state.not_in(STANDING - FOREVER),\n",
+        "            ~one_of(ENTRIES.c.state, STANDING - FOREVER),\n",
         "",
         _account("doubt", red=(BESIDE_DOUBT, DUPLICATED)),
     ),

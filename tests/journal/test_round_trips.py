@@ -16,6 +16,7 @@ from bench.delaying import Delaying
 from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import Times
 from zinc_mcp.process import Process
 
 POLICY = '[policy]\napproval = "none"\nmax_order = 900000\nmax_day = 9000000\n'
@@ -70,7 +71,9 @@ async def test_each_durable_step_takes_at_most_two_round_trips(behind: Delaying,
     from journal.test_journal import draft, entry
 
     numbers = iter(range(1, 100))
-    with Journal.open(behind.address, clock=clock) as journal:
+    times = Times(clock)
+    times.heard(clock())
+    with Journal.open(behind.address, clock=clock, times=times) as journal:
         steps: dict[str, Callable[[], object]] = {
             "open": lambda: entry(journal, draft(next(numbers))),
             "pause": lambda: journal.pause("for now"),
