@@ -9,7 +9,7 @@ from conftest import HandClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal.full_journal import driven, fill
-from journal.test_migration import ENTRY, into
+from journal.test_migration import ENTRY, into, without_totals
 
 from zinc_mcp.journal.journal import Journal
 
@@ -93,13 +93,7 @@ def test_entries_from_before_the_totals_are_counted_when_the_journal_is_brought_
     fill(url, 500, clock.now)
     engine = sa.create_engine(driven(url))
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("DROP FUNCTION zinc_count_totals CASCADE")
-        else:
-            for name in ("added", "changed", "taken"):
-                connection.exec_driver_sql(f"DROP TRIGGER zinc_totals_{name}")
-        connection.exec_driver_sql("DROP TABLE zinc_totals")
-        connection.exec_driver_sql("DROP INDEX zinc_entries_look_ups")
+        without_totals(connection)
         connection.exec_driver_sql("UPDATE zinc_meta SET value = '10' WHERE name = 'schema'")
         since = {"since": clock.now - 30 * 86_400.0}
         summed = "SELECT sum(counts_cents), count(*) FROM zinc_entries WHERE caller = 'member1' AND counted_at > :since"
