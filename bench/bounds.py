@@ -238,6 +238,7 @@ REQUESTS = (
         "",
         "the one unused for longest ends; 429 where all are at work",
     ),
+    Bound("messages of one member in a minute", "server.http.shares.MOST_A_MINUTE", "", "429, and when to come again"),
     Bound("a session without use", "server.http.shares.SESSION_IDLE_SECONDS", "seconds", "it ends"),
     Bound(
         "dialogues of one caller that are open",
@@ -252,6 +253,12 @@ REQUESTS = (
         "server.pages.visits.MOST_VISITS",
         "",
         "those unused for longest end",
+    ),
+    Bound(
+        "visits to the approval page that are looked up at once",
+        "server.pages.visits.MOST_LOOKED_UP",
+        "",
+        "the others wait",
     ),
     Bound("a visit without use", "server.pages.visits.IDLE_SECONDS", "seconds", "it ends"),
 )

@@ -19,7 +19,7 @@ from started import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
-DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
 WRITTEN = re.sub(r"^#.*\n", "", re.sub(r"\\\n\s*", "", DOCKERFILE), flags=re.MULTILINE)
 LINES = [line.strip() for line in WRITTEN.splitlines() if line.strip()]
@@ -55,7 +55,11 @@ def test_no_secret_is_in_a_layer() -> None:
 
 def test_the_page_builds_the_targets_that_there_are() -> None:
     targets = [found[1] for each in of("FROM") if (found := re.search(r" AS (\w+)$", each))]
-    assert set(re.findall(r"docker build --target (\w+)", PAGE)) == {"stdio", "http"} <= set(targets)
+    assert (
+        set(re.findall(r"docker build --file deploy/Dockerfile --target (\w+)", PAGE))
+        == {"stdio", "http"}
+        <= set(targets)
+    )
     assert targets[-1] == "stdio", "the last is built without a choice"
     assert of("ENTRYPOINT") == ['["zinc-mcp"]']
 
@@ -121,5 +125,5 @@ def test_without_a_name_the_image_says_what_is_missing_and_ends(tmp_path: Path) 
 def test_a_linter_finds_nothing() -> None:
     if (linter := shutil.which("hadolint")) is None:
         pytest.skip("hadolint is not there; .ci/full brings it")
-    ended = subprocess.run([linter, "Dockerfile"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+    ended = subprocess.run([linter, "deploy/Dockerfile"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert (ended.returncode, ended.stdout) == (0, "")

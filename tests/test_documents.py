@@ -242,6 +242,18 @@ async def team(place: Place, text: str) -> None:
         assert not await is_let_in(client, "https://localhost:8443", "TOKEN")
 
 
+async def make_the_secrets_of_a_team(place: Place, text: str) -> None:
+    """The files that deploy/compose.yaml names, as the program reads them."""
+    place.sh(text)
+    found = {path.name: path for path in (place.folder / "secrets").iterdir()}
+    assert set(found) == {"postgres_password", "state_keys", "journal"}
+    names = {"ZINC_MCP_STATE_KEYS_FILE": "state_keys", "ZINC_MCP_JOURNAL_FILE": "journal"}
+    settings = load_settings({"HOME": str(place.home), **{name: str(found[kept]) for name, kept in names.items()}})
+    assert settings.is_shared and len(settings.keys_of_state) == 1
+    assert found["postgres_password"].read_text().strip() in settings.journal_url
+    assert {path.stat().st_mode & 0o777 for path in found.values()} == {0o400}
+
+
 async def token_from_its_file(place: Place, text: str) -> None:
     """The server of one person, started by the command before the block, and its token taken as printed."""
     place.environment["ZINC_MCP_SANDBOX"] = "1"
@@ -387,6 +399,11 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/exchange.md", r'\{\n  "outcome"'): NotRun("what the exchange above it is told: compared there"),
     ("docs/hosting.md", r"zinc-mcp members add ada\nzinc-mcp serve "): team,
     ("docs/hosting.md", r"export SHOP_TOKEN="): token_from_its_file,
+    ("docs/hosting.md", r"mkdir -m 0700 secrets tls"): make_the_secrets_of_a_team,
+    ("docs/hosting.md", r"chown 10001|docker compose "): NotRun(
+        "needs Docker; tests/test_deploy.py holds compose.yaml against the program, and dumps and restores a journal"
+    ),
+    ("docs/hosting.md", r"kubectl create "): NotRun("needs Kubernetes; tests/test_deploy.py holds its files"),
     ("docs/hosting.md", r"docker build "): NotRun("needs Docker; tests/test_container.py runs its parts without one"),
     ("docs/owner.md", r"\$ zinc-mcp orders"): as_shown,
     ("docs/owner.md", r"zinc-mcp orders export "): write_books,
@@ -459,6 +476,7 @@ _PIN = [("New PIN", "246810"), ("The same again", "246810")]
 LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp orders evidence KEY": Expected('"format": "zinc-mcp evidence 1"', about="doubtful"),
     "zinc-mcp evidence verify FILE": NotRun("tests/cli/test_evidence_command.py runs it on real and on forged files"),
+    'python3 -c "import secrets; print(secrets.token_hex(32))"': Expected(""),
     "zinc-mcp install": Expected("No known host was used on this machine.", code=1),
     "zinc-mcp install HOST": NotRun("tests/hosts/test_install_command.py runs it for each host"),
     "zinc-mcp uninstall HOST": NotRun("tests/hosts/test_install_command.py runs it"),
@@ -471,6 +489,11 @@ LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp install --sandbox": NotRun(INSTALLS),
     "mcp-publisher": NotRun("the registry's own program: named, and run at a release"),
     "docker run": _DOCKER,
+    "docker compose run --rm --no-deps -T --entrypoint sh zinc-0 -c 'umask 077; cat > /data/zinc.toml' < zinc.toml": (
+        _DOCKER
+    ),
+    "zinc-mcp members remove NAME": NotRun("tests/server/test_replicas.py removes a member with it"),
+    "zinc-mcp members add NAME": NotRun("the block with a name beside it is run"),
     "docker exec --interactive --tty NAME zinc-mcp approve KEY": _DOCKER,
     "zinc-mcp link HOST": NotRun("tests/hosts/test_links.py runs it, and reads the link of each host"),
     "zinc-mcp login": NotRun("asks Zinc and a person: its own tests run it against the practice Zinc"),

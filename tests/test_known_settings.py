@@ -27,6 +27,8 @@ EXAMPLES = {
     "range": "50-100",
     "words": "a,b",
     "key": "zn_test_1",
+    "keys": "k" * 32,
+    "name": "one",
     "database": "sqlite:////nowhere/other.db",
     "proxy": "none",
 }

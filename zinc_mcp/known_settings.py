@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, checked
 
 Approval = Literal["auto", "host", "page", "none"]
 RailName = Literal["account", "agent", "v1"]
@@ -33,12 +34,17 @@ TOOLS = tuple(PROFILES)
 ALL = "all"
 VALUE = "(the value)"
 """In `Setting.shown`: the value itself, as far as it may be shown."""
+LEAST_KEY_BYTES = 32
+"""Of each of several keys; a random one is hard to guess from this length on."""
+MOST_KEYS = 8
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")
 
-_SecretKind = Literal["key", "database", "proxy"]
-_Kind = Literal[
-    _SecretKind, "folder", "file", "text", "address", "switch", "number", "cents", "range", "words", "names", "choice"
+_SecretKind = Literal["key", "keys", "database", "proxy"]
+_PlainKind = Literal[
+    "folder", "file", "text", "name", "address", "switch", "number", "cents", "range", "words", "names", "choice"
 ]
+_Kind = Literal[_SecretKind, _PlainKind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,10 @@ class Setting:
                 if "@" in (url := text_in(given, place)):
                     raise SettingsError(f"{place} must not carry a user name or a password.")
                 return url
+            case "name":
+                if not _NAME.fullmatch(name := text_in(given, place)):
+                    raise SettingsError(f"{place} must be 1 to 40 of a-z, 0-9 and dashes, with no dash first.")
+                return name
             case "choice":
                 if (chosen := text_in(given, place)) not in self.choices:
                     raise SettingsError(f"{place} must be one of {', '.join(self.choices)}.")
@@ -120,6 +130,36 @@ def text_in(given: object, place: str) -> str:
     if not isinstance(given, str):
         raise SettingsError(f"{place} must be text in quotes.")
     return given
+
+
+def keys_in(given: str) -> tuple[str, ...]:
+    """Return the keys that a text holds, separated by commas or white space: the first one seals, all of them open."""
+    return tuple(given.replace(",", " ").split())
+
+
+def objection_to(kind: str, secret: str) -> str | None:
+    """Return what is wrong with a secret of a kind, as the end of a sentence that never shows it; None for nothing."""
+    match kind:
+        case "key":
+            # It travels in an HTTP header, where a line break or a foreign letter has no place.
+            if any(not 33 <= ord(character) <= 126 for character in secret):
+                return "holds spaces or characters that no key has"
+        case "keys":
+            keys = keys_in(secret)
+            if not 1 <= len(keys) <= MOST_KEYS or len(set(keys)) < len(keys):
+                return f"must hold 1 to {MOST_KEYS} different keys, separated by commas"
+            if any(len(key.encode()) < LEAST_KEY_BYTES for key in keys):
+                return f"holds a key of less than {LEAST_KEY_BYTES} bytes"
+        case "proxy":
+            try:
+                if secret not in (ENVIRONMENT, NONE):
+                    checked(secret)
+            except UnusableRouteError:
+                return "must be environment, none or an address like http://proxy.example:3128"
+        case _:
+            if not secret.startswith(("sqlite:", "sqlite+", "postgresql:", "postgresql+")) or "://" not in secret:
+                return "must be an address such as postgresql://user:password@host/name"
+    return None
 
 
 def _switch(given: object, place: str) -> bool:
@@ -236,6 +276,25 @@ SETTINGS = (
         "proves that a repeat holds the same login and card as the order before; one for all servers on a journal. "
         "Unset: `digest.key` in the home, made by itself",
         shown=("set", ""),
+    ),
+    Setting(
+        "ZINC_MCP_STATE_KEYS", "keys",
+        "seal the questions in hosts' dialogues: at least 32 random bytes each, separated by commas, the same for all "
+        "servers on a journal; the first seals, all open ([docs/hosting.md](docs/hosting.md#replicas)). "
+        "Unset: a key of this process",
+        shown=("set", ""),
+    ),
+    Setting(
+        "ZINC_MCP_REPLICA", "name",
+        "this server's name among several behind one proxy, such as `one`: it stands in the ids of its sessions and in "
+        "the path of its messages, so that the proxy finds it ([docs/hosting.md](docs/hosting.md#replicas))",
+        shown=(VALUE, ""),
+    ),
+    Setting(
+        "ZINC_MCP_STATELESS", "switch",
+        "`1`: over HTTP, hosts of the older protocol get no session, so that each server can answer each call; what "
+        "they would be asked in a dialogue is asked on the page",
+        shown=("hosts of the older protocol get no session", ""),
     ),
     Setting(
         "ZINC_TEMPO_PRIVATE_KEY", "key", "`tempo`: the key that signs, best an access key", "wallet", (), ("set", "")

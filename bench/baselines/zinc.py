@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import uuid
+from email.utils import formatdate
 from typing import Any
 
 ORDER_ID = "8f14e45f-ceea-467f-a0e6-1f2b3c4d5e6f"
@@ -172,9 +173,10 @@ class Zinc(asyncio.Protocol):
                 return
             body, self._got = self._got[end + 4 : end + 4 + length], self._got[end + 4 + length :]
             status, content = self.answered(head, body)
+            # Without the time, orders would be looked for in lists as well, since the age of the journal is not known.
             self.write(
-                b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(content))
-                + content
+                b"HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (status, formatdate(usegmt=True).encode(), len(content), content)
             )
 
 

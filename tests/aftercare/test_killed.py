@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,19 +68,25 @@ class Machine:
             return journal.changes_of(self.order_id, "local", "test")
 
 
-@pytest.fixture
-async def machine(tmp_path: Path) -> AsyncGenerator[Machine]:
-    home = tmp_path / "home"
-    home.mkdir()
-    sandbox = Sandbox(pace=PACE)
+@asynccontextmanager
+async def on_a_port(sandbox: Sandbox) -> AsyncGenerator[str]:
+    """Serve a sandbox on a port, and give its origin."""
     ports: list[int] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: serve(sandbox, "127.0.0.1", 0, ready=ports.append))
         with anyio.fail_after(20):
             while not ports:
                 await anyio.sleep(0.02)
-        yield Machine(home, sandbox, f"http://127.0.0.1:{ports[0]}")
+        yield f"http://127.0.0.1:{ports[0]}"
         tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def machine(home: Path) -> AsyncGenerator[Machine]:
+    home.mkdir()
+    sandbox = Sandbox(pace=PACE)
+    async with on_a_port(sandbox) as origin:
+        yield Machine(home, sandbox, origin)
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -10,18 +10,16 @@ from typing import Any
 import anyio
 import pytest
 from aftercare import mover
-from aftercare.test_killed import Machine
+from aftercare.test_killed import STEPS, Machine, on_a_port
 from on_v1 import Moved, arguments
 
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.aftercare.requests import changes
-from zinc_mcp.sandbox.app import serve
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals that kill a process")
 
-STEPS = ["opened", "sending", "leaving", "answered", "accepted"]
 CONFIG = '[policy]\napproval = "none"\n'
 """A client token is a live one, so that nobody would be asked otherwise."""
 
@@ -55,20 +53,13 @@ class V1Machine(Machine):
 
 
 @pytest.fixture
-async def machine(tmp_path: Path) -> AsyncGenerator[V1Machine]:
-    home = tmp_path / "home"
+async def machine(home: Path) -> AsyncGenerator[V1Machine]:
     home.mkdir()
     (home / "zinc.toml").write_text(CONFIG, encoding="utf-8")
     zincs = Moved(time.time())
     sandbox = Sandbox(clock=zincs)
-    ports: list[int] = []
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: serve(sandbox, "127.0.0.1", 0, ready=ports.append))
-        with anyio.fail_after(20):
-            while not ports:
-                await anyio.sleep(0.02)
-        yield V1Machine(home, sandbox, f"http://127.0.0.1:{ports[0]}", zincs)
-        tasks.cancel_scope.cancel()
+    async with on_a_port(sandbox) as origin:
+        yield V1Machine(home, sandbox, origin, zincs)
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -174,6 +174,13 @@ async def test_bytes_sent_again_after_zinc_had_shown_their_order_are_found(tmp_p
     assert one.judged() == {ANSWER_REPEATED: 1}
 
 
+async def test_a_clock_that_was_set_back_makes_no_repeat_of_what_was_sent_before(tmp_path: Path) -> None:
+    one = await played(tmp_path, "probably_placed", ("drop_after",))
+    late = "SELECT max(rowid) FROM zinc_events WHERE what LIKE 'Zinc says%' OR what LIKE 'found at Zinc%'"
+    one.change("journal.db", f"UPDATE zinc_events SET at = at - 3600 WHERE rowid = ({late})")
+    assert one.judged() == {}
+
+
 async def test_a_no_to_a_repeat_allows_another_one(tmp_path: Path) -> None:
     one = await played(tmp_path, "refused_product_unavailable", ("drop_after",))
     one.change(

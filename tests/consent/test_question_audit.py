@@ -137,17 +137,31 @@ def longer(path: Path, given: object, length: int) -> object:
 
 def longest(path: Path) -> dict[str, Any]:
     """Return an order that holds the longest value at a path that validation lets through."""
+    return longest_of(OrderCreate, WHOLE, path, longer, 12)
+
+
+def longest_of(
+    model: type[BaseModel],
+    whole: dict[str, Any],
+    path: Path,
+    longer: Callable[[Path, object, int], object],
+    least: int,
+) -> dict[str, Any]:
+    """Return an order of a model with the longest value at a path that validation lets through.
+
+    `longer` returns another value of about a length; `least` is the shortest length to try.
+    """
 
     def made(length: int) -> dict[str, Any] | None:
-        order = replaced(WHOLE, path, longer(path, at(WHOLE, path), length))
+        order = replaced(whole, path, longer(path, at(whole, path), length))
         try:
-            OrderCreate.model_validate(order)
+            model.model_validate(order)
         except ValidationError:
             return None
         return cast(dict[str, Any], order)
 
-    low, high = 12, 1_000_000
-    best = made(low) or WHOLE
+    low, high = least, 1_000_000
+    best = made(low) or whole
     while low < high - 1:
         middle = (low + high) // 2
         tried = made(middle)
@@ -167,12 +181,16 @@ def leaves(value: object, path: str = "") -> Iterator[str]:
         yield in_words(path, value if isinstance(value, str) else json.dumps(value))
 
 
-def missing(order: OrderCreate, text: str, *, saved: bool = False) -> list[str]:
+def missing(order: OrderCreate, text: str) -> list[str]:
     """Return the values that would be sent and are missing in a text."""
-    wire = order.to_wire()
+    return missing_of(order.to_wire(), text, "metadata")
+
+
+def missing_of(wire: dict[str, Any], text: str, notes: str) -> list[str]:
+    """Return the values of what would be sent that are missing in a text; the names of the notes are values, too."""
     wire.pop("max_price")  # as money
     found = "".join(text.split())
-    names = cast(Mapping[str, object], wire.get("metadata") or {})
+    names = cast(Mapping[str, object], wire.get(notes) or {})
     sent: list[str] = [*leaves(wire), *names]
     shown_as = str.maketrans({"\u201c": '"', "\u201d": '"', "\n": "⏎"})
     return [each for each in sent if "".join(each.translate(shown_as).split()) not in found]

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from consent.test_question_audit import FIELDS as FIELDS_OF_V2
-from consent.test_question_audit import at, fields, leaves, literals, replaced, text_of
+from consent.test_question_audit import at, fields, literals, longest_of, missing_of, replaced, text_of
 from mcp import Client
 from on_v1 import PLACE, Practice, arguments
 from pydantic import ValidationError
@@ -113,34 +113,14 @@ def longer(path: Path_, given: object, length: int) -> object:
 
 def longest(path: Path_) -> dict[str, Any]:
     """Return an order with the longest value at a path that validation lets through."""
-    whole = base_of(path)
-
-    def made(length: int) -> dict[str, Any] | None:
-        order = replaced(whole, path, longer(path, at(whole, path), length))
-        try:
-            V1Order.model_validate(order)
-        except ValidationError:
-            return None
-        return cast(dict[str, Any], order)
-
-    low, high = 1, 1_000_000
-    best = made(low) or whole
-    while low < high - 1:
-        middle = (low + high) // 2
-        tried = made(middle)
-        low, high, best = (middle, high, tried) if tried is not None else (low, middle, best)
-    return best
+    return longest_of(V1Order, base_of(path), path, longer, 1)
 
 
 def missing(order: V1Order, text: str) -> list[str]:
     """Return the values that would be sent and are missing in a text."""
     wire = order.to_wire()
-    wire.pop("max_price")  # as money
     assert wire.pop("addax", None) is None or "an account at the retailer that Zinc manages (ZMA)" in text
-    found = "".join(text.split())
-    names = cast(Mapping[str, object], wire.get("client_notes") or {})
-    shown_as = str.maketrans({"\u201c": '"', "\u201d": '"', "\n": "⏎"})
-    return [each for each in [*leaves(wire), *names] if "".join(each.translate(shown_as).split()) not in found]
+    return missing_of(wire, text, "client_notes")
 
 
 def asked(order: V1Order) -> str:

@@ -19,6 +19,7 @@ from zinc_mcp.journal.storage.tables import (
     NEAR_TWINS,
     PAYMENTS,
     SCHEMA_VERSION,
+    VISITS,
 )
 
 TABLES = (Path(__file__).parent / "journal_v1.sql").read_text(encoding="utf-8")
@@ -131,6 +132,7 @@ def test_a_journal_of_any_version_knows_its_orders_again_by_todays_digests(url: 
         connection.exec_driver_sql("INSERT INTO zinc_near_twins VALUES ('of another folding', 2)")
         connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
         without_totals(connection)
+        VISITS.drop(connection)
         if version < 7:
             LISTED_INDEX.drop(connection)
             FORGETTABLE_INDEX.drop(connection)
@@ -188,7 +190,7 @@ def described(url: sa.URL) -> dict[str, object]:
             sorted(column["name"] for column in inspector.get_columns(name)),
             sorted(str(index["name"]) for index in inspector.get_indexes(name)),
         )
-        for name in ("zinc_entries", "zinc_events", META.name, PAYMENTS.name, ADDRESSES.name)
+        for name in ("zinc_entries", "zinc_events", META.name, PAYMENTS.name, ADDRESSES.name, VISITS.name)
     }
     with engine.connect() as connection:
         found["schema"] = connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar_one()

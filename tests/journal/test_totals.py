@@ -94,7 +94,7 @@ def test_entries_from_before_the_totals_are_counted_when_the_journal_is_brought_
     engine = sa.create_engine(driven(url))
     with engine.begin() as connection:
         without_totals(connection)
-        connection.exec_driver_sql("UPDATE zinc_meta SET value = '10' WHERE name = 'schema'")
+        connection.exec_driver_sql("UPDATE zinc_meta SET value = '11' WHERE name = 'schema'")
         since = {"since": clock.now - 30 * 86_400.0}
         summed = "SELECT sum(counts_cents), count(*) FROM zinc_entries WHERE caller = 'member1' AND counted_at > :since"
         plain = connection.execute(sa.text(f"{summed} AND counts_cents > 0"), since).one()

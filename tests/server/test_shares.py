@@ -28,7 +28,7 @@ from zinc_mcp.owner.members import Members, add_member, members_callers, remove_
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.http.access import note_caller
 from zinc_mcp.server.http.connections import connection_of
-from zinc_mcp.server.http.shares import MOST_SESSIONS, Shares
+from zinc_mcp.server.http.shares import MOST_A_MINUTE, MOST_SESSIONS, Shares
 from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
 
 
@@ -352,3 +352,24 @@ async def test_a_session_that_opens_while_its_member_is_removed_is_none(
         await anyio.sleep(1)
         removed.set()
     assert ended == [b"one"]
+
+
+async def test_messages_of_a_member_in_a_minute_are_bounded_and_the_refusal_says_when_to_come_again(
+    open_test_process: OpenProcess, home: Path
+) -> None:
+    ada, bob = (add_member(home / "members.json", name) for name in ("ada", "bob"))
+    async with open_test_process() as process, served(process) as origin, httpx2.AsyncClient(timeout=20) as client:
+
+        async def statuses(token: str, number: int) -> list[int]:
+            headers = {**JSON, "Authorization": f"Bearer {token}"}
+            sent = [await client.post(f"{origin}/mcp", headers=headers, content=b"{") for _ in range(number)]
+            if sent[-1].status_code == 429:
+                assert sent[-1].json() == {"error": "too_many_a_minute"}
+                assert 1 <= int(sent[-1].headers["retry-after"]) <= 60
+            return [each.status_code for each in sent]
+
+        assert await statuses(ada, MOST_A_MINUTE) == [400] * MOST_A_MINUTE
+        assert await statuses(ada, 2) == [429, 429], "also when nothing of hers is under way"
+        assert await statuses(bob, 1) == [400]
+        seen = await client.get(f"{origin}/healthz")
+    assert seen.status_code == 200

@@ -80,15 +80,15 @@ class Visitor:
 
     async def open(self, secret: str, window: str = WINDOW) -> httpx.Response:
         """Come from the file, which has no origin."""
-        return self._shows(await self.send("null", secret=secret, window=window))
+        return self.shows(await self.send("null", secret=secret, window=window))
 
     async def sign_in(self, token: str) -> httpx.Response:
         """Send the form in which members sign in."""
-        return self._shows(await self.send(token=token))
+        return self.shows(await self.send(token=token))
 
     async def view(self, to: str | None = None) -> httpx.Response:
         """Press the button that shows the page again, or the one that shows everything."""
-        return self._shows(await self.send(to=to, visit=self.visit))
+        return self.shows(await self.send(to=to, visit=self.visit))
 
     async def look(self, to: str | None = None) -> str:
         """Return the text of the page, which must answer 200."""
@@ -99,9 +99,10 @@ class Visitor:
     async def decide(self, decision: str, number: int = 0, **more: str) -> httpx.Response:
         """Press one of the buttons under a question of the page, by default under the first."""
         form = [each for each in forms(self.page) if "about" in each.fields][number]
-        return self._shows(await self.send(to=form.action, **form.fields, decision=decision, **more))
+        return self.shows(await self.send(to=form.action, **form.fields, decision=decision, **more))
 
-    def _shows(self, answer: httpx.Response) -> httpx.Response:
+    def shows(self, answer: httpx.Response) -> httpx.Response:
+        """Keep the page that an answer shows, if it is one of this visit; return the answer."""
         if 'name="visit"' in answer.text:
             self.page = answer.text
         return answer

@@ -177,3 +177,4 @@ def remove(path: Path, name: str) -> None:
 
     with Journal.open(load_settings().journal_url) as journal:
         journal.set_pin(None, caller)
+        journal.end_visits(caller)

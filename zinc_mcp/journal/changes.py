@@ -15,7 +15,8 @@ from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.statements import first, of_caller
-from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, check, entries_of, entry_of
+from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, entries_of, entry_of
+from zinc_mcp.journal.storage.version import check
 
 MOST_CHANGES = 200
 """Changes of one order that are read, the newest first."""

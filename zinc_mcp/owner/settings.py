@@ -4,7 +4,7 @@ import os
 import re
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,12 +14,12 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
-from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, settings_of, text_in
+from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, keys_in, objection_to, settings_of, text_in
 from zinc_mcp.owner.kept_settings import kept_settings, wanted
 from zinc_mcp.owner.notify import Notify, names_url, read_notify
 from zinc_mcp.owner.secrets.own_files import InsecureFileError, check_owners_alone
 from zinc_mcp.private_files import readable_by_others, writable_by_others
-from zinc_mcp.proxies import ENVIRONMENT, NONE, Route, UnusableRouteError, checked
+from zinc_mcp.proxies import Route
 
 if TYPE_CHECKING:
     from zinc_mcp.owner.secrets.records import Record
@@ -82,6 +82,12 @@ class Settings:
     """Signs the messages to the owner's address; it is in `notify` too."""
     digest_key: SecretStr | None = None
     """See `owner.digest_key`; None for the key in the home."""
+    state_keys: SecretStr | None = None
+    """They seal the questions that hosts of the newer protocol send back; see `keys_of_state`."""
+    replica: str | None = None
+    """The name of this server among several behind one proxy; None for a server alone."""
+    stateless: bool = False
+    """Whether hosts of the older protocol get no session over HTTP."""
     notify: Notify | None = None
     """Where the owner is told about orders, by `[notify]`; None for nowhere."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -119,6 +125,16 @@ class Settings:
     def route(self) -> Route:
         """The way to every host that is asked."""
         return Route(self.proxy)
+
+    @property
+    def keys_of_state(self) -> tuple[str, ...]:
+        """The keys in `state_keys`, of which the first seals and all open. Without any, each process has its own."""
+        return () if self.state_keys is None else keys_in(self.state_keys.get_secret_value())
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the journal is a database that servers on several machines can share."""
+        return self.journal_url.startswith("postgres")
 
     @property
     def journal_url(self) -> str:
@@ -281,7 +297,7 @@ class Reader:
                 continue
             value, place = text_in(*found), found[1]
             secret = self._read_secret(value, place) if named else value.strip()
-            if objection := _OBJECTIONS[setting.kind](secret):
+            if objection := objection_to(setting.kind, secret):
                 raise SettingsError(f"{place} {objection}.")
             self.sources[setting.name] = place
             return SecretStr(secret)
@@ -318,36 +334,6 @@ class Reader:
         if value is None or (isinstance(value, str) and is_unset(value.strip())):
             return None
         return (value.strip() if isinstance(value, str) else value), f"{self._config.name} {key}"
-
-
-def _objection_to_key(key: str) -> str | None:
-    # It travels in an HTTP header, where a line break or a foreign letter has no place.
-    if any(not 33 <= ord(character) <= 126 for character in key):
-        return "holds spaces or characters that no key has"
-    return None
-
-
-def _objection_to_proxy(address: str) -> str | None:
-    if address in (ENVIRONMENT, NONE):
-        return None
-    try:
-        checked(address)
-    except UnusableRouteError:
-        return "must be environment, none or an address like http://proxy.example:3128"
-    return None
-
-
-def _objection_to_database(url: str) -> str | None:
-    if not url.startswith(("sqlite:", "sqlite+", "postgresql:", "postgresql+")) or "://" not in url:
-        return "must be an address such as postgresql://user:password@host/name"
-    return None
-
-
-_OBJECTIONS: Mapping[str, Callable[[str], str | None]] = {
-    "key": _objection_to_key,
-    "database": _objection_to_database,
-    "proxy": _objection_to_proxy,
-}
 
 
 def _unfilled(environ: Mapping[str, str], document: Mapping[str, Any], file: str) -> tuple[str, ...]:

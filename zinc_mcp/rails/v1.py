@@ -103,8 +103,8 @@ class V1Rail:
 
     async def send(self, body: bytes | SecretBody, leaving: Leaving) -> Order:
         """Place the order; see `V1Client.create` for what it raises. `spending.own_account` makes what goes out."""
-        names_profile = not isinstance(body, SecretBody) and _PROFILE_IN_BYTES in body
-        if names_profile and PROFILE_FIELD in (_sent(body) or {}):
+        # The bytes are read only if the name stands in them.
+        if not isinstance(body, SecretBody) and _PROFILE_IN_BYTES in body and PROFILE_FIELD in (_sent(body) or {}):
             raise AssertionError("an order for an account of one's own is not sent without it")
         return await self._client.create(body, self._token, leaving)
 

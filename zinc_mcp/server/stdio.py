@@ -198,27 +198,32 @@ async def messages_on(stdin: BinaryIO, stdout: int | None = None) -> AsyncGenera
     size.
     """
     written = None if stdout is None else _Stdout(stdout)
-    async with (
-        stdio_server(stdin=anyio.wrap_file(io.StringIO()), stdout=written) as (unused, answers),
-        anyio.create_task_group() as tasks,
-    ):
-        send, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    async with stdio_server(stdin=anyio.wrap_file(io.StringIO()), stdout=written) as (unused, answers):
         await unused.aclose()
-        tasks.start_soon(_read, stdin, send, answers)
-        yield messages, answers
-        tasks.cancel_scope.cancel()
+        yield _Lines(stdin, answers), answers
 
 
-async def _read(stdin: BinaryIO, messages: ObjectSendStream[SessionMessage | Exception], answers: Target) -> None:
-    try:
-        async with messages:
-            while (read := await anyio.to_thread.run_sync(next_message, stdin)) is not None:
-                if read.message is not None:
-                    await messages.send(SessionMessage(read.message))
+class _Lines:
+    """The messages on the lines of stdin. Lines that hold none are answered here."""
+
+    def __init__(self, stdin: BinaryIO, answers: Target) -> None:
+        self._stdin = stdin
+        self._answers = answers
+
+    async def receive(self) -> SessionMessage:
+        """Return the next message."""
+        while (read := await anyio.to_thread.run_sync(next_message, self._stdin)) is not None:
+            try:
                 for refusal in read.refusals:
-                    await answers.send(SessionMessage(refusal))
-    except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-        await anyio.lowlevel.checkpoint()  # the server has ended
+                    await self._answers.send(SessionMessage(refusal))
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                break  # the server has ended
+            if read.message is not None:
+                return SessionMessage(read.message)
+        raise anyio.EndOfStream
+
+    async def aclose(self) -> None:
+        """Do nothing: whoever gave stdin closes it."""
 
 
 def next_message(stdin: BinaryIO) -> Read | None:

@@ -55,7 +55,7 @@ def _repeated(verdict: Verdict, one: Evidence, events: Mapping[int, Sequence[Row
         own = events.get(entry["id"], ())
         posts = [post for post in one.posts_of(entry["key"]) if post["rail"] == "v1"]
         is_heard = not any(event["what"] in _UNHEARD for event in own)
-        shown = min((event["at"] for event in own if event["what"].startswith(_SHOWN)), default=inf)
+        shown = _shown_at(own)
         if len(posts) > 1 and is_heard and posts[0]["fault"] is None and posts[0]["outcome"].startswith(_ANSWERED):
             what = f"{posts[0]['outcome']}, and then {posts[1]['outcome']}"
         elif any(post["at"] > shown + WIRE_SECONDS for post in posts):
@@ -63,6 +63,20 @@ def _repeated(verdict: Verdict, one: Evidence, events: Mapping[int, Sequence[Row
         else:
             continue
         verdict.found(ANSWER_REPEATED, f"{one.name}: {what}, under {entry['key']}")
+
+
+def _shown_at(events: Sequence[Row]) -> float:
+    """Return when an entry first had its order: no earlier than what happened to it before, whatever a clock said.
+
+    A process whose clock was set back writes a time that is too early, also about an order that another process has
+    found before it.
+    """
+    latest = 0.0
+    for event in events:
+        latest = max(latest, float(event["at"]))
+        if event["what"].startswith(_SHOWN):
+            return latest
+    return inf
 
 
 def _loses_answers(wish: Intention) -> bool:

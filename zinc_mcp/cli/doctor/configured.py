@@ -29,7 +29,7 @@ def _shown(settings: Settings, setting: Setting) -> str:
         case "database":
             if settings.journal is None:
                 return f"SQLite, {plain(settings.home / 'journal.db')}"
-            return "PostgreSQL" if settings.journal_url.startswith("postgres") else "SQLite"
+            return "PostgreSQL" if settings.is_shared else "SQLite"
         case "proxy":
             wanted = value.get_secret_value() if value is not None else ENVIRONMENT
             return wanted if wanted in (ENVIRONMENT, NONE) else plain(shown(wanted))

@@ -37,6 +37,7 @@ from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.payments.tempo_chain import NETWORKS
 from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
+from zinc_mcp.server.http.replicas import missing_for_replicas
 from zinc_mcp.text import plain, printed
 from zinc_mcp.zinc.account.account import get_health, get_wallet
 from zinc_mcp.zinc.client import ZincClient
@@ -108,6 +109,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
     yield from _route(settings)
     yield from _journal(settings)
+    for sentence, step in missing_for_replicas(settings):
+        yield Finding("note", "replicas", sentence, step)
     yield from _notify(settings)
     yield from ways_to_buy(settings, policy)
     yield from retailer_accounts(settings, policy)

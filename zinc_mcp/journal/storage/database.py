@@ -26,7 +26,7 @@ from zinc_mcp.journal.storage.sqlite import (
     connect_to_read_file,
 )
 from zinc_mcp.journal.storage.statements import WHOLE, Lock, ask, is_sqlite, transaction
-from zinc_mcp.journal.storage.tables import check_now
+from zinc_mcp.journal.storage.version import check_now
 
 logger = logging.getLogger(__name__)
 

@@ -41,11 +41,11 @@ from zinc_mcp.journal.storage.tables import (
     MOST_SECONDS,
     NEAR_TWINS,
     PAYMENTS,
-    check_now,
     entry_of,
     number_or_none,
     rows_of,
 )
+from zinc_mcp.journal.storage.version import check_now
 
 _OF_DRAFT = tuple(each.name for each in fields(Draft) if each.name in ENTRIES.c)
 """The columns that an entry takes from its draft as they are."""

@@ -18,10 +18,8 @@ from zinc_mcp.journal.storage.tables import (
     NEAR_TWINS,
     SCHEMA_VERSION,
     TABLES,
-    half_made,
-    newer,
-    version_in,
 )
+from zinc_mcp.journal.storage.version import half_made, newer, version_in
 
 RENEWED = 2000
 """The number of the newest entries that get a new digest: far more than one window holds."""
@@ -177,8 +175,13 @@ def _add_indices_and_forget(connection: sa.Connection) -> None:
     forget_again(connection)
 
 
+def _add_visits(connection: sa.Connection) -> None:
+    """Version 11: the members' visits to the approval page."""
+    tables.VISITS.create(connection)
+
+
 def _add_totals_and_news(connection: sa.Connection) -> None:
-    """Version 11: running totals for the limits, an index of the look-ups that count, and news of changes."""
+    """Version 12: running totals for the limits, an index of the look-ups that count, and news of changes."""
     if sa.inspect(connection).has_table(totals.TOTALS.name):
         return  # they keep themselves, whatever the version says
     totals.TOTALS.create(connection)
@@ -202,7 +205,8 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     8: _renew_twins,
     9: forget_again,  # what purges of earlier versions have left of payments
     10: _renew_twins,
-    11: _add_totals_and_news,
+    11: _add_visits,
+    12: _add_totals_and_news,
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

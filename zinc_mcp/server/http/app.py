@@ -24,6 +24,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
+from zinc_mcp.server.http.replicas import NamedSessions, messages_path, missing_for_replicas
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.server.mcp.server import build_server, log_to_stderr
@@ -115,13 +116,21 @@ def build_app(
     async def own_origin() -> str:
         return base
 
-    visits = Visits(process.times.clock, members)
+    visits = Visits(process.times.clock, members, process.journal)
     server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
+    replica = process.settings.replica
     streamable = server.streamable_http_app(
-        transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES, session_idle_timeout=SESSION_IDLE_SECONDS
+        transport_security=security,
+        max_request_body_size=MOST_MESSAGE_BYTES,
+        session_idle_timeout=SESSION_IDLE_SECONDS,
+        stateless_http=process.settings.stateless,
     )
-    sse = server.sse_app(transport_security=security, max_request_body_size=MOST_MESSAGE_BYTES)
+    sse = server.sse_app(
+        message_path=messages_path(replica),
+        transport_security=security,
+        max_request_body_size=MOST_MESSAGE_BYTES,
+    )
 
     async def healthy(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -150,7 +159,8 @@ def build_app(
         lifespan=lifespan,
     )
     routed.router.redirect_slashes = False  # both spellings are served
-    shares = Shares(Bodies(_OneAnswer(routed)), lambda caller: check.is_known(caller))
+    named = routed if replica is None else NamedSessions(routed, replica)
+    shares = Shares(Bodies(_OneAnswer(named)), lambda caller: check.is_known(caller))
     check = RequestCheck(shares, hosts, members, local=local)
     return check
 
@@ -225,7 +235,12 @@ class _OneAnswer:
             over = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
-        await self._app(scope, receive, once if scope["type"] == "http" else send)
+        try:
+            await self._app(scope, receive, once if scope["type"] == "http" else send)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            if not over:
+                raise
+            # The SDK answers a message over SSE before it hands it on: the client's stream has ended in between.
 
 
 def _check_exposed(
@@ -300,6 +315,8 @@ async def _serve(
             f"[{address[0]}]" if ":" in address[0] else address[0],
             address[1],
         )
+        for sentence, step in missing_for_replicas(settings):
+            logger.warning("%s %s", sentence, step)
         if local is not None:
             logger.info(
                 'clients send the header "Authorization: Bearer TOKEN"; the token is in the file %s, which only you '

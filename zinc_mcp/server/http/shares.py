@@ -1,8 +1,12 @@
-"""The requests, streams and sessions that each caller over HTTP has at once: bounded, and ended with the caller.
+"""The requests, streams and sessions of each caller over HTTP, at once and in a minute: bounded, and ended with the
+caller.
 
 A flood by one member takes nothing from another, and a member who is removed is gone within a second.
 """
 
+import math
+import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +16,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zinc_mcp.owner.members import LOCAL
 from zinc_mcp.server.http.access import caller_in, note_caller
 from zinc_mcp.server.http.connections import Connection, connection_of
 
@@ -21,10 +26,15 @@ MOST_STREAMS = 16
 """Open at once, of one caller: GET on `/mcp` and `/sse`."""
 MOST_SESSIONS = 32
 """Of one caller; when another is opened, the one ends that was not used for longest and has no request under way."""
+MOST_A_MINUTE = 600
+"""Messages of one member to one server. The owner's own token has no such bound: nobody else waits for it."""
 SESSION_IDLE_SECONDS = 900.0
 """So long after its last request, or the end of its last stream, a session ends."""
 KNOWN_EVERY_SECONDS = 0.5
 
+_RETRY_SECONDS = 5
+
+_MINUTE_SECONDS = 60.0
 _SESSION = b"mcp-session-id"
 _VERSION = b"mcp-protocol-version"
 _SESSIONS_PATH = "/mcp"
@@ -51,6 +61,27 @@ class _Share:
     sessions: dict[bytes, _Session] = field(default_factory=dict[bytes, _Session])
     """By their ids; the one used last stands last."""
     dismissed: bool = False
+    sent: deque[float] = field(default_factory=deque[float])
+    """The times of the messages of the last minute, by the machine's own clock."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has to be remembered of its caller."""
+        self._forget_old()
+        return not self.requests and not self.sessions and not self.sent
+
+    def seconds_too_early(self) -> int:
+        """Return in how many seconds the next message may come; 0 when it may come now, which counts it."""
+        self._forget_old()
+        now = time.monotonic()
+        if len(self.sent) >= MOST_A_MINUTE:
+            return max(1, math.ceil(self.sent[0] + _MINUTE_SECONDS - now))
+        self.sent.append(now)
+        return 0
+
+    def _forget_old(self) -> None:
+        while self.sent and self.sent[0] <= time.monotonic() - _MINUTE_SECONDS:
+            self.sent.popleft()
 
     def touch(self, name: bytes) -> None:
         if name in self.sessions:
@@ -78,10 +109,11 @@ class Shares:
         share = self._shares.setdefault(caller, _Share())
         connection = connection_of(scope)
         request = _Request(connection, scope["method"] == "GET")
-        objection = _objection(share, request)
+        too_early = share.seconds_too_early() if scope["method"] == "POST" and caller != LOCAL else 0
+        objection = (429, "too_many_a_minute") if too_early else _objection(share, request)
         if objection is not None:
             self._forget_if_empty(caller, share)
-            await _refusal(*objection)(scope, receive, send)
+            await _refusal(*objection, seconds=too_early or _RETRY_SECONDS)(scope, receive, send)
             return
         share.requests.add(request)
         try:
@@ -102,6 +134,8 @@ class Shares:
                 await anyio.sleep(KNOWN_EVERY_SECONDS)
                 for caller in [each for each in self._shares if not self._is_known(each)]:
                     await self._dismiss(caller)
+                for caller, share in list(self._shares.items()):
+                    self._forget_if_empty(caller, share)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
@@ -156,7 +190,7 @@ class Shares:
         return True
 
     def _forget_if_empty(self, caller: str, share: _Share) -> None:
-        if not share.requests and not share.sessions and self._shares.get(caller) is share:
+        if share.is_empty and self._shares.get(caller) is share:
             del self._shares[caller]
 
     async def _dismiss(self, caller: str) -> None:
@@ -211,8 +245,8 @@ def _objection(share: _Share, request: _Request) -> tuple[int, str] | None:
     return None
 
 
-def _refusal(status: int, code: str) -> JSONResponse:
-    return JSONResponse({"error": code}, status, {"Retry-After": "5"})
+def _refusal(status: int, code: str, *, seconds: int = _RETRY_SECONDS) -> JSONResponse:
+    return JSONResponse({"error": code}, status, {"Retry-After": str(seconds)})
 
 
 def _is_modern(scope: Scope) -> bool:

@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, InputRequiredResult
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.known_settings import TOOLS
+from zinc_mcp.known_settings import LEAST_KEY_BYTES, TOOLS
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.server.http.access import caller_in
@@ -104,8 +104,7 @@ def offer_tools(settings: Settings, service: OpenService) -> Server:
         log_level="WARNING",
         subscriptions=False,
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
-        # Sealed state of one member is not accepted from another. The key lives as long as the process.
-        request_state_security=RequestStateSecurity(keys=[os.urandom(32)], bind_principal=_principal),
+        request_state_security=_sealing(settings),
     )
     server.service = service
     if "get_order" in names:
@@ -205,6 +204,16 @@ def _host_asks(settings: Settings) -> bool:
         return read_policy(settings).approval == "host"
     except ZincMcpError:
         return False  # a policy that cannot be read refuses every order when it comes to that
+
+
+def _sealing(settings: Settings) -> RequestStateSecurity:
+    """Return the protection of sealed state. State of one member is not accepted from another.
+
+    With keys from the settings each server that has them opens it, also after a restart; for these it is the same
+    audience, which the program's name alone decides. Without any, the key lives as long as the process.
+    """
+    keys = settings.keys_of_state or (os.urandom(LEAST_KEY_BYTES),)
+    return RequestStateSecurity(keys=keys, bind_principal=_principal, audience="zinc-mcp")
 
 
 def _principal(ctx: ServerRequestContext[Any, Any]) -> str | None:

@@ -27,7 +27,7 @@ from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.checkout.watch import entry_of, look
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.decisions import decide
-from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
+from zinc_mcp.errors import JournalError, RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import invocation
 from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import CHANGES, Entry
@@ -100,10 +100,12 @@ class ApprovalPage:
         if not own and "secret" not in form:
             return _elsewhere()
         try:
-            token = self._visits.admit(form)
-            visit = None if token is None else self._visits.visit(token)
+            token = await self._visits.admit(form)
+            visit = None if token is None else await self._visits.visit(token)
         except NoVisitError as error:
             return _closed(*_CLOSED[error.why], 403)
+        except JournalError as error:
+            return _closed("This cannot be shown now", error.summary, 503)
         except SettingsError:
             token = visit = None
         if token is None and "token" in form:

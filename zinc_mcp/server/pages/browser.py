@@ -108,7 +108,7 @@ class BrowserPage:
             self._remove(path)
 
     def _is_open(self) -> bool:
-        if self._visits.is_used(LOCAL, OPEN_SECONDS):
+        if self._visits.is_used(OPEN_SECONDS):
             return True
         # The browser may take a while.
         return self._opened_at is not None and 0 <= self._clock() - self._opened_at < AGAIN_SECONDS

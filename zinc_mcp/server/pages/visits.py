@@ -1,18 +1,24 @@
 """The visitors of the approval page: secrets and members' tokens that open it, and the visits that they open.
 
 A visit is known by a token that stands in the page's own forms and nowhere else. It is not a cookie, which a browser
-would send to every other port of the same name as well. Kept in memory as hashes.
+would send to every other port of the same name as well. It is kept as a hash: a member's in the journal, so that every
+server on it knows the visit, and the owner's in the memory of the process that opened the window.
 """
 
 import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import anyio
 
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.members import LOCAL, Members
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.runner import Runner
 
 SECRET_SECONDS = 600.0
 IDLE_SECONDS = 1800.0
@@ -22,6 +28,10 @@ MOST_SECRETS = 1000
 """That open the owner's page and are kept at once; the oldest go first."""
 MOST_VISITS = 20
 """Of one visitor, by their tokens; those that were not used for longest end first."""
+
+MOST_LOOKED_UP = 2
+"""Visits that are looked up in the journal at once. Strangers can name visits too, and an order must not wait for them.
+"""
 
 _WINDOW_CHARACTERS = 32
 """A shorter name of a window can be guessed, and counts as none."""
@@ -44,8 +54,6 @@ class Visit:
 
     visitor: str
     used_at: float
-    proof: str | None = field(default=None, repr=False)
-    """The kept hash of the member's token at the sign-in; None for the owner."""
 
 
 @dataclass(slots=True)
@@ -57,12 +65,16 @@ class _Secret:
 
 
 class Visits:
-    """Secrets and visits of one process. Nothing that is kept can be turned back into a secret or a token."""
+    """Secrets of one process, and visits. Nothing that is kept can be turned back into a secret or a token."""
 
-    def __init__(self, clock: Callable[[], float], members: Members | None = None) -> None:
-        """Let `members` sign in, if there are any."""
+    def __init__(
+        self, clock: Callable[[], float], members: Members | None = None, journal: "Runner | None" = None
+    ) -> None:
+        """Let `members` sign in, if there are any; their visits are kept in the journal."""
         self._clock = clock
         self._members = members
+        self._journal = journal
+        self._looking_up = anyio.Semaphore(MOST_LOOKED_UP)
         self._secrets: dict[bytes, _Secret] = {}
         self._visits: dict[bytes, Visit] = {}
 
@@ -80,7 +92,7 @@ class Visits:
         except SettingsError:
             return True
 
-    def admit(self, form: Mapping[str, str]) -> str | None:
+    async def admit(self, form: Mapping[str, str]) -> str | None:
         """Return the token of the visit that a form opens with a secret or a member's token, or that it is part of.
 
         None where the token is no member's.
@@ -88,11 +100,12 @@ class Visits:
         Raises:
             NoVisitError: the secret opens nothing.
             SettingsError: the file of members cannot be used.
+            JournalError: the visit cannot be kept.
         """
         if "secret" in form:
             return self._redeem(form["secret"], form.get("window", ""))
         if "token" in form:
-            return self._sign_in(form["token"].strip())
+            return await self._sign_in(form["token"].strip())
         return form.get("visit", "")
 
     def _redeem(self, secret: str, window: str) -> str:
@@ -115,44 +128,54 @@ class Visits:
         found.spent()
         return self._open(found.visit)
 
-    def _sign_in(self, token: str) -> str | None:
+    async def _sign_in(self, token: str) -> str | None:
         """Return the token of a new visit of the member with this token; None when it is no member's."""
         caller = None if self._members is None else self._members.caller_by(token)
-        if self._members is None or caller is None:
+        if self._members is None or self._journal is None or caller is None:
             return None
-        return self._open(Visit(caller, self._clock(), self._members.known()[caller]))
+        from zinc_mcp.journal.visits import KeptVisit  # SQLAlchemy: the journal needs it anyway
 
-    def visit(self, token: str) -> Visit | None:
+        opened, visit = secrets.token_urlsafe(32), KeptVisit(caller, self._members.known()[caller])
+        await self._journal.run(
+            lambda journal: journal.open_visit(_hash(opened).hex(), visit, idle_seconds=IDLE_SECONDS, most=MOST_VISITS)
+        )
+        return opened
+
+    async def visit(self, token: str) -> Visit | None:
         """Return the visit that a token is for, which is used by this; None when it has ended.
 
         A member's ends when they are removed, or have another token.
 
         Raises:
             SettingsError: the file of members cannot be used.
+            JournalError: the journal cannot be used.
         """
         visit = _find(self._visits, token)
-        if visit is None or self._is_over(visit):
-            return None
-        if visit.proof is not None:
-            known = {} if self._members is None else self._members.known()
-            if known.get(visit.visitor) != visit.proof:
+        if visit is not None:
+            if self._is_over(visit):
                 return None
-        visit.used_at = self._clock()
-        return visit
+            visit.used_at = self._clock()
+            return visit
+        if self._members is None or self._journal is None or not token:
+            return None
+        digest = _hash(token).hex()
+        async with self._looking_up:
+            kept = await self._journal.run(lambda journal: journal.use_visit(digest, idle_seconds=IDLE_SECONDS))
+        if kept is None or self._members.known().get(kept.visitor) != kept.proof:
+            return None
+        return Visit(kept.visitor, self._clock())
 
-    def is_used(self, visitor: str, within_seconds: float) -> bool:
-        """Say whether a window of this visitor was used within these last seconds."""
+    def is_used(self, within_seconds: float) -> bool:
+        """Say whether a window of the owner was used within these last seconds."""
         now = self._clock()
-        return any(
-            visit.visitor == visitor and abs(now - visit.used_at) <= within_seconds for visit in self._visits.values()
-        )
+        return any(abs(now - visit.used_at) <= within_seconds for visit in self._visits.values())
 
     def _is_over(self, visit: Visit) -> bool:
         return self._clock() - visit.used_at > IDLE_SECONDS
 
     def _open(self, visit: Visit) -> str:
         self._forget()
-        self._make_room(visit.visitor)
+        self._make_room()
         visit.used_at = self._clock()
         token = secrets.token_urlsafe(32)
         self._visits[_hash(token)] = visit
@@ -165,11 +188,10 @@ class Visits:
         self._secrets = dict(kept[-MOST_SECRETS:])
         self._visits = {name: visit for name, visit in self._visits.items() if not self._is_over(visit)}
 
-    def _make_room(self, visitor: str) -> None:
-        """End visits of one visitor until there is room for one more of theirs."""
-        own = [(visit.used_at, name) for name, visit in self._visits.items() if visit.visitor == visitor]
-        own.sort(key=lambda each: each[0])
-        for _, name in own[: len(own) - MOST_VISITS + 1]:
+    def _make_room(self) -> None:
+        """End visits of the owner until there is room for one more."""
+        names = sorted(self._visits, key=lambda name: self._visits[name].used_at)
+        for name in names[: len(names) - MOST_VISITS + 1]:
             del self._visits[name]
 
 

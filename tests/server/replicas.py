@@ -1,0 +1,205 @@
+"""Several servers of a team, each a process of its own with a home of its own, on one journal and one practice Zinc."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx
+import httpx2
+import preloaded
+from mcp import Client
+from mcp.client.context import ClientRequestContext
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
+from server.as_a_host import said
+from started import Started
+
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.owner.members import add_member
+
+KEYS = "0123456789abcdef" * 2
+PUBLIC = "zinc.example.com"
+"""The name that the servers are reached by, through a proxy."""
+YES = ElicitResult(action="accept", content={"approve": True})
+
+
+@dataclass
+class Replica:
+    """One server: its environment, which commands of its owner share, and how it runs."""
+
+    name: str
+    port: int
+    started: Started
+    words: list[str]
+    log: Path
+    environment: dict[str, str]
+    program: preloaded.Program | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it is reached without a proxy."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self.log.open("a", encoding="utf-8") as log, open(os.devnull, "rb") as nothing:
+            streams = [nothing.fileno(), log.fileno(), log.fileno()]
+            folder = self.started.home.parent
+            self.program = preloaded.started("zinc_mcp", self.words, self.environment, folder, streams)
+        until = time.monotonic() + 60
+        while True:
+            try:
+                if httpx.get(f"{self.origin}/healthz", timeout=5, trust_env=False).status_code == 200:
+                    return
+            except httpx.TransportError:
+                assert time.monotonic() < until, self.log.read_text(encoding="utf-8")
+                time.sleep(0.05)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.program is not None
+        os.kill(self.program.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 30) -> int:
+        """End it by a signal; return its exit code."""
+        assert self.program is not None
+        self.send(number)
+        code = self.program.wait(seconds)
+        self.program = None
+        return code
+
+
+@dataclass
+class Team:
+    """The servers, their one file of members, and their one journal."""
+
+    replicas: list[Replica]
+    members: Path
+    journal: str
+
+    def member(self, name: str) -> str:
+        """Add a member; return the token."""
+        return add_member(self.members, name)
+
+    def entries(self) -> list[Entry]:
+        """Return the entries of the journal, the newest first."""
+        with Journal.open(self.journal) as journal:
+            return journal.entries(1000)
+
+
+@contextmanager
+def team(
+    folder: Path,
+    journal: str,
+    zinc: str,
+    names: Sequence[str] = ("one", "two"),
+    *,
+    public: str = PUBLIC,
+    **variables: str,
+) -> Generator[Team]:
+    """Run servers with these names, state keys and the practice Zinc at this address; each asks for a yes.
+
+    `variables` are settings of all of them. No log of theirs may hold a crash at the end.
+    """
+    members = folder / "members.json"
+    add_member(members, "somebody")
+    made: list[Replica] = []
+    with ExitStack() as stack:
+        for name in names:
+            started = Started(folder / name)
+            started.home.mkdir(parents=True)
+            port = stack.enter_context(_reserved())
+            environment = {
+                **started.environment,
+                "ZINC_API_URL": zinc,
+                "ZINC_API_KEY": "zn_test_team",
+                "ZINC_MCP_JOURNAL": journal,
+                "ZINC_MCP_APPROVAL": "auto",
+                "ZINC_MCP_STATE_KEYS": KEYS,
+                "ZINC_MCP_REPLICA": name,
+                **variables,
+            }
+            words = [*("serve", "--http", f"127.0.0.1:{port}", "--allow-host", public), "--behind-proxy"]
+            words += ["--members", str(members)]
+            made.append(Replica(name, port, started, words, folder / f"{name}.log", environment))
+        try:
+            for replica in made:
+                replica.start()
+            yield Team(made, members, journal)
+        finally:
+            for replica in made:
+                if replica.program is not None:
+                    replica.send(signal.SIGCONT)
+                    replica.stop()
+    for replica in made:
+        log = replica.log.read_text(encoding="utf-8")
+        assert "Traceback" not in log, log
+
+
+@contextmanager
+def _reserved() -> Generator[int]:
+    """Give a port that no other test takes before our server does: a socket that does not listen holds it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
+
+
+async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    """Be a host that can ask; the test answers by a second call of its own."""
+    raise AssertionError
+
+
+@asynccontextmanager
+async def modern(origin: str, token: str, asks: Any = never) -> AsyncGenerator[Client]:
+    """Be a host of the newer protocol at one server."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=30) as http,
+        Client(
+            streamable_http_client(f"{origin}/mcp", http_client=http), mode="auto", elicitation_callback=asks
+        ) as client,
+    ):
+        yield client
+
+
+async def first_leg(origin: str, token: str, wanted: dict[str, Any]) -> InputRequiredResult:
+    """Place an order at a server, which asks."""
+    async with modern(origin, token) as client:
+        asked = await client.session.call_tool("place_order", wanted, allow_input_required=True)
+    assert isinstance(asked, InputRequiredResult), asked
+    return asked
+
+
+async def second_leg(origin: str, token: str, wanted: dict[str, Any], state: str | None) -> dict[str, Any]:
+    """Bring a yes to a server; return what it says, or a refusal of the protocol as `refused`."""
+    async with modern(origin, token) as client:
+        try:
+            result = await client.session.call_tool(
+                "place_order", wanted, input_responses={"consent": YES}, request_state=state, allow_input_required=True
+            )
+        except MCPError as error:
+            return {"refused": str(error)}
+    assert not isinstance(result, InputRequiredResult)
+    return said(result)
+
+
+async def until_asked(running: Team, number: int = 1) -> str:
+    """Wait until so many orders wait for a person; return the key of the newest."""
+    with anyio.fail_after(30):
+        while True:
+            entries = await anyio.to_thread.run_sync(running.entries)
+            asked = [each for each in entries if each.state == "waiting" and each.consent is not None]
+            if len(asked) >= number:
+                return asked[0].key
+            await anyio.sleep(0.05)

@@ -1,0 +1,68 @@
+"""The visits of members to the approval page, so that every server on the journal knows them.
+
+A visit is kept by the hash of its token. Neither a token nor anything that lets somebody in can be read here.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.statements import NO_LOCK
+from zinc_mcp.journal.storage.tables import VISITS
+
+USED_EVERY_SECONDS = 1.0
+"""A use is written down when the last one that was is so old: a window that asks on and on does not write each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVisit:
+    """A visit as the journal keeps it."""
+
+    visitor: str
+    proof: str
+    """What the visitor was let in by; when it is not theirs any more, the visit has ended."""
+
+
+class KeptVisits(Database):
+    """The part of a journal that keeps visits."""
+
+    def open_visit(self, digest: str, visit: KeptVisit, *, idle_seconds: float, most: int) -> None:
+        """Keep a new visit. Those that are over are forgotten; of the visitor's others, the `most` - 1 used last stay.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        with self._writing() as connection:
+            now = self._clock()
+            connection.execute(sa.delete(VISITS).where(VISITS.c.used_at < now - idle_seconds))
+            own = sa.select(VISITS.c.digest).where(VISITS.c.visitor == visit.visitor)
+            kept = connection.execute(own.order_by(VISITS.c.used_at.desc(), VISITS.c.digest)).scalars().all()
+            connection.execute(sa.delete(VISITS).where(VISITS.c.digest.in_(kept[most - 1 :])))
+            row = {"digest": digest, "visitor": visit.visitor, "proof": visit.proof, "used_at": now}
+            connection.execute(sa.insert(VISITS), row)
+
+    def use_visit(self, digest: str, *, idle_seconds: float) -> KeptVisit | None:
+        """Return a visit, which is used by this; None when it is not known, or was not used for so long.
+
+        Raises:
+            JournalError: it cannot be read or written.
+        """
+        now = self._clock()
+        with self._reading() as connection:
+            row = connection.execute(sa.select(VISITS).where(VISITS.c.digest == digest)).one_or_none()
+        if row is None or now - row.used_at > idle_seconds:
+            return None
+        if now - row.used_at >= USED_EVERY_SECONDS:
+            with self._writing(NO_LOCK) as connection:
+                connection.execute(sa.update(VISITS).where(VISITS.c.digest == digest).values(used_at=now))
+        return KeptVisit(row.visitor, row.proof)
+
+    def end_visits(self, visitor: str) -> None:
+        """End all visits of one visitor, at every server.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        with self._writing() as connection:
+            connection.execute(sa.delete(VISITS).where(VISITS.c.visitor == visitor))
