@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from zinc_mcp.errors import RefusedError, ZincMcpError
+from zinc_mcp.journal.news import News
 from zinc_mcp.journal.records.clocks import LeaseClock, Times
 from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.records.entry import Entry, Mode, State
@@ -109,6 +110,8 @@ class Answer:
     """The refusal that a new order would get now, if an earlier order is the answer."""
     unasked: ZincMcpError | None = None
     """The error if Zinc could not be asked; the entry is then as the journal last had it."""
+    is_changed: bool | None = None
+    """Whether the caller has changed the order, or wanted to, as was read with the entry; None if it was not read."""
     shown_by: RailName | None = None
     """The rail that reads the order, if no entry names it."""
 
@@ -157,48 +160,6 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An entry with the order that Zinc has just shown for it."""
-
-    entry: Entry
-    order: Order
-
-
-class News:
-    """What this process learns of orders, for the calls in it that wait for news of them."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[int, list[_Waiting]] = {}
-
-    def tell(self, entry: Entry, order: Order) -> None:
-        """Wake every call that waits for news of an entry, and give it what Zinc has shown."""
-        for waiting in self._waiting.get(entry.id, ()):
-            waiting.told = Heard(entry, order)
-            waiting.woken.set()
-
-    async def wait(self, entry_id: int, seconds: float) -> Heard | None:
-        """Wait for news of an entry, and no longer than `seconds`; None: there was none."""
-        waiting = _Waiting()
-        self._waiting.setdefault(entry_id, []).append(waiting)
-        try:
-            with anyio.move_on_after(seconds):
-                await waiting.woken.wait()
-        finally:
-            others = [each for each in self._waiting.pop(entry_id) if each is not waiting]
-            if others:
-                self._waiting[entry_id] = others
-        return waiting.told
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """One call that waits for news."""
-
-    woken: anyio.Event = field(default_factory=anyio.Event)
-    told: Heard | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Process:
     """The values that every step of an order works with. The wiring builds it once; it has no behaviour of its own."""
 
@@ -238,7 +199,7 @@ class Process:
     warmed: anyio.Event = field(default_factory=anyio.Event)
     """Set when the payment wallet's library is loaded, or is known to be unusable."""
     news: News = field(default_factory=News)
-    """Told when a hint has brought news of an order."""
+    """Wakes what waits for a change of an entry by any process."""
     asked: Wake = field(default_factory=Wake)
     """Set when a person has been asked, because a decision may then come from any process."""
 

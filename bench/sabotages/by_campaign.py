@@ -67,7 +67,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "limits-of-what-is-there-alone",
         "a new order is added to the money that counts already",
-        "zinc_mcp/journal/opening.py",
+        "zinc_mcp/journal/checks/opening.py",
         "        if cents is not None and held + asked > cents:",
         "        if cents is not None and held > cents:",
         _account("slow", red=(OVER_LIMIT,)),
@@ -75,8 +75,8 @@ BY_CAMPAIGN = (
     Sabotage(
         "doubt-of-a-day",
         "doubt stands for ever",
-        "zinc_mcp/journal/opening.py",
-        "            ENTRIES.c.state.not_in(STANDING - FOREVER),\n",
+        "zinc_mcp/journal/checks/opening.py",
+        "            ~one_of(ENTRIES.c.state, STANDING - FOREVER),\n",
         "",
         _account("doubt", red=(BESIDE_DOUBT, DUPLICATED)),
     ),

@@ -134,7 +134,7 @@ BY_TESTS = (
     Sabotage(
         "split-below-the-sum",
         "the orders of 24 hours count together towards second_yes_above",
-        "zinc_mcp/journal/second_yes.py",
+        "zinc_mcp/journal/checks/second_yes.py",
         "    return earlier + order.reserved_cents > limits.second_yes_cents",
         "    return order.reserved_cents > limits.second_yes_cents",
         _tests(f"{_SECOND}::test_many_small_orders_at_once_pass_the_sum_no_further_than_one"),
@@ -230,7 +230,7 @@ BY_TESTS = (
     Sabotage(
         "another-order-under-a-questions-key",
         "a key stands for one order, also while its question waits",
-        "zinc_mcp/journal/opening.py",
+        "zinc_mcp/journal/checks/opening.py",
         "    if named.body_digest != draft.body_digest:",
         '    if named.body_digest != draft.body_digest and named.state != "waiting":',
         _tests(f"{_ORDERING}::test_another_order_under_the_key_of_a_question_is_refused_and_the_question_stands"),
@@ -663,7 +663,7 @@ BY_TESTS = (
         "the-machine-alone-tells-the-time",
         "an earlier order is not taken for old by this machine's clock alone",
         "zinc_mcp/journal/journal.py",
-        "                opening.check_without_time(connection, draft, limits, again)",
+        "                without_time.check_without_time(connection, draft, limits, again)",
         "                pass",
         _tests(
             f"{_UNHEARD}::test_a_twin_that_looks_old_by_a_wrong_clock_is_not_bought_again",

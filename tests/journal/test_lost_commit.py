@@ -9,15 +9,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from conftest import HandClock, OpenProcess
+from deciding import no, yes
 from fake_zinc import FakeZinc
 from journal.test_crash_consistency import place
 from journals import entry_of
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.decide import decide
 from zinc_mcp.checkout.place_order import Intent
+from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.decision import Decision
 from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.pin import asked_pin
 
@@ -31,9 +35,19 @@ class Cutting:
         """The number of the next commits that are cut."""
         self.passes = 0
         """The number of commits that go through before the cuts."""
+        self.is_down = False
+        """Whether nobody can connect."""
+        self._open: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def go_down(self) -> None:
+        """End all connections, and take none, as a server that is stopped."""
+        self.is_down = True
+        while self._open:
+            with suppress(OSError):
+                self._open.pop().shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Take no more connections."""
@@ -43,8 +57,12 @@ class Cutting:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
+                if self.is_down:
+                    client.close()
+                    continue
                 server = socket.socket(socket.AF_UNIX if isinstance(self._where, str) else socket.AF_INET)
                 server.connect(self._where)
+                self._open += [client, server]
                 cut = threading.Event()
                 for ends in ((client, server, True, cut), (server, client, False, cut)):
                     threading.Thread(target=self._pass, args=ends, daemon=True).start()
@@ -162,3 +180,55 @@ async def test_a_payment_whose_writing_was_committed_unheard_does_not_leave_and_
         assert payment.credential is None
         assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
     assert len(zinc.settlements) == len(zinc.orders) == 1
+
+
+async def test_an_order_whose_acceptance_was_committed_unheard_is_told_as_accepted_and_written_down_once(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+) -> None:
+    proxy, address, straight = behind
+    async with open_test_process(journal=address) as process:
+        entry_of(await place_order.place(process, intent()))
+        proxy.passes, proxy.cuts = 1, 1
+        placed = entry_of(await place_order.place(process, intent(products=book(2))))
+        assert (placed.state, proxy.cuts) == ("accepted", 0)
+    with Journal.open(straight, clock=clock) as journal:
+        assert [each.state for each in journal.events(placed.id)] == ["waiting", "sending", "accepted"]
+    assert len(zinc.orders) == 2
+
+
+@pytest.mark.parametrize("answer", [yes, no])
+async def test_a_decision_that_was_committed_unheard_is_taken_as_it_was_given(
+    open_test_process: OpenProcess,
+    write_config: Callable[[str], object],
+    zinc: FakeZinc,
+    clock: HandClock,
+    behind: tuple[Cutting, str, str],
+    answer: Callable[[Entry], Decision],
+) -> None:
+    write_config('[policy]\napproval = "page"\n')
+    proxy, address, straight = behind
+    async with open_test_process(journal=address) as process:
+        asked = entry_of(await place_order.place(process, intent()))
+        proxy.cuts = 1
+        decided = entry_of(await decide(process, answer(asked)))
+        assert (decided.state, proxy.cuts) == ("accepted" if answer is yes else "declined", 0)
+    assert [each.state for each in seen(straight, clock)] == [decided.state]
+    assert len(zinc.orders) == (answer is yes)
+
+
+async def test_calls_while_the_database_is_down_are_told_so_and_go_on_when_it_is_back(
+    open_test_process: OpenProcess, zinc: FakeZinc, behind: tuple[Cutting, str, str]
+) -> None:
+    proxy, address, _ = behind
+    async with open_test_process(journal=address) as process:
+        placed = entry_of(await place_order.place(process, intent()))
+        proxy.go_down()
+        told = await place(process, intent(products=book(2)))
+        nothing_was_sent(told)
+        assert "database cannot be reached" in str(getattr(told, "summary", told))
+        with pytest.raises(JournalError, match="database cannot be reached"):
+            await look(process, "local", placed.key)
+        proxy.is_down = False
+        assert entry_of(await look(process, "local", placed.key)).order_id == placed.order_id
+        assert entry_of(await place_order.place(process, intent(products=book(2)))).state == "accepted"
+    assert len(zinc.orders) == len(zinc.posts) == 2

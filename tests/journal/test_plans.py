@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import anyio
+import psycopg
 import pytest
 import sqlalchemy as sa
 from conftest import HandClock, OpenProcess
@@ -74,6 +75,13 @@ def heard(monkeypatch: pytest.MonkeyPatch, executed: Executed) -> Iterator[None]
         if connection.dialect.name == "postgresql":
             executed[statement] = parameters[0] if many else parameters
 
+    execute = psycopg.Cursor.execute
+
+    def by_the_driver(cursor: Any, query: Any, given: Any = None, **options: Any) -> Any:
+        executed[query.decode() if isinstance(query, bytes) else str(query)] = given
+        return execute(cursor, query, given, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", by_the_driver)
     monkeypatch.setattr(sqlite3, "connect", connect)
     monkeypatch.setattr("sqlite3.dbapi2.connect", connect)
     event.listen(sa.Engine, "before_cursor_execute", on_postgres)

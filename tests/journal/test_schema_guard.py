@@ -102,7 +102,7 @@ HALVES: dict[str, tuple[str, ...]] = {
     "with version 0": ("UPDATE zinc_meta SET value = '0' WHERE name = 'schema'",),
     "without its entries": ("DROP TABLE zinc_entries",),
     "without its events": ("DROP TABLE zinc_events",),
-    "without a column": ("ALTER TABLE zinc_entries DROP COLUMN status",),
+    "without a column": ("ALTER TABLE zinc_entries DROP COLUMN lease_boot",),
     "without its meta": ("DROP TABLE zinc_meta",),
 }
 

@@ -113,12 +113,15 @@ async def _with_changes(process: Process, caller: str, answer: Answer) -> Follow
     mode = rail.mode if entry is None else entry.mode
     changes: list[Entry] = []
     try:
-        if await process.journal.has_changes(order_id, caller, mode) and (order is None or rail.on_v1 is not None):
+        is_changed = answer.is_changed
+        if is_changed is None:
+            is_changed = await process.journal.has_changes(order_id, caller, mode)
+        if is_changed and (order is None or rail.on_v1 is not None):
             changes = await process.journal.run(lambda journal: journal.changes_of(order_id, caller, mode))
         if order is not None and rail.on_v1 is not None:
             order = await _completed(process, caller, answer, rail, order, changes)
             answer = replace(answer, entry=await _with_outcomes(process, entry, rail.on_v1), order=order)
-        if order is not None and await process.journal.has_changes(order_id, caller, mode):
+        if order is not None and is_changed:
             changes = await changes_about(process, order, caller, mode)
     except JournalError:
         pass  # what is known of the order is told all the same

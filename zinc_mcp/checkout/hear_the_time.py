@@ -17,8 +17,8 @@ async def hear_the_time(process: Process, rail: Rail | None) -> None:
     """Ask Zinc for the time if this process has not heard it yet, or if it differs much from ours.
 
     A steady clock stands still while the machine sleeps, so a difference is believed only if Zinc has just been asked.
-    If no answer comes, the journal refuses what depends on the time (`opening.check_without_time`). `rail` is None in a
-    process without the rail of the order, such as a terminal: then the question that needs no key is asked.
+    If no answer comes, the journal refuses what depends on the time (`journal.checks.without_time`). `rail` is None in
+    a process without the rail of the order, such as a terminal: then the question that needs no key is asked.
     """
     if process.times.answered and abs(process.times.apart_seconds()) <= APART_SECONDS:
         return

@@ -51,7 +51,7 @@ class Hints:
                 if rail is not None:
                     entry, order = await refresh(process, entry, rail)
                     if order is not None:
-                        process.news.tell(entry, order)
+                        process.news.show(entry, order)
         except ZincMcpError as error:
             logger.info("an order with a hint of news could not be read: %s", error.code)
         except Exception as error:  # an unforeseen error with one order must not end the server

@@ -157,7 +157,7 @@ async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
         and process.leases.is_held(entry)
         and time.monotonic() < deadline
     ):
-        await anyio.sleep(process.clocks.peek)
+        await process.news.wait(entry.id, process.clocks.peek)
         entry = await process.journal.read(entry.id)
     return entry
 
@@ -165,7 +165,7 @@ async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
 async def await_decided(process: Process, entry: Entry, deadline: float) -> Entry:
     """Wait until a person has decided about an entry, here or anywhere, or time is up."""
     while question_of(entry) is not None and time.monotonic() < deadline:
-        await anyio.sleep(process.clocks.peek)
+        await process.news.wait(entry.id, process.clocks.peek)
         entry = await process.journal.read(entry.id)
     return entry
 

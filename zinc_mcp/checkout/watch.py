@@ -9,9 +9,10 @@ import anyio
 
 from zinc_mcp.checkout.look_up import apply, clear_abandoned, is_ours, refresh
 from zinc_mcp.errors import JournalError, OrderNotFoundError, UnreadableAnswerError, ZincMcpError
+from zinc_mcp.journal.news import Heard
 from zinc_mcp.journal.records.entry import FOREVER, WITHOUT_ORDER, Entry, Mode
 from zinc_mcp.journal.records.twin import KEY_FIELD
-from zinc_mcp.process import Answer, Heard, Process
+from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.same_order import as_read, must_be, wanted
 from zinc_mcp.zinc.responses import Order
@@ -38,7 +39,7 @@ async def look(
     deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
     kept = process.unwritten.find(handle, caller)
     try:
-        entry = await known_entry(process, caller, handle)
+        entry, is_changed = await _known(process, caller, handle)
     except JournalError:
         if kept is None:
             raise
@@ -47,11 +48,14 @@ async def look(
     if entry is None:
         return await _look_elsewhere(process, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)
+    if wait_seconds > 0.0 or entry.order_id is None:
+        is_changed = None  # that may be another one by then
     rail = process.rails.get(entry.rail)
     order: Order | None = None
     told: str | None = None
     heard: Heard | None = None
     while True:
+        mark = process.news.mark()
         unasked: ZincMcpError | None = None
         try:
             if heard is not None:
@@ -67,13 +71,13 @@ async def look(
         left = deadline - time.monotonic()
         if left <= 0 or (entry.state, entry.seen) != known or is_over(entry, order):
             if order is not None:
-                return Answer(entry, order)
-            return Answer(entry, unasked=unasked or await why_not_asked(process, entry, rail))
+                return Answer(entry, order, is_changed=is_changed)
+            return Answer(entry, unasked=unasked or await why_not_asked(process, entry, rail), is_changed=is_changed)
         status = order.status if order is not None else entry.state
         if progress is not None and status != told:
             told = status
             await progress(status)
-        heard = await pause(process, entry, min(process.clocks.poll, left))
+        heard = await pause(process, entry, min(process.clocks.poll, left), mark)
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
@@ -112,16 +116,22 @@ async def known_entry(process: Process, caller: str, handle: str) -> Entry | Non
     Raises:
         JournalError: the journal cannot be read.
     """
-    entry = await process.journal.find(handle, caller=caller)
+    entry, _ = await _known(process, caller, handle)
+    return entry
+
+
+async def _known(process: Process, caller: str, handle: str) -> tuple[Entry | None, bool | None]:
+    """Return the same, and whether the caller has changed its order, or wanted to."""
+    entry, is_changed = await process.journal.find_with_changes(handle, caller)
     modes: list[Mode] = [rail.mode for rail in process.rails.values()]
     if entry is None or entry.order_id == handle or entry.mode in modes:
-        return entry
+        return entry, is_changed
     # The newest with this key is of another mode: practice does not hide a real order, nor a real order practice.
     for mode in modes:
         own = await process.journal.find(handle, caller=caller, mode=mode)
         if own is not None:
-            return own
-    return entry
+            return own, None
+    return entry, is_changed
 
 
 async def why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
@@ -212,16 +222,20 @@ async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -
         return None
 
 
-async def pause(process: Process, entry: Entry, seconds: float) -> Heard | None:
+async def pause(process: Process, entry: Entry, seconds: float, since: int | None = None) -> Heard | None:
     """Wait for these seconds, or until this process has sent the entry, or until anybody has news of it.
 
     It returns what Zinc has just shown of it to another part of this process; None: Zinc has to be asked.
+
+    `since`: the mark of the news from before the entry was read.
     """
     attempt = process.attempts.get(entry.id)
     if attempt is not None:
         with anyio.move_on_after(seconds):
             await attempt.done.wait()
         return None
+    if process.settings.is_shared:  # PostgreSQL tells what other processes write
+        return await process.news.wait(entry.id, seconds, since)
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         heard = await process.news.wait(entry.id, min(process.clocks.glance, left))

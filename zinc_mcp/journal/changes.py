@@ -8,13 +8,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal import opening
+from zinc_mcp.journal.checks import opening
 from zinc_mcp.journal.records.decision import refuse_when_paused
 from zinc_mcp.journal.records.entry import Admits, Draft, Entry, Limits, Mode, Standing
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, check, entries_of, entry_of
+from zinc_mcp.journal.storage.statements import first, of_caller
+from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, entries_of, entry_of
+from zinc_mcp.journal.storage.version import check
 
 MOST_CHANGES = 200
 """Changes of one order that are read, the newest first."""
@@ -70,10 +72,13 @@ class Changes(Database):
             RefusedError: `paused`, or what `admits` says.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
-        with self._marking() as marked, self._writing(reads_schema=True) as connection:
-            before = opening.looked_up(connection, draft, Limits(), earliest)
+        written = self.file.newest
+        with self._marking() as marked, self._writing(of_caller(draft.caller), reads_schema=True) as connection:
+            its_id = rows.next_id(connection)
+            asking = opening.ask_before(connection, draft, Limits(), earliest)
+            before = opening.looked_up(connection, asking, draft, Limits())
             check(before.schema)
-            self.file.check(before.newest_id)
+            self.file.check(before.newest_id, written)
             refuse_when_paused(rows.meta(connection, "paused"))
             if before.twins > 0:
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, ())
@@ -86,7 +91,7 @@ class Changes(Database):
             key = derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             marks = None if sending is None else sending()
             lease = self._leases.lease(owner, lease_seconds)
-            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
+            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks, its_id=its_id)
             marked.append((entry, "waiting"))
         self.file.wrote(entry.id)
         return entry
@@ -99,7 +104,7 @@ class Changes(Database):
     def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
         """Say whether a caller has changed an order, or wanted to."""
         with self._reading() as connection:
-            return connection.execute(*reading.any_change(order_id, caller, mode)).first() is not None
+            return first(connection, *reading.any_change(order_id, caller, mode)) is not None
 
     def unsettled_changes(self, mode: Mode | None = None) -> list[Entry]:
         """List the changes of all callers that wait for an answer or are in doubt, oldest first."""

@@ -1,8 +1,9 @@
 """The journal: every intention, what became of it, and the money it may cost. Nothing is overwritten silently.
 
-Synchronous; one thread at a time uses it (`journal.runner` sees to that). SQLite by default, PostgreSQL for a team.
-Each change is compare-and-set on the entry's version and appends an event in the same transaction. Everything that
-opens an entry runs under one lock per journal, so that limits and twins are decided one intention after the other.
+Synchronous. SQLite by default, used by one thread at a time; PostgreSQL for a team, used by several at once
+(`journal.runner` sees to that).
+Each change is compare-and-set on the entry's version and appends an event in the same transaction. What opens an entry
+runs under a lock of its caller, so that limits and twins are decided one intention after the other.
 """
 
 import uuid
@@ -14,8 +15,8 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal import opening, second_yes
 from zinc_mcp.journal.changes import Changes
+from zinc_mcp.journal.checks import opening, second_yes, without_time
 from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
 from zinc_mcp.journal.periods import Periods
@@ -41,7 +42,9 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
-from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, check, entries_of, entry_of
+from zinc_mcp.journal.storage.statements import NO_LOCK, first, of_caller
+from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, entries_of, entry_of
+from zinc_mcp.journal.storage.version import check
 from zinc_mcp.journal.visits import KeptVisits
 from zinc_mcp.text import in_hours, printed
 
@@ -95,19 +98,22 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
             LimitExceededError: a rolling limit does not admit it.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
-        with self._marking() as marked, self._writing(reads_schema=True) as connection:
-            before = opening.looked_up(connection, draft, limits, earliest)
+        written = self.file.newest
+        with self._marking() as marked, self._writing(of_caller(draft.caller), reads_schema=True) as connection:
+            its_id = rows.next_id(connection)
+            asking = opening.ask_before(connection, draft, limits, earliest)
+            before = opening.looked_up(connection, asking, draft, limits)
             check(before.schema)
-            self.file.check(before.newest_id)
+            self.file.check(before.newest_id, written)
             refuse_when_paused(before.paused)
-            earlier = opening.named_by_key(connection, draft)
+            earlier = opening.named_by_key(asking, draft)
             if earlier is None and before.twins > 0:
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
             if earlier is not None:
                 return earlier
             opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
             if zinc_at is None:
-                opening.check_without_time(connection, draft, limits, again)
+                without_time.check_without_time(connection, draft, limits, again)
             draft = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
             key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
             held = unless_second and second_yes.opens_above(
@@ -117,7 +123,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
                 held = opening.resembles(connection, draft, earliest - window_seconds)
             marks = None if sending is None or held else sending()
             lease = self._leases.lease(owner, lease_seconds)
-            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks)
+            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks, its_id=its_id)
             marked.append((entry, "waiting"))
         self.file.wrote(entry.id)
         return Resembling(entry) if held else entry
@@ -224,7 +230,8 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
         self.file.check(self.file.newest)
-        with self._marking() as marked, self._writing(serial=to_be_sent, reads_schema=True) as connection:
+        lock = of_caller(entry.caller) if to_be_sent else NO_LOCK
+        with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             if to_be_sent:
                 refuse_when_paused(rows.why_paused(connection, entry))
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
@@ -235,7 +242,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
                     opening.check_limits_again(connection, entry, limits, self._times.earliest())
                     is_told = self._times.zinc() is not None
                     if not is_told:
-                        opening.check_limits_without_time(connection, entry, limits)
+                        without_time.check_limits_without_time(connection, entry, limits)
                     second_yes.check_given(connection, entry, limits, self._times.earliest() if is_told else None)
             moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
             if payment is not None:
@@ -254,9 +261,9 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, K
         """
         while self._never_sent:
             entry, before = self._never_sent[0]
-            with self._writing() as connection:
+            with self._writing(of_caller(entry.caller)) as connection:
                 now = self._clock()
-                row = connection.execute(*reading.one(entry.id, to_change=True)).first()
+                row = first(connection, *reading.one(entry.id, to_change=True))
                 try:
                     found = None if row is None else entry_of(row)
                 except UnreadableEntryError:
@@ -326,7 +333,8 @@ def _look_up_refusal(
     connection: sa.Connection, draft: Draft, limits: Limits, budget_cents: int, now: float
 ) -> RefusedError | None:
     """Return why a look-up may not cost now; None if it may."""
-    before = opening.looked_up(connection, draft, limits, now)
+    asking = opening.ask_before(connection, draft, limits, now)
+    before = opening.looked_up(connection, asking, draft, limits)
     try:
         refuse_when_paused(before.paused)
         opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)

@@ -24,6 +24,7 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
 from zinc_mcp.journal.storage import purge, rows
 from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.statements import write
 from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
     COUNTING,
@@ -40,6 +41,7 @@ from zinc_mcp.journal.storage.tables import (
 
 _PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
 """All names that begin with the word, as a range of the index."""
+_NO_PAUSES = sa.delete(META).where(*_PAUSES)
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(COUNTING)
 _MOST_PUT_RIGHT = 10_000
 """Entries whose times are put right when the owner says that the clock is."""
@@ -65,7 +67,7 @@ class OwnedJournal(Database):
     def resume(self) -> None:
         """End every pause."""
         with self._writing() as connection:
-            connection.execute(sa.delete(META).where(*_PAUSES))
+            write(connection, _NO_PAUSES, {})
 
     def try_to_write(self) -> None:
         """Write something that changes nothing, to see whether an order could be written down.

@@ -4,13 +4,14 @@ Wrong PINs are counted over all orders, so that nobody gets more tries by making
 terminal apart, so that nobody at a page keeps the owner out of their terminal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal import opening, second_yes
+from zinc_mcp.journal.checks import opening, second_yes, without_time
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import (
     LONGEST_WAIT_SECONDS,
@@ -33,6 +34,7 @@ from zinc_mcp.journal.records.decision import (
 from zinc_mcp.journal.records.entry import Entry, Limits
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.statements import first, of_caller, of_entry
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
 from zinc_mcp.text import plain
 
@@ -65,7 +67,7 @@ class Questions(Database):
             StaleEntryError: somebody else moved the entry first.
             RefusedError: `too_many_waiting`, the caller has `most` questions before the person already.
         """
-        with self._writing() as connection:
+        with self._writing(of_caller(entry.caller)) as connection:
             now = self._clock()
             others = [each for each in _waiting(connection, entry.caller, now) if each.id != entry.id]
             if len(others) >= most:
@@ -102,7 +104,12 @@ class Questions(Database):
         Raises:
             RefusedError: `question_closed`.
         """
-        with self._writing() as connection:
+        with self._kept_after_all(about, said) as kept:
+            kept.append(self._declined(about, caller, said))
+        return kept[0]
+
+    def _declined(self, about: QuestionRef, caller: str | None, said: Mapping[str, Any]) -> Entry:
+        with self._writing(of_entry(about.entry_id)) as connection:
             entry = _standing(connection, about, caller)
             consent = {**(entry.consent or {}), "decision": dict(said)}
             changes: dict[str, Any] = {"consent": consent, **FREE, "counts_cents": 0, "spent_cents": 0}
@@ -133,7 +140,22 @@ class Questions(Database):
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
             TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """
-        with self._writing() as connection:
+        taken: list[Taken] = []
+        with self._kept_after_all(about, said) as kept:
+            taken.append(self._approved(about, caller, said, until, admission, by_another=by_another))
+        return taken[0] if taken else Taken(kept[0])
+
+    def _approved(
+        self,
+        about: QuestionRef,
+        caller: str | None,
+        said: Mapping[str, Any],
+        until: Mapping[str, Any],
+        admission: Admission,
+        *,
+        by_another: bool,
+    ) -> Taken:
+        with self._writing(of_entry(about.entry_id)) as connection:
             now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:
@@ -174,6 +196,24 @@ class Questions(Database):
         with self._reading() as connection:
             now = None if self._times.zinc() is None else self._times.earliest()
             return second_yes.is_due(connection, entry, limits, now)
+
+    @contextmanager
+    def _kept_after_all(self, about: QuestionRef, said: Mapping[str, Any]) -> Generator[list[Entry]]:
+        """Look whether a decision is written down whose writing failed: the answer to its commit may have been lost.
+
+        The lock is taken first: it is free once the lost transaction has ended. Then its entry is in the list.
+        """
+        kept: list[Entry] = []
+        try:
+            yield kept
+        except JournalError:
+            with self._writing(of_entry(about.entry_id)) as connection:
+                row = first(connection, *reading.one(about.entry_id, to_change=True))
+                entry = None if row is None else entry_of(row)
+            decision: Mapping[str, Any] = {} if entry is None else (entry.consent or {}).get("decision") or {}
+            if entry is None or {name: value for name, value in decision.items() if name != "second"} != said:
+                raise
+            kept.append(entry)
 
     # PINs
 
@@ -244,7 +284,7 @@ def _waiting(connection: sa.Connection, caller: str | None, now: float) -> list[
 def _asked_about(
     connection: sa.Connection, about: QuestionRef, caller: str | None, *, to_change: bool = False
 ) -> Entry | None:
-    row = connection.execute(*reading.one(about.entry_id, to_change=to_change)).first()
+    row = first(connection, *reading.one(about.entry_id, to_change=to_change))
     if row is None:
         return None
     entry = entry_of(row)
@@ -260,11 +300,11 @@ def _standing(connection: sa.Connection, about: QuestionRef, caller: str | None)
 
 
 def _check_without_time(connection: sa.Connection, entry: Entry, noted: Mapping[str, str], limits: Limits) -> None:
-    """Check that a yes may be taken however long ago everything else was; see `opening.check_without_time`."""
+    """Check that a yes may be taken however long ago everything else was; see `without_time.check_without_time`."""
     # One that the question did not name may have been too old for it then, or come since.
     if any(str(each.id) not in noted for each in opening.near_twins(connection, entry, 0.0)):
-        raise opening.time_unknown("There are earlier orders like it that the question did not name")
-    opening.check_limits_without_time(connection, entry, limits)
+        raise without_time.time_unknown("There are earlier orders like it that the question did not name")
+    without_time.check_limits_without_time(connection, entry, limits)
 
 
 def _until(entry: Entry) -> float:

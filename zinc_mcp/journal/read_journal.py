@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal import opening
+from zinc_mcp.journal.checks import opening
 from zinc_mcp.journal.records.decision import pause_of
 from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
@@ -27,6 +27,7 @@ from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.reading import SecondReader
+from zinc_mcp.journal.storage.statements import NO_LOCK, first
 from zinc_mcp.journal.storage.tables import (
     ANY_MODE,
     COUNTING,
@@ -38,8 +39,10 @@ from zinc_mcp.journal.storage.tables import (
     entries_of,
     entry_of,
     number,
+    one_of,
     rows_of,
 )
+from zinc_mcp.journal.storage.totals import TOTALS
 from zinc_mcp.known_settings import RailName
 
 _MOST_FILLING = 100
@@ -49,7 +52,7 @@ _SLICE = 500
 _ID: sa.ColumnElement[int] = sa.literal_column("+zinc_entries.id", sa.Integer)
 _KNOWN_TWIN = (
     sa.select(ENTRIES.c.id)
-    .where(*opening.SAME_INTENTION, sa.or_(ENTRIES.c.order_id.is_not(None), ENTRIES.c.state.in_(STANDING)))
+    .where(*opening.SAME_INTENTION, sa.or_(ENTRIES.c.order_id.is_not(None), one_of(ENTRIES.c.state, STANDING)))
     .limit(1)
 )
 
@@ -65,15 +68,20 @@ class ReadJournal(Database):
     def entry(self, entry_id: int) -> Entry | None:
         """Read one entry as it stands; None when there is none with this number."""
         with self._reading() as connection:
-            row = connection.execute(*reading.one(entry_id)).first()
+            row = first(connection, *reading.one(entry_id))
         return None if row is None else entry_of(row)
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
         query, given = reading.found(handle, caller, mode)
         with self._reading() as connection:
-            row = connection.execute(query, given).first()
+            row = first(connection, query, given)
         return entry_of(row) if row is not None else None
+
+    def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
+        """Find a caller's entry as `find` does, and say whether the caller has changed its order, or wanted to."""
+        with self._reading() as connection:
+            return reading.with_changes(first(connection, *reading.found_with_changes(handle, caller)))
 
     def all_under(self, handle: str) -> list[Entry]:
         """List the orders with this id of Zinc's, and the orders and changes with this key, newest first.
@@ -253,7 +261,7 @@ class ReadJournal(Database):
 
     def callers(self, mode: Mode) -> list[str]:
         """List the callers whose orders count against their limits, or once did."""
-        query = sa.select(ENTRIES.c.caller).where(ENTRIES.c.mode == mode, COUNTING).distinct()
+        query = sa.select(TOTALS.c.caller).where(TOTALS.c.mode == mode).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(query).scalars())
 
@@ -288,7 +296,7 @@ class ReadJournal(Database):
     def knows_twin(self, draft: Draft) -> bool:
         """Say whether any entry for the same intention stands, or has come to an order of Zinc's."""
         with self._reading() as connection:
-            return connection.execute(_KNOWN_TWIN, opening.intention(draft)).first() is not None
+            return first(connection, _KNOWN_TWIN, opening.intention(draft)) is not None
 
     def standing_twin(self, draft: Draft, window_seconds: float) -> Entry | None:
         """Return the earlier entry for the same intention that still stands."""
@@ -321,12 +329,12 @@ class ReadJournal(Database):
 
     def write_payment(self, payment: Payment) -> None:
         """Write down an entry's payment as it is now."""
-        with self._writing(serial=False) as connection:
+        with self._writing(NO_LOCK) as connection:
             rows.write_payment(connection, payment)
 
     def change_payment(self, entry_id: int, change: Callable[[Payment | None], Payment | None]) -> None:
         """Change an entry's payment as it stands now, even if others change it too; None leaves it as it is."""
-        with self._writing(serial=False) as connection:
+        with self._writing(NO_LOCK) as connection:
             changed = change(rows.read_payment(connection, entry_id, to_change=True))
             if changed is not None:
                 rows.write_payment(connection, changed)

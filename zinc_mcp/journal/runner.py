@@ -1,6 +1,6 @@
-"""The access of a process to its journal: on one thread, opened at the first need.
+"""The access of a process to its journal: on threads of its own, opened at the first need.
 
-`Runner` does work on that thread. `Unwritten` keeps facts that this process has learnt and could not write down. It
+`Runner` does work on them. `Unwritten` keeps facts that this process has learnt and could not write down. It
 tries again later to write them, and look-ups find them meanwhile.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+AT_ONCE = 4
+"""Pieces of work that a process does at the same time on PostgreSQL, each on a connection of its own."""
 READ_ONLY_SECONDS = 5.0
 """After so long, a journal that could only be read is opened again, since it may be writable by now."""
 PaymentChange = Callable[[Payment | None], Payment | None]
@@ -45,16 +48,20 @@ _PAUSES = (1.0, 2.0, 5.0, 15.0)
 
 
 class Runner:
-    """Runs journal work one piece at a time, off the event loop. Work that has begun is never abandoned."""
+    """Runs journal work off the event loop, on SQLite one piece at a time. Work that has begun is never abandoned."""
 
-    def __init__(self, opener: Callable[[], Journal]) -> None:
-        """Remember how to open the journal; SQLAlchemy is imported and the file touched only on first use."""
+    def __init__(self, opener: Callable[[], Journal], *, at_once: int = 1) -> None:
+        """Remember how to open the journal; SQLAlchemy is imported and the file touched only on first use.
+
+        `at_once`: pieces of work that are done at the same time; only a journal on PostgreSQL takes several.
+        """
         self._opener = opener
         self._journal: Journal | None = None
         self._second: SecondReader | None = None
         self._look_again = 0.0
-        self._one = anyio.Lock(fast_acquire=True)
-        self._thread = ThreadPoolExecutor(1, "journal")
+        self._free = anyio.Semaphore(at_once, fast_acquire=True)
+        self._thread = ThreadPoolExecutor(at_once, "journal")
+        self._opening = threading.Lock()
         self._is_old = False
         self._file: JournalFile | None = None
         self._created: str | None = None
@@ -79,6 +86,14 @@ class Runner:
             JournalError: as `run`.
         """
         return await self._seen(lambda journal: journal.find(handle, caller=caller, mode=mode))
+
+    async def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
+        """`Journal.find_with_changes`, without waiting for the thread where that can be.
+
+        Raises:
+            JournalError: as `run`.
+        """
+        return await self._seen(lambda journal: journal.find_with_changes(handle, caller))
 
     async def read(self, entry_id: int) -> Entry:
         """`Journal.read`, without waiting for the thread where that can be.
@@ -129,7 +144,7 @@ class Runner:
     async def _on_thread(self, work: Callable[[], T]) -> T:
         # `anyio.to_thread.run_sync` yields to the event loop three times, and each time counts under load.
         await lowlevel.checkpoint_if_cancelled()
-        async with self._one:
+        async with self._free:
             running = asyncio.get_running_loop().run_in_executor(self._thread, work)
             with anyio.CancelScope(shield=True):
                 await running
@@ -144,6 +159,11 @@ class Runner:
         return await self.run(look)
 
     def _run(self, work: Callable[[Journal], T]) -> T:
+        with self._opening:
+            journal = self._opened()
+        return work(journal)
+
+    def _opened(self) -> Journal:
         if self._journal is not None and self._journal.is_read_only and time.monotonic() >= self._look_again:
             self._close()  # it may be writable by now
         if self._journal is None:
@@ -158,7 +178,7 @@ class Runner:
             # The journal's failure is told by the work itself, if it still fails.
             with suppress(JournalError):
                 self._journal.free_never_sent()
-        return work(self._journal)
+        return self._journal
 
     def _close(self) -> None:
         if self._second is not None:  # first: the last one to close the file takes the log into it

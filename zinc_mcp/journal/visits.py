@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.statements import NO_LOCK
 from zinc_mcp.journal.storage.tables import VISITS
 
 USED_EVERY_SECONDS = 1.0
@@ -53,7 +54,7 @@ class KeptVisits(Database):
         if row is None or now - row.used_at > idle_seconds:
             return None
         if now - row.used_at >= USED_EVERY_SECONDS:
-            with self._writing(serial=False) as connection:
+            with self._writing(NO_LOCK) as connection:
                 connection.execute(sa.update(VISITS).where(VISITS.c.digest == digest).values(used_at=now))
         return KeptVisit(row.visitor, row.proof)
 

@@ -23,7 +23,7 @@ from zinc_mcp.decisions import send_all_approved
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.records.decision import Admission
-from zinc_mcp.journal.runner import Runner, Unwritten
+from zinc_mcp.journal.runner import AT_ONCE, Runner, Unwritten
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.objection import admitted
 from zinc_mcp.owner.policy import read_policy
@@ -93,7 +93,7 @@ async def open_process(
 
         return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
 
-    runner = Runner(open_journal)
+    runner = Runner(open_journal, at_once=AT_ONCE if settings.journal_url.startswith("postgresql") else 1)
     times = Times(clock, _steady_clock(clock, uptime))
     transport = transport if transport is not None or not settings.sandbox else _practice_transport(settings)
     client = _client(settings, transport, clocks, times)
@@ -140,7 +140,7 @@ async def open_process(
                 policy=policy,
                 clocks=clocks,
                 times=times,
-                leases=LeaseClock(clock, uptime),
+                leases=LeaseClock(times.shared, uptime),
                 owner=owner,
                 holder=this_process(),
                 admission=Admission(
@@ -154,6 +154,9 @@ async def open_process(
             )
             tasks.start_soon(_sweep, process)
             tasks.start_soon(process.unwritten.keep_writing)
+            if settings.journal_url.startswith("postgresql"):
+                process.news.on_decision = process.asked.set
+                tasks.start_soon(_listen, process)
             if settings.notify is not None:
                 tasks.start_soon(_tell_the_owner, process, settings.notify)
             if wallet is None:
@@ -258,6 +261,14 @@ async def _sweep(process: Process) -> None:
         _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
         await process.asked.wait(min(clocks.heed, left) if undecided else left)
+
+
+async def _listen(process: Process) -> None:
+    """Hear what other processes change, from the first use of the journal on."""
+    await process.journal.used.wait()
+    from zinc_mcp.journal.storage.notifying import keep_listening  # SQLAlchemy: `tools/list` does not wait for it
+
+    await keep_listening(process.settings.journal_url, process.news.tell, process.news.tell_all)
 
 
 async def _tell_the_owner(process: Process, notify: Notify) -> None:

@@ -7,8 +7,9 @@ since. So at least a clock that is set meanwhile is noticed. Everything that gua
 that less time has gone by.
 
 A lease says for how long one process holds an entry, and when another may take it over. The processes of one boot of
-one machine share a steady clock, and leases go by that. Processes of different machines, or from before a restart,
-compare wall clocks, which jump when somebody sets them or the machine has slept.
+one machine share a steady clock, and leases go by that. Processes of different machines share a database, and compare
+its clock. Without one, processes from before a restart compare wall clocks, which jump when somebody sets them or the
+machine has slept.
 """
 
 import json
@@ -53,6 +54,7 @@ class Times:
         """Seconds that only grow."""
         self._heard: tuple[float, float] | None = None
         self._began = clock(), steady()
+        self._database: tuple[float, float] | None = None
         self.answered = False
         """Whether Zinc has answered anything yet, with a time or without one."""
 
@@ -61,6 +63,26 @@ class Times:
         self.answered = True
         if date is not None:
             self._heard = date, self.steady()
+
+    def heard_database(self, now: float) -> None:
+        """Take the time that a journal's database tells, which is one clock for all machines of a team."""
+        self._database = now, self.steady()
+
+    def wants_database(self, seconds: float) -> bool:
+        """Say whether the database's time is not known, or was told longer ago than these seconds.
+
+        Where a test sets this machine's clock, no other clock is asked.
+        """
+        if self.clock is not time.time:
+            return False
+        return self._database is None or self.steady() - self._database[1] > seconds
+
+    def shared(self) -> float:
+        """Return the time that processes of several machines have in common: the database's, otherwise our own."""
+        if self._database is None:
+            return self.clock()
+        told, at = self._database
+        return told + self.steady() - at
 
     def zinc(self) -> float | None:
         """Return Zinc's time; None while no answer has told it."""
@@ -135,7 +157,7 @@ class LeaseClock:
     """The clocks that leases go by."""
 
     clock: Callable[[], float]
-    """Seconds since the epoch."""
+    """Seconds since the epoch, by the clock that the processes have in common (`Times.shared`)."""
     uptime: Uptime | None
     """None where there is no steady clock: then leases go by the wall clock."""
 

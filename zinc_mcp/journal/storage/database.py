@@ -8,46 +8,32 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import install_command
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime
 from zinc_mcp.journal.records.entry import Entry, State
+from zinc_mcp.journal.storage.postgresql import connect_to_server
 from zinc_mcp.journal.storage.schema import check_readable, create
 from zinc_mcp.journal.storage.sqlite import (
-    BUSY_SECONDS,
     CannotWriteError,
     JournalFile,
-    begin_writing,
     connect_to_file,
     connect_to_read_file,
 )
-from zinc_mcp.journal.storage.tables import check_now
+from zinc_mcp.journal.storage.statements import WHOLE, Lock, ask, is_sqlite, transaction
+from zinc_mcp.journal.storage.version import check_now
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
-_HELD_SECONDS = 10
-"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
-_KEPT_ALIVE: Mapping[str, int] = {
-    "connect_timeout": 10,
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
-"""Settings of libpq: a connection whose other end is gone then ends within a minute."""
-# These override the defaults of the database and of its user.
-_SESSION = (
-    f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{_HELD_SECONDS}s'; "
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-)
+_TIME: sa.Select[float] = sa.select(sa.text("CAST(extract(epoch FROM clock_timestamp()) AS double precision)"))
+_TIME_SECONDS = 60.0
+"""So old may the database's time be. A steady clock carries it on, and stands while the machine sleeps."""
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 _NO_FILE = "The journal's file cannot be opened."
 _SENTENCES: Mapping[str, str] = {
@@ -80,7 +66,7 @@ class Database:
         """Whether its file, or the folder it lies in, can only be read: then nothing is written."""
         self._times = times or Times(clock)
         self._clock = clock
-        self._leases = LeaseClock(clock, uptime)
+        self._leases = LeaseClock(self._times.shared, uptime)
         self.file = JournalFile(engine)
         """The journal's file, as it was when it was opened."""
         self._never_sent: list[tuple[Entry, State]] = []
@@ -104,7 +90,10 @@ class Database:
                 something else, open to others, or made by a newer version of this program.
         """
         try:
-            return cls(_opened(lambda: connect(url), lambda engine: create(engine, clock())), clock, uptime, times)
+            journal = cls(_opened(lambda: connect(url), lambda engine: create(engine, clock())), clock, uptime, times)
+            with journal._reading() as connection:
+                journal._hear_time(connection)  # before anybody asks whether a lease is over
+            return journal
         except CannotWriteError as error:
             try:
                 return cls(
@@ -137,18 +126,22 @@ class Database:
             raise _only_read()
 
     @contextmanager
-    def _writing(self, *, serial: bool = True, reads_schema: bool = False) -> Generator[sa.Connection]:
+    def _writing(self, lock: Lock = WHOLE, *, reads_schema: bool = False) -> Generator[sa.Connection]:
         """Begin a transaction that writes, on a journal that is still of this version.
 
         `reads_schema`: its first statement reads the schema's version and checks it.
         """
         if self.is_read_only:
             raise _only_read()
-        with explained(), self._transaction() as connection:
-            begin_writing(connection, serial=serial)
+        with explained(), self._transaction() as connection, transaction(connection, lock):
+            self._hear_time(connection)
             if not reads_schema:
                 check_now(connection)
             yield connection
+
+    def _hear_time(self, connection: sa.Connection) -> None:
+        if not is_sqlite(connection) and self._times.wants_database(_TIME_SECONDS):
+            ask(connection, _TIME, {}, lambda found: self._times.heard_database(float(found[0][0])))
 
     @contextmanager
     def _marking(self) -> Generator[list[tuple[Entry, State]]]:
@@ -199,7 +192,7 @@ def connect(url: str) -> sa.Engine:
         return connect_to_file(_path_in(parsed))
     if parsed.get_backend_name() == "postgresql":
         try:
-            return _postgresql(parsed)
+            return connect_to_server(parsed)
         except ImportError:
             raise JournalError(
                 "A PostgreSQL journal needs the extra `postgres`.",
@@ -283,27 +276,6 @@ def _path_in(url: sa.URL) -> Path:
             "leave ZINC_MCP_JOURNAL out: then the journal is kept in the home.",
         )
     return path
-
-
-def _postgresql(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        # Each statement sees all that others have committed before it. So the holder of the journal's lock sees
-        # everything that was opened under the lock.
-        isolation_level="READ COMMITTED",
-        pool_size=2,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={name: value for name, value in _KEPT_ALIVE.items() if name not in url.query},
-    )
-
-    def on_connect(connection: Any, _record: object) -> None:
-        connection.autocommit = True  # what is set in a transaction is undone with it
-        connection.execute(_SESSION)
-        connection.autocommit = False
-
-    event.listen(engine, "connect", on_connect)
-    return engine
 
 
 def _failure(raw: str, code: str | None = None) -> JournalError:

@@ -4,7 +4,7 @@ The connection answers `get_order` and the check of an answer (`bench/get_order.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -53,6 +53,10 @@ class SecondReader:
         """See `Journal.find`."""
         row = self._first(*found(handle, caller, mode))
         return None if row is None else entry_of(row)
+
+    def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
+        """See `Journal.find_with_changes`."""
+        return with_changes(self._first(*found_with_changes(handle, caller)))
 
     def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
         """See `Journal.has_changes`."""
@@ -108,3 +112,23 @@ _ANY_CHANGE = (
 def any_change(order_id: str, caller: str, mode: Mode) -> tuple[sa.Select[Any], Mapping[str, Any]]:
     """Return the query for one change of an order, and its values."""
     return _ANY_CHANGE, {"order_id": order_id, "caller": caller, "mode": mode}
+
+
+_CHANGE = ENTRIES.alias("a_change")
+_IS_CHANGED = (
+    sa.exists()
+    .where(*(_CHANGE.c[name] == ENTRIES.c[name] for name in ("order_id", "caller", "mode")))
+    .where(_CHANGE.c.kind.in_([sa.literal_column("'return'"), sa.literal_column("'case'")]))
+    .correlate(ENTRIES)
+)
+_FOUND_WITH_CHANGES = _found(frozenset({"handle", "folded", "caller"})).add_columns(_IS_CHANGED)
+
+
+def found_with_changes(handle: str, caller: str) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+    """Return the query of `found`, with one more column: whether its caller has changed the order."""
+    return _FOUND_WITH_CHANGES, {"handle": handle, "folded": handle.lower(), "caller": caller}
+
+
+def with_changes(row: Sequence[Any] | None) -> tuple[Entry | None, bool]:
+    """Return what a row of `found_with_changes` holds."""
+    return (None, False) if row is None else (entry_of(row[:-1]), bool(row[-1]))

@@ -11,6 +11,9 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import SecretStr
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import pause_of
@@ -24,8 +27,10 @@ from zinc_mcp.journal.records.entry import (
     UnreadableEntryError,
 )
 from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.storage import sqlite
+from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.reading import one
-from zinc_mcp.journal.storage.sqlite import execute
+from zinc_mcp.journal.storage.statements import ask, first, is_sqlite, write
 from zinc_mcp.journal.storage.tables import (
     COLUMNS,
     ENTRIES,
@@ -36,18 +41,19 @@ from zinc_mcp.journal.storage.tables import (
     MOST_SECONDS,
     NEAR_TWINS,
     PAYMENTS,
-    check_now,
     entry_of,
     number_or_none,
     rows_of,
 )
+from zinc_mcp.journal.storage.version import check_now
 
 _OF_DRAFT = tuple(each.name for each in fields(Draft) if each.name in ENTRIES.c)
 """The columns that an entry takes from its draft as they are."""
 _BLANK: Mapping[str, Any] = dict.fromkeys(COLUMNS)
 
 # Built once: building a query takes longer than SQLite does to answer it.
-_INSERTED = sa.insert(ENTRIES).returning(ENTRIES.c.id)
+_GIVEN = sa.insert(ENTRIES)
+_INSERTED = _GIVEN.returning(ENTRIES.c.id)
 _CHANGED = sa.update(ENTRIES).where(
     ENTRIES.c.id == sa.bindparam("this_id"),
     ENTRIES.c.version == sa.bindparam("this_version"),
@@ -55,7 +61,35 @@ _CHANGED = sa.update(ENTRIES).where(
 )
 _APPENDED = sa.insert(EVENTS)
 _RESEMBLING = sa.insert(NEAR_TWINS)
+_NEXT_ID = sa.select(sa.text("nextval(pg_get_serial_sequence('zinc_entries', 'id'))"))
+_NO_META = sa.delete(META).where(META.c.name == sa.bindparam("this_name"))
+_NEW_META = sa.insert(META)
+_PAUSED = (
+    sa.select(META.c.value)
+    .where(sa.or_(META.c.name == sa.literal_column("'paused'"), META.c.name == sa.bindparam("own")))
+    .order_by(META.c.name)
+    .limit(1)
+)
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
+
+
+_OF_PAYMENT = PAYMENTS.c.entry_id == sa.bindparam("this_id")
+_FORGOTTEN = sa.update(PAYMENTS).where(_OF_PAYMENT).values(credential=sa.null())
+_FORGOTTEN_AS_UNSENT = _FORGOTTEN.values(settle_by=sa.null())
+_PAYMENT = sa.select(PAYMENTS).where(PAYMENTS.c.entry_id == sa.bindparam("this_id"))
+_PAYMENT_TO_CHANGE = _PAYMENT.with_for_update()
+
+
+def _written_over(insert: "sqlite_dialect.Insert | postgresql_dialect.Insert") -> sa.Insert:
+    """Return the insertion of a payment that takes the place of the one that is there."""
+    rest = [name for name in PAYMENTS.c.keys() if name != "entry_id"]
+    return insert.on_conflict_do_update(
+        index_elements=["entry_id"], set_={name: insert.excluded[name] for name in rest}
+    )
+
+
+_PAID = _written_over(postgresql_dialect.insert(PAYMENTS))
+_PAID_ON_SQLITE = _written_over(sqlite_dialect.insert(PAYMENTS))
 
 
 def read(connection: sa.Connection, entry_id: int) -> Entry:
@@ -64,7 +98,15 @@ def read(connection: sa.Connection, entry_id: int) -> Entry:
     Raises:
         UnreadableEntryError: its row holds what no version of this program writes.
     """
-    return entry_of(connection.execute(*one(entry_id)).one())
+    row = first(connection, *one(entry_id))
+    if row is None:
+        raise sa_exc.NoResultFound
+    return entry_of(row)
+
+
+def next_id(connection: sa.Connection) -> Asked | None:
+    """Ask for the id of an entry that may be inserted; None on SQLite, where the insertion tells it at once."""
+    return None if is_sqlite(connection) else ask(connection, _NEXT_ID, {})
 
 
 def insert(
@@ -76,8 +118,12 @@ def insert(
     zinc_at: float | None = None,
     lease: Mapping[str, Any] = FREE,
     sending: Mapping[str, Any] | None = None,
+    its_id: Asked | None = None,
 ) -> Entry:
-    """Insert an entry with its reservation: waiting, or with what changes when it is sent, as being sent."""
+    """Insert an entry with its reservation: waiting, or with what changes when it is sent, as being sent.
+
+    `its_id` is what `next_id` has asked for, where that was before other reads.
+    """
     values: dict[str, Any] = {
         **{name: getattr(draft, name) for name in _OF_DRAFT},
         "key": key,
@@ -96,10 +142,14 @@ def insert(
     if sending is not None:
         values |= {**sending, "state": "sending", "version": 2}
     # A column without a value is NULL anyhow, and the driver takes long to find out how to bind None.
-    given = {name: value for name, value in _written(values).items() if value is not None}
-    (entry_id,) = execute(connection, _INSERTED, given).fetchone()
+    bound = {name: value for name, value in _written(values).items() if value is not None}
+    if (asked := its_id or next_id(connection)) is None:
+        [(entry_id,)] = sqlite.execute(connection, _INSERTED, bound).fetchall()
+    else:
+        [(entry_id,)] = asked.rows()
+        write(connection, _GIVEN, {"id": entry_id, **bound})
     for digest in draft.near:
-        execute(connection, _RESEMBLING, {"digest": digest, "entry_id": entry_id})
+        write(connection, _RESEMBLING, {"digest": digest, "entry_id": entry_id})
     whole: dict[str, Any] = {**_BLANK, **values, "id": entry_id}
     entry = Entry(**whole)
     opened = Event(entry.id, 1, now, "waiting", "opened", {"reserved_cents": draft.reserved_cents})
@@ -127,12 +177,15 @@ def change(
     values = {**_written(changes), "state": state, "version": version, "updated_at": now}
     given = {f"new_{name}": value for name, value in values.items()}
     exactly = {"this_id": entry.id, "this_version": entry.version}
-    if execute(connection, _changing(frozenset(values)), {**given, **exactly}).rowcount == 0:
-        check_now(connection)
-        raise StaleEntryError(read(connection, entry.id))
+    write(connection, _changing(frozenset(values)), {**given, **exactly}, lambda after: _moved_on(after, entry.id))
     append(connection, Event(entry.id, version, now, state, what, detail))
     # At that version the row was equal to `entry`, so it need not be read again.
     return replace(entry, state=state, version=version, updated_at=now, **changes)
+
+
+def _moved_on(connection: sa.Connection, entry_id: int) -> None:
+    check_now(connection)
+    raise StaleEntryError(read(connection, entry_id))
 
 
 def _written(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +208,7 @@ def append(connection: sa.Connection, *happened: Event) -> None:
             "what": each.what[:80],
             "detail": json.dumps(dict(each.detail)),
         }
-        execute(connection, _APPENDED, written)
+        write(connection, _APPENDED, written)
 
 
 def events(connection: sa.Connection, entry_id: int) -> list[Event]:
@@ -174,22 +227,23 @@ def _event_of(row: Sequence[Any]) -> Event:
 
 def meta(connection: sa.Connection, name: str) -> str | None:
     """Read a value that belongs to the journal as a whole."""
-    return connection.execute(_META, {"name": name}).scalar_one_or_none()
+    row = first(connection, _META, {"name": name})
+    return None if row is None else row[0]
 
 
 def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
     """Set or remove a value that belongs to the journal as a whole."""
-    connection.execute(sa.delete(META).where(META.c.name == name))
+    write(connection, _NO_META, {"this_name": name})
     if value is not None:
-        connection.execute(sa.insert(META), {"name": name, "value": value})
+        write(connection, _NEW_META, {"name": name, "value": value})
 
 
 def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
     """Return why an entry may not be sent: everything is paused, or its caller on its rail."""
     # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
     own = "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)
-    query = sa.select(META.c.value).where(META.c.name.in_(["paused", own])).order_by(META.c.name).limit(1)
-    return connection.execute(query).scalar_one_or_none()
+    row = first(connection, _PAUSED, {"own": own})
+    return None if row is None else row[0]
 
 
 def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = False) -> Payment | None:
@@ -198,21 +252,21 @@ def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = 
     Raises:
         UnreadableEntryError: there is one, and what it holds cannot be read.
     """
-    query = sa.select(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id)
-    row = connection.execute(query.with_for_update() if to_change else query).first()
+    row = first(connection, _PAYMENT_TO_CHANGE if to_change else _PAYMENT, {"this_id": entry_id})
     if row is None:
         return None
+    _, asked_at, credential, settle_by, kept, order_key = row
     try:
-        recovery: object = json.loads(row.recovery)
-        if not isinstance(recovery, dict) or not all(isinstance(each, str | None) for each in (row[2], row[5])):
+        recovery: object = json.loads(kept)
+        if not isinstance(recovery, dict) or not all(isinstance(each, str | None) for each in (credential, order_key)):
             raise ValueError
         return Payment(
             entry_id=entry_id,
-            asked_at=number_or_none(row.asked_at) or 0.0,
-            credential=None if row.credential is None else SecretStr(row.credential),
-            settle_by=number_or_none(row.settle_by),
+            asked_at=number_or_none(asked_at) or 0.0,
+            credential=None if credential is None else SecretStr(credential),
+            settle_by=number_or_none(settle_by),
             recovery=cast(dict[str, Any], recovery),
-            order_key=None if row.order_key is None else SecretStr(row.order_key),
+            order_key=None if order_key is None else SecretStr(order_key),
         )
     except (ValueError, TypeError, RecursionError):
         raise UnreadableEntryError(entry_id, "its payment") from None
@@ -223,8 +277,7 @@ def forget_credential(connection: sa.Connection, entry_id: int, *, never_left: b
 
     `never_left`: the credential was never sent, so it cannot settle, and its end is forgotten as well.
     """
-    values: dict[str, Any] = {"credential": None, **({"settle_by": None} if never_left else {})}
-    connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id).values(values))
+    write(connection, _FORGOTTEN_AS_UNSENT if never_left else _FORGOTTEN, {"this_id": entry_id})
 
 
 def write_payment(connection: sa.Connection, payment: Payment) -> None:
@@ -237,6 +290,4 @@ def write_payment(connection: sa.Connection, payment: Payment) -> None:
         "recovery": json.dumps(dict(payment.recovery)),
         "order_key": None if payment.order_key is None else payment.order_key.get_secret_value(),
     }
-    done = connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == payment.entry_id).values(values))
-    if done.rowcount == 0:
-        connection.execute(sa.insert(PAYMENTS), values)
+    write(connection, _PAID_ON_SQLITE if is_sqlite(connection) else _PAID, values)

@@ -9,19 +9,17 @@ from sqlalchemy.schema import CreateColumn
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import FOREVER
-from zinc_mcp.journal.storage import tables
+from zinc_mcp.journal.storage import notifying, tables, totals
 from zinc_mcp.journal.storage.purge import forget_again
-from zinc_mcp.journal.storage.sqlite import begin_writing
+from zinc_mcp.journal.storage.statements import transaction
 from zinc_mcp.journal.storage.tables import (
     ENTRIES,
     META,
     NEAR_TWINS,
     SCHEMA_VERSION,
     TABLES,
-    half_made,
-    newer,
-    version_in,
 )
+from zinc_mcp.journal.storage.version import half_made, newer, version_in
 
 RENEWED = 2000
 """The number of the newest entries that get a new digest: far more than one window holds."""
@@ -40,10 +38,11 @@ def create(engine: sa.Engine, now: float) -> None:
         if not _is_new(connection) and _kept_version(connection) == SCHEMA_VERSION:
             _check_whole(connection)
             return
-    with engine.begin() as connection:
-        begin_writing(connection)
+    with engine.begin() as connection, transaction(connection):
         if _is_new(connection):
             TABLES.create_all(connection)
+            totals.create(connection)
+            notifying.create(connection)
             connection.execute(
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
@@ -181,6 +180,16 @@ def _add_visits(connection: sa.Connection) -> None:
     tables.VISITS.create(connection)
 
 
+def _add_totals_and_news(connection: sa.Connection) -> None:
+    """Version 12: running totals for the limits, an index of the look-ups that count, and news of changes."""
+    if sa.inspect(connection).has_table(totals.TOTALS.name):
+        return  # they keep themselves, whatever the version says
+    totals.TOTALS.create(connection)
+    tables.LOOK_UPS_INDEX.create(connection)
+    totals.create(connection)
+    notifying.create(connection)
+
+
 def _add_column(connection: sa.Connection, name: str) -> None:
     definition = CreateColumn(ENTRIES.c[name]).compile(dialect=connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
@@ -197,6 +206,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     9: forget_again,  # what purges of earlier versions have left of payments
     10: _renew_twins,
     11: _add_visits,
+    12: _add_totals_and_news,
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

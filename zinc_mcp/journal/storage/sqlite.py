@@ -42,9 +42,6 @@ _REPLACED = (
     "Tell the user to put the right file back and to start every zinc-mcp server anew.",
 )
 
-# One advisory lock for one journal; the number is "zinc" in ASCII.
-_SERIAL = sa.select(sa.func.pg_advisory_xact_lock(0x7A696E63))
-
 
 class CannotWriteError(JournalError):
     """The journal's file, or the folder it lies in, can only be read."""
@@ -74,10 +71,11 @@ class JournalFile:
             self._seen = {self._path: former._seen[self._path] if is_same else None}
         self._newest = max(self._newest, former._newest)
 
-    def check(self, newest: int) -> None:
+    def check(self, newest: int, written: int | None = None) -> None:
         """Check, before anything is opened or sent, that what is written is what others will read.
 
-        `newest` is the id of the newest entry, where it has been read: it never falls.
+        `newest` is the id of the newest entry, where it has been read: it never falls below that of the entry which
+        this process had `written` before it read.
 
         Raises:
             JournalError: the file is another one, or has less in it than this process has written.
@@ -85,7 +83,7 @@ class JournalFile:
         for path, identity in self._seen.items():
             if _identity(path) != identity:
                 raise JournalError(*_REPLACED)
-        if newest < self._newest:
+        if newest < (self._newest if written is None else written):
             raise JournalError(*_REPLACED)
 
     def wrote(self, newest: int) -> None:
@@ -106,8 +104,8 @@ class Done(Protocol):
         """The number of changed rows."""
         ...
 
-    def fetchone(self) -> Any:
-        """Return the next row, or None when there is none."""
+    def fetchall(self) -> Any:
+        """Return the rows that are left."""
         ...
 
 
@@ -197,32 +195,29 @@ def check_place(path: Path) -> None:
         )
 
 
-def begin_writing(connection: sa.Connection, *, serial: bool = True) -> None:
-    """Make a transaction one that writes, and with `serial` the only one that opens entries.
+def begin_writing(connection: sa.Connection) -> None:
+    """Make a transaction the only one that writes.
 
     pysqlite opens transactions late and on its own terms; ours begin with the write lock, which is everybody's
     (SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL").
     """
-    if connection.dialect.name == "sqlite":
-        _driver(connection).execute("BEGIN IMMEDIATE")
-    elif serial:
-        connection.execute(_SERIAL)
+    _driver(connection).execute("BEGIN IMMEDIATE")
 
 
-def execute(connection: sa.Connection, statement: ExecutableReturnsRows, given: Values) -> Done:
+def execute(connection: sa.Connection, statement: ExecutableReturnsRows | sa.UpdateBase, given: Values) -> Done:
     """Run a statement that was built once, with these values.
 
-    On SQLite in the driver's words: a statement of a placing call then takes a quarter of the time, which went into
-    finding the same words again. Not for `IN` and types that the driver does not know.
+    In the driver's words: a statement of a placing call then takes a quarter of the time, which went into finding the
+    same words again. Not for `IN` and types that the driver does not know.
     """
-    if connection.dialect.name != "sqlite":
-        return cast(Done, connection.execute(statement, given))
     text, always = spelled(statement, frozenset(given) if isinstance(statement, sa.Insert) else None)
     return _driver(connection).execute(text, {**always, **given})
 
 
 @cache
-def spelled(statement: ExecutableReturnsRows, columns: frozenset[str] | None = None) -> tuple[str, Values]:
+def spelled(
+    statement: ExecutableReturnsRows | sa.UpdateBase, columns: frozenset[str] | None = None
+) -> tuple[str, Values]:
     """Return a statement in SQLite's words, and the values that are the same in each run of it.
 
     `columns` are the columns for which an insertion has values.

@@ -2,25 +2,21 @@
 
 No version of this program writes a wrong row. A failing disk, another program or half a backup does, and one such row
 must not keep anybody from the others: lists log it and leave it out.
-
-A process that is older than the journal writes nothing to it, not even after it has begun: a newer version may keep
-something elsewhere, and would not find what this one writes.
 """
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args
 
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
-from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableEntryError, tell_unreadable
-from zinc_mcp.journal.storage.sqlite import execute
+from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.known_settings import RailName
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""
@@ -139,8 +135,14 @@ VISITS = sa.Table(
 
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])
 
+
 # The conditions of partial indices, as the statements that they serve say them: literal text, since SQLite does not use
 # such an index where a condition is hidden behind a parameter (SQLite, "Partial Indexes", section 3).
+def one_of(column: sa.Column[str], words: Collection[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a column holds one of some words, as literal text."""
+    return column.in_([sa.literal_column(f"'{word}'") for word in sorted(words)])
+
+
 IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 """Look-ups stand in the same table, and in no list of orders."""
 IS_CHANGE = ENTRIES.c.kind.in_([sa.literal_column("'return'"), sa.literal_column("'case'")])
@@ -177,6 +179,7 @@ _index("zinc_entries_twin", "twin", "caller", "mode")
 UNPROVED_INDEX = _index("zinc_entries_unproved", "mode", "caller", "counts_cents", where=UNPROVED)
 UNFINISHED_INDEX = _index("zinc_entries_unfinished", "mode", "state", where=UNFINISHED)
 _index("zinc_entries_counting", "mode", "caller", "counted_at", "counts_cents", where=COUNTING)
+LOOK_UPS_INDEX = _index("zinc_entries_look_ups", "mode", "caller", "counted_at", where=sa.and_(IS_LOOK_UP, COUNTING))
 LISTED_INDEX = _index("zinc_entries_listed", "mode", "id", where=IS_ORDER)
 FORGETTABLE_INDEX = _index("zinc_entries_forgettable", "updated_at", where=FORGETTABLE)
 
@@ -186,7 +189,6 @@ KEPT_SCHEMA = KEPT_VERSION.scalar_subquery()
 IS_OF_THIS_VERSION = sa.exists().where(
     META.c.name == sa.literal_column("'schema'"), META.c.value == sa.literal_column(f"'{SCHEMA_VERSION}'")
 )
-"""The journal is still of this version, inside another statement."""
 
 COLUMNS = tuple(sys.intern(str(name)) for name in ENTRIES.c.keys())
 """The names of an entry's columns, as Python has the names of fields. SQLAlchemy's are a subclass of `str`, and a call
@@ -233,55 +235,6 @@ _seen_shapes: set[tuple[type, ...]] = set()
 """The types of the columns of rows that were in order: checking them again would take longer than reading the row."""
 
 
-def check(kept: str | None) -> None:
-    """Check the version that a writing transaction has read by `KEPT_SCHEMA`.
-
-    Raises:
-        JournalError: a newer version has changed the schema since this process began, or the version is gone.
-    """
-    if kept != str(SCHEMA_VERSION):
-        raise newer() if version_in(kept) > SCHEMA_VERSION else half_made()
-
-
-def check_now(connection: sa.Connection) -> None:
-    """Check the schema inside a writing transaction that does not read it otherwise.
-
-    Raises:
-        JournalError: as `check`.
-    """
-    row = execute(connection, KEPT_VERSION, {}).fetchone()
-    check(None if row is None else row[0])
-
-
-def newer() -> JournalError:
-    """Return the failure of a journal that a newer version of this program writes."""
-    return JournalError(
-        "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
-        "Tell the user to upgrade zinc-mcp and to start it again, or to point ZINC_MCP_JOURNAL at another journal.",
-        owner_step="Upgrade zinc-mcp and start it again, or point ZINC_MCP_JOURNAL at another journal.",
-    )
-
-
-def half_made() -> JournalError:
-    """Return the failure of a database that holds a part of a journal, or a journal without its version."""
-    return JournalError(
-        "The journal's database holds only a part of a journal. Keep it: it may say what was bought.",
-        "Tell the user to put a whole copy of the journal in its place, or to point ZINC_MCP_JOURNAL at another one.",
-        owner_step="Put a whole copy of the journal in its place, or point ZINC_MCP_JOURNAL at another one.",
-    )
-
-
-def version_in(kept: object) -> int:
-    """Return the version of a schema as a journal keeps it.
-
-    Raises:
-        JournalError: it is none.
-    """
-    if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
-        raise half_made()
-    return int(kept[:9])
-
-
 def entry_of(row: Sequence[Any]) -> Entry:
     """Return the entry that a row of the entries' table holds, all its columns in the table's order.
 
@@ -325,11 +278,15 @@ def rows_of(
 ) -> list[T]:
     """Return what `read` makes of each row of a query; rows that cannot be read are logged and left out.
 
-    `key` are the columns that name one row of it; `failed` is called with those of a row that the database cannot read.
+    With values `given`, the query was built once. `key` are the columns that name one row of it; `failed` is called
+    with those of a row that the database cannot read.
     """
     table, told = str(getattr(key[0].table, "name", "")), connection.info.setdefault("told_unreadable", set[object]())
     try:
-        found: Sequence[Any] = connection.execute(query, given or {}).fetchall()
+        if given is None or is_sqlite(connection):
+            found: Sequence[Any] = connection.execute(query, given or {}).fetchall()
+        else:
+            found = ask(connection, query, given).rows()
     except sa_exc.DBAPIError as error:
         # SQLite reads a row to its end or ends the statement: text that is not UTF-8, or a page that is damaged.
         if not any(word in str(error.orig).lower() for word in ("decode", "malformed")):

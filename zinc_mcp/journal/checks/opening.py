@@ -1,12 +1,13 @@
 """Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from zinc_mcp.errors import LimitExceededError, RefusedError, TimeUnknownError
+from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.decision import pause_of
 from zinc_mcp.journal.records.entry import (
@@ -23,7 +24,9 @@ from zinc_mcp.journal.records.entry import (
     State,
 )
 from zinc_mcp.journal.records.twin import any_order_of, near_digests
-from zinc_mcp.journal.storage.sqlite import execute
+from zinc_mcp.journal.storage import totals
+from zinc_mcp.journal.storage.postgresql import Asked
+from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.journal.storage.tables import (
     COUNTING,
     ENTRIES,
@@ -36,14 +39,13 @@ from zinc_mcp.journal.storage.tables import (
     entries_of,
     entry_of,
     number,
+    one_of,
 )
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import printed
 
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
 
-_EVER = 0.0
-"""The present time of a check that leaves nothing out for its age."""
 
 # Built once: building a query takes longer than the database does to answer it.
 _INTENTION = ("twin", "caller", "mode")
@@ -55,18 +57,24 @@ _STANDING_TWINS = (
     sa.select(ENTRIES)
     .where(*SAME_INTENTION)
     .where(
-        sa.or_(ENTRIES.c.state.is_(None), ENTRIES.c.state.not_in(_ENDED)),
+        sa.or_(ENTRIES.c.state.is_(None), ~one_of(ENTRIES.c.state, _ENDED)),
         sa.or_(
             ENTRIES.c.opened_at.is_(None),
             ENTRIES.c.state.is_(None),
             ENTRIES.c.opened_at > sa.bindparam("since"),
             ENTRIES.c.zinc_at > sa.bindparam("since"),
-            ENTRIES.c.state.not_in(STANDING - FOREVER),
+            ~one_of(ENTRIES.c.state, STANDING - FOREVER),
         ),
     )
     .order_by(ENTRIES.c.id.desc())
 )
 
+_NAMED = (
+    sa.select(ENTRIES)
+    .where(*(ENTRIES.c[name] == sa.bindparam(name) for name in ("key", "caller", "mode")))
+    .order_by(ENTRIES.c.id.desc())
+    .limit(1)
+)
 _KNOWN_ORDER = (
     sa.select(ENTRIES.c.id)
     .where(sa.or_(ENTRIES.c.order_id == sa.bindparam("order_id"), ENTRIES.c.order_id == sa.bindparam("folded")))
@@ -80,52 +88,41 @@ _COUNTING = (
     COUNTING,
 )
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
-_ONE_ORDER = sa.case((IS_ORDER, 1), else_=0)
-"""Look-ups count as money and not as orders."""
-_COUNTED = sa.select(_CENTS, sa.func.coalesce(sa.func.sum(_ONE_ORDER), 0)).where(
-    *_COUNTING, ENTRIES.c.id != sa.bindparam("beside")
-)
+_COUNTED = totals.counted("since", beside="beside")
 _LOOK_UPS = sa.select(_CENTS, sa.func.min(ENTRIES.c.counted_at)).where(*_COUNTING, IS_LOOK_UP)
 _UNPROVED = sa.select(_CENTS).where(
     ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
 )
 
 _STANDING = (
-    ENTRIES.c.state.in_(STANDING),
+    one_of(ENTRIES.c.state, STANDING),
     IS_ORDER,
     sa.or_(
         ENTRIES.c.opened_at > sa.bindparam("since"),
         ENTRIES.c.zinc_at > sa.bindparam("since"),
-        ENTRIES.c.state.in_(FOREVER),
+        one_of(ENTRIES.c.state, FOREVER),
     ),
 )
 _HOLDS_ONE = NEAR_TWINS.c.digest.in_(sa.bindparam("digests", expanding=True))
-_NEAR = (
-    sa.select(ENTRIES)
-    .where(
-        *_STANDING,
-        ENTRIES.c.id != sa.bindparam("id"),
-        # One set of ids: for "in this set, or of that twin" PostgreSQL would read the whole table.
-        ENTRIES.c.id.in_(
-            sa.union_all(
-                sa.select(NEAR_TWINS.c.entry_id).where(_HOLDS_ONE),
-                sa.select(_TWIN.c.id).where(*(_TWIN.c[name] == sa.bindparam(name) for name in _INTENTION)),
-            )
-        ),
-    )
-    .order_by(ENTRIES.c.id.desc())
-    .limit(20)
-)
-_RESEMBLES = (
-    sa.select(ENTRIES.c.id)
-    .join(NEAR_TWINS, NEAR_TWINS.c.entry_id == ENTRIES.c.id)
-    .where(*_STANDING, _HOLDS_ONE)
-    .limit(1)
-)
+_DIGESTS: sa.BindParameter[Sequence[str]] = sa.bindparam("digests", type_=ARRAY(sa.String))
+_HOLDS_ONE_ON_POSTGRESQL = NEAR_TWINS.c.digest == sa.any_(_DIGESTS)
 
 
-def _of_the_day(what: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((ENTRIES.c.counted_at > sa.bindparam("day"), what), else_=0)), 0)
+def _near(holds_one: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    of_twin = sa.select(_TWIN.c.id).where(*(_TWIN.c[name] == sa.bindparam(name) for name in _INTENTION))
+    # One set of ids: for "in this set, or of that twin" PostgreSQL would read the whole table.
+    ids = sa.union_all(sa.select(NEAR_TWINS.c.entry_id).where(holds_one), of_twin)
+    query = sa.select(ENTRIES).where(*_STANDING, ENTRIES.c.id != sa.bindparam("id"), ENTRIES.c.id.in_(ids))
+    return query.order_by(ENTRIES.c.id.desc()).limit(20)
+
+
+def _resembles(holds_one: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    joined = sa.select(ENTRIES.c.id).join(NEAR_TWINS, NEAR_TWINS.c.entry_id == ENTRIES.c.id)
+    return joined.where(*_STANDING, holds_one).limit(1)
+
+
+_NEAR, _NEAR_ON_POSTGRESQL = _near(_HOLDS_ONE), _near(_HOLDS_ONE_ON_POSTGRESQL)
+_RESEMBLES, _RESEMBLES_ON_POSTGRESQL = _resembles(_HOLDS_ONE), _resembles(_HOLDS_ONE_ON_POSTGRESQL)
 
 
 def _kept(name: str) -> sa.ScalarSelect[str]:
@@ -139,7 +136,9 @@ _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).wh
     COUNTING,
 )
 
-# One statement, which reads once what counts: each further one would cost more in SQLAlchemy than in the database.
+_DAY, _MONTH = totals.counted("day").subquery("of_day"), totals.counted("month").subquery("of_month")
+
+# One statement: each further one would cost more in SQLAlchemy than in the database.
 _BEFORE = sa.select(
     sa.select(META.c.value)
     .where(sa.or_(META.c.name == "paused", META.c.name == sa.bindparam("own_pause")))
@@ -151,10 +150,10 @@ _BEFORE = sa.select(
     _NEWEST.correlate(None).scalar_subquery(),
     sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
-    _of_the_day(ENTRIES.c.counts_cents),
-    _of_the_day(_ONE_ORDER),
-    _CENTS,
-).where(*_COUNTING)
+    _DAY.c.cents,
+    _DAY.c.orders,
+    _MONTH.c.cents,
+).select_from(_DAY.join(_MONTH, sa.true()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,13 +188,33 @@ class Before:
     counted: Counted
 
 
-def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Before:
-    """Look up what decides whether a draft becomes an entry."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The reads that decide whether an entry is opened, sent together."""
+
+    before: Asked
+    named: Asked | None
+    an_order: Asked | None
+
+
+def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Asking:
+    """Ask for what decides whether a draft becomes an entry."""
     day = now - DAY_SECONDS
-    since = day if limits.month_cents is None else now - MONTH_SECONDS
+    month = day if limits.month_cents is None else now - MONTH_SECONDS
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
-    given = {**intention(draft), "day": day, "since": since, "own_pause": own_pause}
-    paused, schema, clock, newest, newest_id, twins, *cents = execute(connection, _BEFORE, given).fetchone()
+    windows = {**totals.window("day", day), **totals.window("month", month)}
+    given = {**intention(draft), **windows, "own_pause": own_pause}
+    before = ask(connection, _BEFORE, given)
+    key = draft.given_key
+    if key is None:
+        return Asking(before, None, None)
+    named = ask(connection, _NAMED, {"key": key, "caller": draft.caller, "mode": draft.mode})
+    return Asking(before, named, ask(connection, _KNOWN_ORDER, {"order_id": key, "folded": key.lower()}))
+
+
+def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: Limits) -> Before:
+    """Return what was asked for."""
+    [(paused, schema, clock, newest, newest_id, twins, *cents)] = asking.before.rows()
     limited = draft.rail == "agent" and limits.unproved_cents is not None
     unproved = unproved_cents(connection, draft.caller, draft.mode) if limited else 0
     day_cents, day_orders, month_cents = map(int, cents)
@@ -203,32 +222,25 @@ def looked_up(connection: sa.Connection, draft: Draft, limits: Limits, now: floa
     return Before(paused, schema, clock, number(newest), int(newest_id), int(twins), counted)
 
 
-def named_by_key(connection: sa.Connection, draft: Draft) -> Standing | None:
+def named_by_key(asking: Asking, draft: Draft) -> Standing | None:
     """Return the standing entry that the caller's own key names, if there is one.
 
     Raises:
         RefusedError: `key_conflict`, the key belongs to another order or is the id of any order; `key_used`, Zinc has
             seen it and it ended.
     """
-    if draft.given_key is None:
+    if asking.named is None or asking.an_order is None:
         return None
-    query = (
-        sa.select(ENTRIES)
-        .where(ENTRIES.c.key == draft.given_key, ENTRIES.c.caller == draft.caller, ENTRIES.c.mode == draft.mode)
-        .order_by(ENTRIES.c.id.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).first()
-    if row is None:
-        is_an_order = {"order_id": draft.given_key, "folded": draft.given_key.lower()}
-        if connection.execute(_KNOWN_ORDER, is_an_order).first() is None:
+    found = asking.named.rows()
+    if not found:
+        if not asking.an_order.rows():
             return None
         raise RefusedError(
             "This idempotency_key is the id of an order, so it can name no other one. Nothing was sent.",
             "Leave idempotency_key out, or give a new one for a new order. get_order looks an order up by its id.",
             code="key_conflict",
         )
-    named = entry_of(row)
+    named = entry_of(found[0])
     if named.body_digest != draft.body_digest:
         raise RefusedError(
             "This idempotency_key already belongs to another order, so nothing was sent.",
@@ -255,7 +267,7 @@ def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: 
     Raises:
         UnreadableEntryError: it cannot be read, so that nobody knows whether it stands.
     """
-    for row in connection.execute(_STANDING_TWINS, {**intention(draft), "since": since}):
+    for row in ask(connection, _STANDING_TWINS, {**intention(draft), "since": since}).rows():
         twin = entry_of(row)
         if twin.state in FOREVER or twin.id not in again:
             return Standing(twin, same_key=False)
@@ -270,28 +282,32 @@ def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[En
         digests = near_digests(entry.caller, entry.mode, any_order_of(entry))
     except RefusedError:  # the body was purged, or is no order today: only the same intention can be found
         digests = ()
-    given = {"id": entry.id, **{name: getattr(entry, name) for name in _INTENTION}, "since": since, "digests": digests}
-    return entries_of(connection, _NEAR, given)
+    known = {name: getattr(entry, name) for name in _INTENTION}
+    given = {"id": entry.id, **known, "since": since, "digests": list(digests)}
+    return entries_of(connection, _NEAR if is_sqlite(connection) else _NEAR_ON_POSTGRESQL, given)
 
 
 def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
     """Say whether a standing order for the same place holds one of a draft's products."""
     if not draft.near:
         return False
-    return connection.execute(_RESEMBLES, {"digests": draft.near, "since": since}).first() is not None
+    given = {"digests": list(draft.near), "since": since}
+    if is_sqlite(connection):
+        return connection.execute(_RESEMBLES, given).first() is not None
+    return bool(ask(connection, _RESEMBLES_ON_POSTGRESQL, given).rows())
 
 
 def counted(connection: sa.Connection, caller: str, mode: Mode, since: float, beside: int = 0) -> tuple[int, int]:
     """Return (cents, orders) that count against a caller's limits since then, without the entry `beside`."""
-    given = {"mode": mode, "caller": caller, "since": since, "beside": beside}
-    cents, orders = connection.execute(_COUNTED, given).one()
+    given = {"mode": mode, "caller": caller, **totals.window("since", since), "beside": beside}
+    [(cents, orders)] = ask(connection, _COUNTED, given).rows()
     return int(cents), int(orders)
 
 
 def counted_look_ups(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, float | None]:
     """Return the cents that a caller's look-ups count since then, and when the oldest of them began to count."""
-    row = connection.execute(_LOOK_UPS, {"mode": mode, "caller": caller, "since": since}).one()
-    return int(row[0]), number(row[1]) or None
+    [(cents, oldest_at)] = ask(connection, _LOOK_UPS, {"mode": mode, "caller": caller, "since": since}).rows()
+    return int(cents), number(oldest_at) or None
 
 
 def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, now: float) -> None:
@@ -346,44 +362,6 @@ def check_limits(rail: RailName, asked: int, limits: Limits, counted: Counted) -
         )
 
 
-def check_without_time(connection: sa.Connection, draft: Draft, limits: Limits, again: Collection[int]) -> None:
-    """Check that an order may be opened however long ago everything else was, because Zinc did not tell the time.
-
-    This machine's clock may be wrong: by it alone, a standing twin and what fills a limit would look old.
-
-    Raises:
-        TimeUnknownError: it depends on the time.
-    """
-    if standing_twin(connection, draft, _EVER, again) is not None:
-        raise time_unknown("The same goods were ordered for the same address before")
-    try:
-        check_limits(draft.rail, draft.reserved_cents, limits, looked_up(connection, draft, limits, _EVER).counted)
-    except LimitExceededError:
-        raise time_unknown("Earlier orders may still count against a limit") from None
-
-
-def check_limits_without_time(connection: sa.Connection, entry: Entry, limits: Limits) -> None:
-    """Check that the limits admit an entry however long ago everything else was; see `check_without_time`.
-
-    Raises:
-        TimeUnknownError: it depends on the time.
-    """
-    try:
-        check_limits_again(connection, entry, limits, _EVER)
-    except LimitExceededError:
-        raise time_unknown("Earlier orders may still count against a limit") from None
-
-
-def time_unknown(why: str) -> TimeUnknownError:
-    """Return the refusal of something that depends on the time, which Zinc did not tell. `why` is a clause."""
-    again = "Check the network and ZINC_API_URL, and try again in a minute."
-    return TimeUnknownError(
-        f"{why}, and Zinc did not answer the question for the time: this machine's clock may be wrong, so it does not "
-        "decide that alone. Nothing was sent.",
-        owner_step=again,
-    )
-
-
 def intention(draft: Draft) -> dict[str, str]:
     """Return what is equal for the same intention."""
     return {"twin": draft.twin, "caller": draft.caller, "mode": draft.mode}
@@ -391,4 +369,5 @@ def intention(draft: Draft) -> dict[str, str]:
 
 def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
     """Return what was paid up front by wallet, bought nothing, and is not proved to have come back."""
-    return int(execute(connection, _UNPROVED, {"mode": mode, "caller": caller}).fetchone()[0])
+    [(cents,)] = ask(connection, _UNPROVED, {"mode": mode, "caller": caller}).rows()
+    return int(cents)

@@ -1,0 +1,120 @@
+"""A journal on PostgreSQL is asked in few round trips, and a connection that was ended is noticed before it is used."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from conftest import HandClock, OpenProcess
+from fake_zinc import FakeZinc
+from journal.full_journal import YEARS, driven
+from journals import entry_of
+from wanted import book, intent
+
+from bench.delaying import Delaying
+from zinc_mcp.checkout import place_order
+from zinc_mcp.checkout.watch import look
+from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import Times
+from zinc_mcp.process import Process
+
+POLICY = '[policy]\napproval = "none"\nmax_order = 900000\nmax_day = 9000000\n'
+
+
+@pytest.fixture
+def address(make_database: Callable[..., str], clock: HandClock) -> str:
+    """Return the address of a journal that is not new, so that no order is looked for at Zinc."""
+    address = make_database()
+    Journal.open(address, clock=lambda: clock() - YEARS).close()
+    return address
+
+
+@pytest.fixture
+def behind(address: str) -> Iterator[Delaying]:
+    proxy = Delaying(address)
+    yield proxy
+    proxy.close()
+
+
+async def trips_of(proxy: Delaying, call: Callable[[], Any]) -> int:
+    """Return the round trips of a call after many: before that, connections are opened and statements prepared."""
+    for _ in range(9):
+        await call()
+    before = proxy.round_trips
+    await call()
+    return proxy.round_trips - before
+
+
+async def test_placing_takes_four_round_trips_and_a_look_one(
+    open_test_process: OpenProcess, write_config: Callable[[str], Any], behind: Delaying, zinc: FakeZinc
+) -> None:
+    write_config(POLICY)
+    zinc.dated = True
+    numbers = iter(range(1, 100))
+    async with open_test_process(journal=behind.address) as process:
+
+        async def place(**more: Any) -> None:
+            order = intent(products=book(next(numbers)), **more)
+            assert entry_of(await place_order.place(process, order)).state == "accepted"
+
+        async def place_by_key() -> None:
+            await place(idempotency_key=f"key-{next(numbers)}")
+
+        assert await trips_of(behind, place) == 4, "two to open it, one to compare the answer, one to write it down"
+        assert await trips_of(behind, place_by_key) == 4
+        key = entry_of(await place_order.place(process, intent(products=book(1)))).key
+        assert await trips_of(behind, partial(look, process, "local", key)) == 1
+
+
+async def test_each_durable_step_takes_at_most_two_round_trips(behind: Delaying, clock: HandClock) -> None:
+    from journal.test_journal import draft, entry
+
+    numbers = iter(range(1, 100))
+    times = Times(clock)
+    times.heard(clock())
+    with Journal.open(behind.address, clock=clock, times=times) as journal:
+        steps: dict[str, Callable[[], object]] = {
+            "open": lambda: entry(journal, draft(next(numbers))),
+            "pause": lambda: journal.pause("for now"),
+            "resume": journal.resume,
+        }
+        moving = iter([entry(journal, draft(next(numbers))) for _ in range(9)])
+        steps["mark"] = lambda: journal.move(next(moving), "sending", "sending", attempts=1)
+        taken: dict[str, int] = {}
+        for name, step in steps.items():
+            step()
+            before = behind.round_trips
+            step()
+            taken[name] = behind.round_trips - before
+        sent = journal.move(next(moving), "sending", "sending")
+        before = behind.round_trips
+        journal.move(sent, "accepted", "accepted")
+        taken["accept"] = behind.round_trips - before
+    assert taken == {"open": 2, "mark": 2, "accept": 1, "pause": 1, "resume": 1}
+
+
+async def test_calls_after_the_database_has_ended_all_connections_go_on(
+    open_test_process: OpenProcess, write_config: Callable[[str], Any], address: str, zinc: FakeZinc
+) -> None:
+    write_config(POLICY)
+    other = sa.create_engine(driven(address), isolation_level="AUTOCOMMIT")
+
+    def end_connections() -> None:
+        with other.connect() as connection:
+            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+            assert connection.exec_driver_sql(f"{ended} AND pid != pg_backend_pid()").all()
+
+    async with open_test_process(journal=address) as process:
+        placed = entry_of(await place_order.place(process, intent(products=book(1))))
+        end_connections()
+        assert entry_of(await look(process, "local", placed.key)).order_id == placed.order_id
+        end_connections()
+        assert entry_of(await place_order.place(process, intent(products=book(2)))).state == "accepted"
+        assert_all_is_kept(process, zinc)
+    other.dispose()
+
+
+def assert_all_is_kept(process: Process, zinc: FakeZinc) -> None:
+    assert len(zinc.orders) == 2
+    assert not process.attempts

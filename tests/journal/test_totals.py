@@ -1,0 +1,104 @@
+"""The running totals of the limits are equal to the sum of all entries, to the second, on both databases."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from conftest import HandClock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from journal.full_journal import driven, fill
+from journal.test_migration import ENTRY, into, without_totals
+
+from zinc_mcp.journal.journal import Journal
+
+NOW = 1_795_000_000.0
+HOUR_BEGINS = NOW // 3600 * 3600
+
+beginnings = st.builds(
+    lambda hours, minutes: HOUR_BEGINS - 3600.0 * hours + 60.0 * minutes,
+    st.sampled_from([0, 1, 2, 24]),
+    st.sampled_from([-1, 0, 1, 2]),
+)
+moments = st.builds(lambda at, seconds: at + seconds, beginnings, st.sampled_from([0.0, -(2**-22), 2**-22, 30.0]))
+"""Times in few minutes, so that entries and windows meet: at, just before and just after beginnings, and between."""
+rows = st.fixed_dictionaries(
+    {
+        "caller": st.sampled_from(["local", "ada"]),
+        "mode": st.sampled_from(["live", "live", "live", "test"]),
+        "kind": st.sampled_from(["order", "order", "look_up"]),
+        "counted_at": moments,
+        "counts_cents": st.integers(0, 900),
+    }
+)
+changed_rows = st.fixed_dictionaries({"counts_cents": st.integers(0, 9)}, optional={"counted_at": moments})
+changes = st.tuples(st.integers(0, 30), changed_rows)
+
+
+@pytest.fixture
+def journal(url: str, clock: HandClock) -> Iterator[Journal]:
+    clock.now = NOW
+    with Journal.open(url, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(url: str, journal: Journal) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(driven(url))
+    yield engine
+    engine.dispose()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    st.lists(rows, max_size=30),
+    st.lists(changes, max_size=12),
+    st.lists(st.integers(0, 30), max_size=2),
+    st.lists(moments, min_size=1, max_size=4),
+)
+def test_what_counts_is_the_sum_of_all_entries_of_the_window(
+    journal: Journal,
+    database: sa.Engine,
+    opened: list[dict[str, Any]],
+    changed: list[tuple[int, dict[str, Any]]],
+    deleted: list[int],
+    begins: list[float],
+) -> None:
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM zinc_entries")
+        for number, row in enumerate(opened):
+            whole = {**ENTRY, **row, "key": f"key-{number}", "state": "placed", "id": number + 1}
+            connection.execute(into("zinc_entries", whole), whole)
+        for number, change in changed:
+            setting = ", ".join(f"{name} = :{name}" for name in change)
+            connection.execute(
+                sa.text(f"UPDATE zinc_entries SET {setting} WHERE id = :id"), {**change, "id": number + 1}
+            )
+        for number in deleted:
+            connection.execute(sa.text("DELETE FROM zinc_entries WHERE id = :id"), {"id": number + 1})
+    for caller in ("local", "ada"):
+        for since in begins:
+            orders = "coalesce(sum(CASE WHEN kind = 'order' THEN 1 ELSE 0 END), 0)"
+            theirs = "caller = :caller AND mode = 'live' AND counts_cents > 0 AND counted_at > :since"
+            summed = f"SELECT coalesce(sum(counts_cents), 0), {orders} FROM zinc_entries WHERE {theirs}"
+            with database.connect() as connection:
+                plain = connection.execute(sa.text(summed), {"caller": caller, "since": NOW - (NOW - since)}).one()
+            assert journal.counted(caller, "live", NOW - since) == tuple(map(int, plain)), since
+
+
+def test_entries_from_before_the_totals_are_counted_when_the_journal_is_brought_up_to_date(
+    url: str, clock: HandClock
+) -> None:
+    fill(url, 500, clock.now)
+    engine = sa.create_engine(driven(url))
+    with engine.begin() as connection:
+        without_totals(connection)
+        connection.exec_driver_sql("UPDATE zinc_meta SET value = '11' WHERE name = 'schema'")
+        since = {"since": clock.now - 30 * 86_400.0}
+        summed = "SELECT sum(counts_cents), count(*) FROM zinc_entries WHERE caller = 'member1' AND counted_at > :since"
+        plain = connection.execute(sa.text(f"{summed} AND counts_cents > 0"), since).one()
+    engine.dispose()
+    with Journal.open(url, clock=clock) as journal:
+        assert journal.counted("member1", "test", 30 * 86_400.0) == tuple(map(int, plain))
+        assert plain[1] > 0

@@ -1,0 +1,77 @@
+"""What PostgreSQL tells the processes of a journal: which entries have changed (PostgreSQL, "NOTIFY").
+
+A trigger does it in the transaction of the change, so that nobody hears of what was undone, and changes by an earlier
+version are told too. Each process listens on a connection of its own. What is told while that is broken is lost, so
+nobody depends on it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import sqlalchemy as sa
+
+from zinc_mcp.journal.storage.postgresql import KEPT_ALIVE
+
+if TYPE_CHECKING:
+    import psycopg
+
+logger = logging.getLogger(__name__)
+
+_CHANNEL = "zinc_entries"
+_CONTENT = ("state", "status", "seen", "consent")
+_ON_POSTGRESQL = (
+    f"""
+CREATE FUNCTION zinc_tell_news() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('{_CHANNEL}', new.id || ' ' || new.state);
+    RETURN NULL;
+END $$""",
+    # Only what somebody may wait for: PostgreSQL commits transactions that tell something one after the other.
+    f"CREATE TRIGGER zinc_news AFTER UPDATE OF {', '.join(_CONTENT)} ON zinc_entries FOR EACH ROW "
+    f"WHEN ({' OR '.join(f'old.{name} IS DISTINCT FROM new.{name}' for name in _CONTENT)}) "
+    "EXECUTE FUNCTION zinc_tell_news()",
+)
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds between two tries to listen; the last one again and again."""
+
+
+def create(connection: sa.Connection) -> None:
+    """Let the database tell changes of entries from now on, where it can."""
+    if connection.dialect.name == "postgresql":
+        for statement in _ON_POSTGRESQL:
+            connection.exec_driver_sql(statement)
+
+
+async def keep_listening(url: str, tell: Callable[[int, str], None], tell_all: Callable[[], None]) -> None:
+    """Pass on what the database at a SQLAlchemy URL tells, for as long as the process runs.
+
+    `tell` gets an entry's id and state; `tell_all` is called whenever something may have been missed.
+    """
+    import psycopg
+
+    parsed = sa.make_url(url)
+    address = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+    kept_alive: dict[str, Any] = {name: value for name, value in KEPT_ALIVE.items() if name not in parsed.query}
+    failures = 0
+    while True:
+        try:
+            connection = await psycopg.AsyncConnection.connect(address, autocommit=True, **kept_alive)
+            async with connection:
+                await connection.execute(f"LISTEN {_CHANNEL}")
+                failures = 0
+                tell_all()
+                await _pass_on(connection, tell)
+        except (psycopg.Error, OSError) as error:  # its text may name the server
+            if failures == 0:
+                logger.info("the journal's news cannot be heard just now (%s)", type(error).__name__)
+        await anyio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+        failures += 1
+
+
+async def _pass_on(connection: "psycopg.AsyncConnection[Any]", tell: Callable[[int, str], None]) -> None:
+    async for said in connection.notifies():
+        entry_id, _, state = said.payload.partition(" ")
+        if entry_id.isdecimal():
+            tell(int(entry_id), state)

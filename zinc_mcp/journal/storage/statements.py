@@ -1,0 +1,103 @@
+"""The statements of a journal's hot roads, run on either database at the least cost.
+
+On SQLite a statement runs at once. On PostgreSQL those of a transaction wait until one of them has to be answered, and
+are sent together (`postgresql.Together`).
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.sql.selectable import ExecutableReturnsRows
+
+from zinc_mcp.journal.storage import postgresql, sqlite
+from zinc_mcp.journal.storage.postgresql import Asked, Read, Row, Values
+
+_ZINC = 0x7A696E63
+"""Begins all advisory locks of a journal: "zinc" in ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What no other process does meanwhile, on PostgreSQL. On SQLite nobody else writes in any case.
+
+    Limits, twins, keys and questions are a caller's own, so what opens entries of one caller leaves the others alone.
+    What concerns several callers needs `WHOLE`, which is also the lock of earlier versions.
+    """
+
+    statements: tuple[tuple[str, Values | None], ...]
+
+
+_SHARED = (f"SELECT pg_advisory_xact_lock_shared({_ZINC})", None)
+WHOLE = Lock(((f"SELECT pg_advisory_xact_lock({_ZINC})", None),))
+"""Nobody else opens, sends or decides anything."""
+NO_LOCK = Lock(())
+"""The change names the version that it changes, and depends on nothing else."""
+
+
+def of_caller(caller: str) -> Lock:
+    """Return the lock under which entries of one caller are opened, sent and decided about."""
+    own = "SELECT pg_advisory_xact_lock(%(zinc)s::int, hashtext(%(caller)s::text))"
+    return Lock((_SHARED, (own, {"zinc": _ZINC, "caller": caller})))
+
+
+def of_entry(entry_id: int) -> Lock:
+    """Return the lock of the caller of an entry; without such an entry there is nothing to lock."""
+    own = "SELECT pg_advisory_xact_lock(%(zinc)s::int, hashtext(caller::text)) FROM zinc_entries WHERE id = %(id)s"
+    return Lock((_SHARED, (own, {"zinc": _ZINC, "id": entry_id})))
+
+
+@contextmanager
+def transaction(connection: sa.Connection, lock: Lock = WHOLE) -> Generator[None]:
+    """Begin a transaction that writes, under a lock; commit it at the end."""
+    if is_sqlite(connection):
+        sqlite.begin_writing(connection)
+        yield
+        return
+    with postgresql.transaction(connection) as together:
+        for text, given in lock.statements:
+            together.ask(text, given)
+        yield
+
+
+def ask(
+    connection: sa.Connection,
+    statement: ExecutableReturnsRows,
+    given: Values,
+    check: Callable[[Sequence[Row]], None] | None = None,
+) -> Asked:
+    """Ask for rows that are needed later; `check` gets them first, and may raise."""
+    if not is_sqlite(connection):
+        return postgresql.ask(connection, statement, given, check)
+    found = sqlite.execute(connection, statement, given).fetchall()
+    if check is not None:
+        check(found)
+    return Read(found)
+
+
+def write(
+    connection: sa.Connection,
+    statement: sa.UpdateBase,
+    given: Values,
+    otherwise: Callable[[sa.Connection], None] | None = None,
+) -> None:
+    """Change something; `otherwise` is called where no row was changed, and has to raise.
+
+    On PostgreSQL this may be known only at the end of the transaction, which is undone before the call.
+    """
+    if not is_sqlite(connection):
+        postgresql.write(connection, statement, given, otherwise)
+    elif sqlite.execute(connection, statement, given).rowcount == 0 and otherwise is not None:
+        otherwise(connection)
+
+
+def first(connection: sa.Connection, statement: ExecutableReturnsRows, given: Values) -> Row | None:
+    """Return the first row of a statement, or None."""
+    found = ask(connection, statement, given).rows()
+    return found[0] if found else None
+
+
+def is_sqlite(connection: sa.Connection) -> bool:
+    """Say whether a connection leads to a journal on SQLite."""
+    return connection.dialect.name == "sqlite"

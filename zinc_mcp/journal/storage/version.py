@@ -1,0 +1,59 @@
+"""The version of a journal's schema, checked before anything is written.
+
+A process that is older than the journal writes nothing to it, not even after it has begun: a newer version may keep
+something elsewhere, and would not find what this one writes.
+"""
+
+import sqlalchemy as sa
+
+from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.storage.statements import ask
+from zinc_mcp.journal.storage.tables import KEPT_VERSION, SCHEMA_VERSION
+
+
+def check(kept: str | None) -> None:
+    """Check the version that a writing transaction has read by `KEPT_SCHEMA`.
+
+    Raises:
+        JournalError: a newer version has changed the schema since this process began, or the version is gone.
+    """
+    if kept != str(SCHEMA_VERSION):
+        raise newer() if version_in(kept) > SCHEMA_VERSION else half_made()
+
+
+def check_now(connection: sa.Connection) -> None:
+    """Check the schema inside a writing transaction that does not read it otherwise.
+
+    Raises:
+        JournalError: as `check`.
+    """
+    ask(connection, KEPT_VERSION, {}, lambda found: check(found[0][0] if found else None))
+
+
+def newer() -> JournalError:
+    """Return the failure of a journal that a newer version of this program writes."""
+    return JournalError(
+        "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+        "Tell the user to upgrade zinc-mcp and to start it again, or to point ZINC_MCP_JOURNAL at another journal.",
+        owner_step="Upgrade zinc-mcp and start it again, or point ZINC_MCP_JOURNAL at another journal.",
+    )
+
+
+def half_made() -> JournalError:
+    """Return the failure of a database that holds a part of a journal, or a journal without its version."""
+    return JournalError(
+        "The journal's database holds only a part of a journal. Keep it: it may say what was bought.",
+        "Tell the user to put a whole copy of the journal in its place, or to point ZINC_MCP_JOURNAL at another one.",
+        owner_step="Put a whole copy of the journal in its place, or point ZINC_MCP_JOURNAL at another one.",
+    )
+
+
+def version_in(kept: object) -> int:
+    """Return the version of a schema as a journal keeps it.
+
+    Raises:
+        JournalError: it is none.
+    """
+    if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
+        raise half_made()
+    return int(kept[:9])
