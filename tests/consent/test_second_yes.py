@@ -204,7 +204,8 @@ async def test_the_owner_s_terminal_is_another_person_unless_it_changed_the_memb
     policy(second_yes_above=0)
     started = Started(tmp_path)
     environ = {**started.environment, "ZINC_MCP_HOME": str(home), "ZINC_API_KEY": ""}
-    async with team(open_test_process, home, clock=HandClock(time.time())) as ours:
+    clock = zinc.clock = HandClock(time.time())
+    async with team(open_test_process, home, clock=clock) as ours:
         key = (await ours.place("ada", 1))["key"]
         if is_new:
             change_member(home / "members.json", "ada", role="admin")

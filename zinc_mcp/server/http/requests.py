@@ -122,7 +122,7 @@ class RequestCheck:
     def _is_open(self, path: str) -> bool:
         """Say whether a path needs no token."""
         described = self._known.terms is not None and path in METADATA_PATHS
-        return described or path in OPEN_PATHS or path.startswith(PAGE_PATH)
+        return described or path in _NOT_MESSAGES or path.startswith(PAGE_PATH)
 
     async def _recognise(self, scope: Scope) -> Response | None:
         """Note what the token of a request gives; return the refusal where it gives nothing."""
