@@ -36,6 +36,7 @@ from started import ROOT
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import load_settings
+from zinc_mcp.server.http.oauth.terms import terms_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
@@ -173,6 +174,13 @@ async def as_the_table(place: Place, text: str) -> None:
     home.mkdir()
     (home / "zinc.toml").write_text(text, encoding="utf-8")
     assert load_settings({"ZINC_MCP_HOME": str(home)}).notify is not None
+
+
+async def as_an_issuer(place: Place, text: str) -> None:
+    """The settings of an issuer; its server is tried with an issuer of the tests' own."""
+    given = [line.removeprefix("export ").split("=", 1) for line in text.splitlines() if line.startswith("export ")]
+    terms = terms_of(load_settings({"ZINC_MCP_HOME": str(place.home), **dict(given)}), "https://zinc.example.com")
+    assert terms is not None and terms.issuer == dict(given)["ZINC_MCP_OAUTH_ISSUER"]
 
 
 async def exchange(place: Place, text: str) -> None:
@@ -403,6 +411,11 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/hosting.md", r"chown 10001|docker compose "): NotRun(
         "needs Docker; tests/test_deploy.py holds compose.yaml against the program, and dumps and restores a journal"
     ),
+    ("docs/hosting.md", r"zinc-mcp webhooks set "): NotRun(
+        "tests/cli/test_webhooks_command.py runs it against the practice Zinc"
+    ),
+    ("docs/seeing.md", r'\{"time"'): NotRun("a line of a log; tests/server/test_log.py reads such lines"),
+    ("docs/team-sign-in.md", r"export ZINC_MCP_OAUTH_ISSUER="): as_an_issuer,
     ("docs/hosting.md", r"kubectl create "): NotRun("needs Kubernetes; tests/test_deploy.py holds its files"),
     ("docs/hosting.md", r"docker build "): NotRun("needs Docker; tests/test_container.py runs its parts without one"),
     ("docs/owner.md", r"\$ zinc-mcp orders"): as_shown,
@@ -498,6 +511,11 @@ LINES: Mapping[str, Expected | NotRun] = {
         _DOCKER
     ),
     "zinc-mcp members remove NAME": NotRun("tests/server/test_replicas.py removes a member with it"),
+    "zinc-mcp members add ada": Expected("This is the token of ada."),
+    "zinc-mcp members add cy --role admin": Expected("This is the token of cy."),
+    "zinc-mcp members add ada --identity https://id.example.com/realms/team 8f1c…": NotRun(
+        "its name is taken by another example; tests/cli/test_members_command.py gives members identities"
+    ),
     "zinc-mcp members add NAME": NotRun("the block with a name beside it is run"),
     "docker exec --interactive --tty NAME zinc-mcp approve KEY": _DOCKER,
     "zinc-mcp link HOST": NotRun("tests/hosts/test_links.py runs it, and reads the link of each host"),

@@ -74,7 +74,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def without_totals(connection: sa.Connection) -> None:
-    """Take away what version 11 has added."""
+    """Take away what version 12 has added."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("DROP FUNCTION zinc_count_totals, zinc_tell_news CASCADE")
     else:

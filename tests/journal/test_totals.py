@@ -32,7 +32,9 @@ rows = st.fixed_dictionaries(
         "counts_cents": st.integers(0, 900),
     }
 )
-changed_rows = st.fixed_dictionaries({"counts_cents": st.integers(0, 9)}, optional={"counted_at": moments})
+changed_rows = st.fixed_dictionaries(
+    {"counts_cents": st.integers(0, 9)}, optional={"counted_at": moments, "caller": st.sampled_from(["local", "ada"])}
+)
 changes = st.tuples(st.integers(0, 30), changed_rows)
 
 

@@ -308,9 +308,10 @@ def test_sessions_of_one_member_are_bounded_the_one_used_last_stays_and_memory_s
         ping = {"jsonrpc": "2.0", "id": 5, "method": "ping"}
         assert client.post("/mcp", json=ping, headers={"Mcp-Session-Id": first}).status_code == 404
         before = team.resident_kib()
-        for _ in range(300):
+        for number in range(300):
             session_of(client)
-            assert client.post("/mcp", json=ping, headers={"Mcp-Session-Id": kept[-1]}).status_code == 200
+            if number % 4 == 0:  # a member may send 600 messages in a minute
+                assert client.post("/mcp", json=ping, headers={"Mcp-Session-Id": kept[-1]}).status_code == 200
         assert team.resident_kib() - before < 4 * 1024, "300 of them would take 11 MB"
         assert other.post("/mcp", json=ping, headers={"Mcp-Session-Id": others}).status_code == 200
 

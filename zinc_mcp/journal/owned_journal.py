@@ -38,6 +38,7 @@ from zinc_mcp.journal.storage.tables import (
     number,
     rows_of,
 )
+from zinc_mcp.journal.storage.totals import TOTALS
 
 _PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
 """All names that begin with the word, as a range of the index."""
@@ -165,6 +166,8 @@ class OwnedJournal(Database):
         with self._writing() as connection:
             connection.execute(sa.delete(PINS).where(PINS.c.caller == caller))
             connection.execute(sa.delete(VISITS).where(VISITS.c.visitor == caller))
+            empty = (TOTALS.c.cents == 0, TOTALS.c.orders == 0)
+            connection.execute(sa.delete(TOTALS).where(TOTALS.c.caller == caller, *empty))
             left = connection.execute(sa.select(sa.func.count()).where(ENTRIES.c.caller == caller)).scalar_one()
         self._empty_log()
         return forgotten, int(left)

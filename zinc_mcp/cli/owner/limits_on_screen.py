@@ -30,6 +30,7 @@ _WHEN_NONE = {
     "max_month": "no limit",
     "max_orders_day": "no limit",
     "max_unproved": "as max_day",
+    "second_yes_above": "never asked of another person",
     "retailers_allowed": "any",
     "countries": "any",
     "rails": "any",

@@ -177,7 +177,7 @@ def _add_indices_and_forget(connection: sa.Connection) -> None:
 
 def _add_visits(connection: sa.Connection) -> None:
     """Version 11: the members' visits to the approval page."""
-    tables.VISITS.create(connection)
+    tables.VISITS.create(connection, checkfirst=True)
 
 
 def _add_totals_and_news(connection: sa.Connection) -> None:

@@ -74,8 +74,9 @@ def _taken(minute: str) -> str:
 _ON_SQLITE = (
     f"CREATE TRIGGER zinc_totals_added AFTER INSERT ON zinc_entries WHEN new.counts_cents > 0 "
     f"BEGIN {_added(_MINUTE_ON_SQLITE, '')} END",
-    f"CREATE TRIGGER zinc_totals_changed AFTER UPDATE OF counts_cents, counted_at ON zinc_entries "
-    f"WHEN old.counts_cents IS NOT new.counts_cents OR old.counted_at IS NOT new.counted_at "
+    f"CREATE TRIGGER zinc_totals_changed AFTER UPDATE OF caller, counts_cents, counted_at ON zinc_entries "
+    f"WHEN old.caller IS NOT new.caller OR old.counts_cents IS NOT new.counts_cents "
+    f"OR old.counted_at IS NOT new.counted_at "
     f"BEGIN {_taken(_MINUTE_ON_SQLITE)} {_added(_MINUTE_ON_SQLITE, '')} END",
     f"CREATE TRIGGER zinc_totals_taken AFTER DELETE ON zinc_entries BEGIN {_taken(_MINUTE_ON_SQLITE)} END",
 )
@@ -83,14 +84,15 @@ _ON_POSTGRESQL = (
     f"""
 CREATE FUNCTION zinc_count_totals() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' AND old.counts_cents = new.counts_cents AND old.counted_at = new.counted_at THEN
+    IF TG_OP = 'UPDATE' AND old.caller = new.caller AND old.counts_cents = new.counts_cents
+        AND old.counted_at = new.counted_at THEN
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN {_taken(_MINUTE_ON_POSTGRESQL)} END IF;
     IF TG_OP <> 'DELETE' THEN {_added(_MINUTE_ON_POSTGRESQL, "zinc_totals.")} END IF;
     RETURN NULL;
 END $$""",
-    "CREATE TRIGGER zinc_totals_counted AFTER INSERT OR DELETE OR UPDATE OF counts_cents, counted_at "
+    "CREATE TRIGGER zinc_totals_counted AFTER INSERT OR DELETE OR UPDATE OF caller, counts_cents, counted_at "
     "ON zinc_entries FOR EACH ROW EXECUTE FUNCTION zinc_count_totals()",
 )
 
