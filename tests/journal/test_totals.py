@@ -16,12 +16,17 @@ from zinc_mcp.journal.journal import Journal
 NOW = 1_795_000_000.0
 HOUR_BEGINS = NOW // 3600 * 3600
 
-beginnings = st.builds(
-    lambda hours, minutes: HOUR_BEGINS - 3600.0 * hours + 60.0 * minutes,
-    st.sampled_from([0, 1, 2, 24]),
-    st.sampled_from([-1, 0, 1, 2]),
-)
-moments = st.builds(lambda at, seconds: at + seconds, beginnings, st.sampled_from([0.0, -(2**-22), 2**-22, 30.0]))
+
+def beginning(hours: int, minutes: int) -> float:
+    return HOUR_BEGINS - 3600.0 * hours + 60.0 * minutes
+
+
+def moment(at: float, seconds: float) -> float:
+    return at + seconds
+
+
+beginnings = st.builds(beginning, st.sampled_from([0, 1, 2, 24]), st.sampled_from([-1, 0, 1, 2]))
+moments = st.builds(moment, beginnings, st.sampled_from([0.0, -(2**-22), 2**-22, 30.0]))
 """Times in few minutes, so that entries and windows meet: at, just before and just after beginnings, and between."""
 rows = st.fixed_dictionaries(
     {

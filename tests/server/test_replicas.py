@@ -250,7 +250,7 @@ async def test_a_question_that_one_asked_is_answered_in_a_terminal_and_sent_by_a
         assert code == 0, screen
     if answers[0]["outcome"] == "waiting":  # on a busy machine the terminal starts later than the call may wait
         async with modern(one.origin, token) as again:
-            answers = [await call(again, "get_order", {"order_id": key, "wait_seconds": 0})]
+            answers = [await call(again, "get_order", {"order_id": answers[0]["key"], "wait_seconds": 0})]
     assert answers[0]["outcome"] in ("accepted", "placed") and orders(zinc) == before + 1
 
 
