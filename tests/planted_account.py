@@ -25,7 +25,7 @@ ADDRESS = {
     "phone_number": "2125550147",
 }
 ADDED = ("retailer_credentials", "payment_method", "billing_address")
-"""What an account adds to a body."""
+"""The fields that an account adds to a body."""
 CARD = {
     "name_on_card": HOLDER,
     "number": NUMBER,

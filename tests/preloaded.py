@@ -253,7 +253,7 @@ def _run(program: str, words: list[str]) -> None:
         import zinc_mcp
         from zinc_mcp.__main__ import main
 
-        # What the program prints names the script by which it was started, or the interpreter and the module.
+        # Printed commands name the script by which the program was started, or the interpreter and the module.
         started = str(Path(zinc_mcp.__path__[0]) / "__main__.py") if program == "zinc_mcp" else program
         sys.argv = [started, *words]
         main()

@@ -115,7 +115,7 @@ async def test_a_limit_that_looks_free_by_a_wrong_clock_is_not_passed(home: Path
         assert world.bought() == 1
         if rail == "agent":  # a wallet pays nothing by a clock so wrong: the challenge looks expired
             return
-        # What fits however long ago the first one was does not depend on the time.
+        # Both orders fit within the limits at any time, so the time does not matter.
         await call(client, TOOLS[rail], wanted(rail, OTHER, 2000))
     assert world.bought() == 2
 

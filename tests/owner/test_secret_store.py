@@ -319,7 +319,7 @@ def test_a_card_is_in_a_keyring_and_never_in_a_file(store: SecretStore, tmp_path
     assert kept is not None and kept.parts == parts
     for path in (tmp_path / "home").rglob("*"):
         assert not path.is_file() or b"4242" not in path.read_bytes()
-    # Whoever moves it into a file by hand is not served from there.
+    # A card that somebody has moved into a file by hand is not used.
     plain = {part: value.get_secret_value() for part, value in parts.items()}
     moved = {"in": "file", "id": record.id, "since": record.since, "for": None, "is": None, "parts": plain}
     store.path(name).write_text(json.dumps(moved))
