@@ -705,7 +705,7 @@ async def test_no_secret_of_the_page_is_logged(
         assert secret not in ours
 
 
-async def test_no_member_ends_another_s_visit(open_test_process: OpenProcess, home: Path) -> None:
+async def test_no_member_ends_another_s_visit(open_test_process: OpenProcess, home: Path, clock: HandClock) -> None:
     ada, bob = (add_member(home / "members.json", name) for name in ("ada", "bob"))
     async with open_test_process() as process, served(process) as origin, visitor(f"{origin}/approve/") as person:
         assert (await person.sign_in(ada)).status_code == 200
@@ -713,6 +713,7 @@ async def test_no_member_ends_another_s_visit(open_test_process: OpenProcess, ho
             assert (await other.sign_in(bob)).status_code == 200
             first, last = other.visit, ""
             for _ in range(MOST_VISITS * 2):
+                clock.pass_seconds(1)
                 last = fields((await other.send(token=bob)).text)["visit"]
             assert (await other.send(visit=last)).status_code == 200
             assert (await other.send(visit=first)).status_code == 401, "of their own, the oldest ends"
