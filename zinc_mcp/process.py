@@ -1,5 +1,6 @@
 """The values that all steps in one process share: journal, rails, policy, clocks, and the orders being sent."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -202,6 +203,10 @@ class Process:
     """Wakes what waits for a change of an entry by any process."""
     asked: Wake = field(default_factory=Wake)
     """Set when a person has been asked, because a decision may then come from any process."""
+    calls: Counter[str] = field(default_factory=Counter[str])
+    """The number of tool calls that run, by caller."""
+    stopping: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the process was told to stop. Calls that only wait then say how things stand."""
 
     @property
     def practises(self) -> bool:

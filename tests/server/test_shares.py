@@ -32,6 +32,12 @@ from zinc_mcp.server.http.shares import MOST_A_MINUTE, MOST_SESSIONS, Shares
 from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
 
 
+@pytest.fixture
+def slowly(clocks: Clocks) -> Clocks:
+    """Clocks by which a hundred calls can wait at once, and leave time for the test."""
+    return replace(clocks, answer=25.0, poll=2.0)
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @both_eras
 async def test_a_removed_member_s_wait_ends_and_asks_zinc_no_more(
@@ -77,10 +83,10 @@ async def test_a_removed_member_s_wait_ends_and_asks_zinc_no_more(
 
 @both_eras
 async def test_calls_of_one_caller_at_once_are_bounded(
-    open_test_process: OpenProcess, zinc: FakeZinc, mode: str
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, slowly: Clocks
 ) -> None:
     told: list[dict[str, Any]] = []
-    async with open_test_process() as process, host(process, mode) as client:
+    async with open_test_process(clocks=slowly) as process, host(process, mode) as client:
         placed = await call(client, "place_order", arguments())
         wanted = {"order_id": placed["key"], "wait_seconds": 25}
 
@@ -104,10 +110,10 @@ async def test_calls_of_one_caller_at_once_are_bounded(
 
 
 async def test_clients_that_hang_up_do_not_make_room_for_more_calls(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, slowly: Clocks
 ) -> None:
     tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
-    async with open_test_process(clocks=replace(clocks, answer=25.0)) as process, served(process) as origin:
+    async with open_test_process(clocks=slowly) as process, served(process) as origin:
         headers = {name: {**JSON, "Authorization": f"Bearer {token}"} for name, token in tokens.items()}
         async with httpx2.AsyncClient(base_url=origin, timeout=10) as client:
 

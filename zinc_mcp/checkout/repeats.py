@@ -151,11 +151,12 @@ def _may_be_bought_again(process: Process, found: Entry, wanted: Wanted) -> bool
 
 
 async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
-    """Wait while another process opens or sends an entry, until it has moved on or time is up."""
+    """Wait while another process opens or sends an entry, until it has moved on, or time is up, or this one stops."""
     while (
         entry.state in ("waiting", "signing", "sending")
         and process.leases.is_held(entry)
         and time.monotonic() < deadline
+        and not process.stopping.is_set()
     ):
         await process.news.wait(entry.id, process.clocks.peek)
         entry = await process.journal.read(entry.id)
@@ -163,8 +164,8 @@ async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
 
 
 async def await_decided(process: Process, entry: Entry, deadline: float) -> Entry:
-    """Wait until a person has decided about an entry, here or anywhere, or time is up."""
-    while question_of(entry) is not None and time.monotonic() < deadline:
+    """Wait until a person has decided about an entry, here or anywhere, or time is up, or the process stops."""
+    while question_of(entry) is not None and time.monotonic() < deadline and not process.stopping.is_set():
         await process.news.wait(entry.id, process.clocks.peek)
         entry = await process.journal.read(entry.id)
     return entry

@@ -29,6 +29,8 @@ async def look(
 ) -> Answer:
     """Look an order up by our key or Zinc's id; with `wait_seconds` (at most 25) wait that long for news.
 
+    A process that was told to stop waits no longer.
+
     An order of this journal is shown as last known where Zinc cannot say how it stands (`Answer.unasked`).
 
     Raises:
@@ -69,7 +71,8 @@ async def look(
         except ZincMcpError as error:
             unasked = error
         left = deadline - time.monotonic()
-        if left <= 0 or (entry.state, entry.seen) != known or is_over(entry, order):
+        is_late = left <= 0 or process.stopping.is_set()
+        if is_late or (entry.state, entry.seen) != known or is_over(entry, order):
             if order is not None:
                 return Answer(entry, order, is_changed=is_changed)
             return Answer(entry, unasked=unasked or await why_not_asked(process, entry, rail), is_changed=is_changed)
@@ -177,7 +180,7 @@ async def _look_elsewhere(
         seen = order.digest
         first = first or seen
         left = deadline - time.monotonic()
-        if left <= 0 or seen != first or order.stage in _FINAL:
+        if left <= 0 or seen != first or order.stage in _FINAL or process.stopping.is_set():
             return Answer(None, order, shown_by=rail.name)
         if progress is not None:
             await progress(order.status)

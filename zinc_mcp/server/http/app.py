@@ -46,8 +46,9 @@ if TYPE_CHECKING:
     from zinc_mcp.process import Process
     from zinc_mcp.server.opening import Opener
 
-GRACE_SECONDS = 5
-"""The longest time for which open streams may delay a stop. The stop always waits for an order on the wire."""
+GRACE_SECONDS = 35
+"""The longest time for which requests may delay a stop; a tool answers within 25 seconds (`Clocks.answer`). Streams do
+not delay it. The stop always waits for an order on the wire."""
 
 MOST_ASKING = 16
 """Requests for `/readyz` that wait for one look at the journal."""
@@ -331,6 +332,8 @@ async def _serve(
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            on_stop=process.stopping.set,
+            is_working=lambda: process.calls.total() > 0,
         )
         address = listener.getsockname()
         logger.info(

@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 import anyio
 import uvicorn
 from anyio.abc import TaskGroup, TaskStatus
+from sse_starlette.sse import AppStatus
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -51,6 +52,8 @@ _CHECKED_EVERY_TICKS = 5  # of uvicorn's, ten a second
 _ACCEPTED_AT_ONCE = 16
 _QUEUE = 512
 _PIECE_BYTES = 8192
+_QUIET_SECONDS = 0.3  # in which what was accepted last begins, and what was answered last goes out
+_UNREAD_AT_STOP_SECONDS = 5.0
 
 Phase = Literal["head", "body", "answer", "unread"]
 _SECONDS: dict[Phase, float] = {"head": HEAD_SECONDS, "body": BODY_SECONDS, "unread": UNREAD_SECONDS}
@@ -100,6 +103,15 @@ class Connections(ServerState):
     def release(self) -> None:
         """Note that one connection fewer serves a member."""
         self._taken -= 1
+
+    def are_asked(self) -> bool:
+        """Say whether a request has come whole that wants an answer; the answer to a GET may be a stream."""
+        return any(connection.is_asked for connection in self._open)
+
+    def end_all(self) -> None:
+        """End every connection."""
+        for connection in list(self._open):
+            connection.end()
 
     def check(self) -> None:
         """End every connection that took too long."""
@@ -174,6 +186,12 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         if cycle is None or cycle.response_complete:
             return "head"
         return "body" if cycle.more_body else "answer"
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a request has come whole that wants an answer; the answer to a GET may be a stream."""
+        cycle = self._cycle()
+        return cycle is not None and self.phase == "answer" and cycle.scope["method"] != "GET"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -250,10 +268,26 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
 
 class BoundedServer(uvicorn.Server):
-    """uvicorn with bounded connections."""
+    """uvicorn with bounded connections, and with a stop that answers what was asked and waits for nothing else."""
 
-    def __init__(self, app: ASGIApp, *, most_waiting: int | None = None, **more: Any) -> None:
-        """Serve `app`; `most_waiting` is for `Connections`, `more` for `uvicorn.Config`."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        most_waiting: int | None = None,
+        on_stop: Callable[[], None] = lambda: None,
+        is_working: Callable[[], bool] = lambda: False,
+        **more: Any,
+    ) -> None:
+        """Serve `app`.
+
+        Args:
+            app: serves the requests.
+            most_waiting: see `Connections`.
+            on_stop: called when the server begins to stop.
+            is_working: says whether something is worked on whose answer goes out on a stream.
+            more: for `uvicorn.Config`; its `timeout_graceful_shutdown` is the longest time that answers may take.
+        """
         super().__init__(
             uvicorn.Config(
                 app,
@@ -270,14 +304,36 @@ class BoundedServer(uvicorn.Server):
             )
         )
         self.connections = self.server_state = Connections(most_waiting)
+        self._on_stop, self._is_working = on_stop, is_working
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # It would end every stream at the signal, and with it the answers that go out on it.
+        AppStatus.enable_automatic_graceful_drain = False
         for each in sockets or []:
             if isinstance(each, Listener):
                 each.connections = self.connections
         await super().startup(sockets)
         for each in sockets or []:
             each.listen(_QUEUE)  # in the kernel they cost nothing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, answer what was asked, and end the streams."""
+        self._on_stop()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_streams)
+            await super().shutdown(sockets)
+            tasks.cancel_scope.cancel()
+
+    async def _end_streams(self) -> None:
+        """End the requests that are answered by streams alone, once there are no others."""
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < _QUIET_SECONDS:
+            if self._is_working() or self.connections.are_asked():
+                quiet_since = time.monotonic()
+            await anyio.sleep(0.05)
+        AppStatus.enable_automatic_graceful_drain = True  # which ends each stream as its protocol wants
+        await anyio.sleep(_UNREAD_AT_STOP_SECONDS)
+        self.connections.end_all()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _CHECKED_EVERY_TICKS == 0:

@@ -78,11 +78,16 @@ def service_of(process: "Process", page: "Page | None" = None) -> "Service":
     """Return what the tools of a process share."""
     from zinc_mcp.server.mcp.asking import Terminal
     from zinc_mcp.server.mcp.dialogue import Dialogues
-    from zinc_mcp.server.mcp.tools.tool import Service
+    from zinc_mcp.server.mcp.tools.tool import Calls, Service
 
     settings = process.settings
     return Service(
-        process, page or Terminal(), Dialogues(process), host_asks=_host_asks(settings), tools=_names(settings)
+        process,
+        page or Terminal(),
+        Dialogues(process),
+        Calls(process.calls),
+        host_asks=_host_asks(settings),
+        tools=_names(settings),
     )
 
 

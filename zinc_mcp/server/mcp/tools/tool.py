@@ -34,10 +34,11 @@ MOST_CALLS = 100
 
 
 class Calls:
-    """The tool calls that run in this process."""
+    """Bounds the tool calls of one caller that run in this process."""
 
-    def __init__(self) -> None:
-        self._running: Counter[str] = Counter()
+    def __init__(self, running: Counter[str]) -> None:
+        """Count them in `running`, by caller."""
+        self._running = running
 
     @contextmanager
     def one_more(self, caller: str) -> Generator[None]:
@@ -70,11 +71,11 @@ class Service:
     """The page on which people decide when the host cannot ask them."""
     dialogues: Dialogues
     """The dialogues that are open in hosts."""
+    calls: Calls
     host_asks: bool = False
     """Whether the owner trusts the host's own prompt, so that the host has to ask on every call."""
     tools: frozenset[str] = frozenset()
     """The names of the tools that are listed."""
-    calls: Calls = field(default_factory=Calls)
     bodies: dict[str, Body] = field(default_factory=dict[str, Body])
     """Of the tools that have been called, by name."""
 

@@ -1,0 +1,71 @@
+"""A server that is told to stop answers what it was asked: purchases to their end, waits with how things stand."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from fake_zinc import FakeZinc
+from mcp.shared.exceptions import MCPError
+from server.as_a_host import both_eras, call
+from server.on_a_port import TRANSPORTS, connected, token_in, until_healthy, zinc_on_a_port
+from server.test_serving_processes import environment, free_port, orders, program, with_zinc
+from wanted import arguments, book
+
+__all__ = ["environment"]  # a fixture
+
+
+@both_eras
+async def test_a_purchase_is_told_at_its_end_and_a_wait_at_once(
+    environment: dict[str, str], zinc: FakeZinc, mode: str
+) -> None:
+    arrived: list[None] = []
+    told: dict[str, dict[str, Any]] = {}
+    origin = f"http://127.0.0.1:{free_port()}"
+    async with zinc_on_a_port(zinc) as zinc_origin, httpx2.AsyncClient(timeout=20) as client:
+        own = with_zinc(environment, zinc_origin)
+        async with program(own, "serve", "--http", origin.removeprefix("http://")) as process:
+            await until_healthy(client, origin)
+            token = token_in(Path(own["ZINC_MCP_HOME"]))
+            async with connected(origin, "mcp", mode, token) as host:
+                first = await call(host, "place_order", arguments(products=book(1)))
+            connections = set[str]()
+            wait = {"order_id": first["key"], "wait_seconds": 25}
+
+            async def tell(name: str, transport: str, tool: str, given: dict[str, Any]) -> None:
+                try:
+                    async with connected(origin, transport, mode, token) as host:
+                        await call(host, "list_orders", {})
+                        connections.add(name)
+                        told[name] = await call(host, tool, given)
+                except* (MCPError, httpx2.HTTPError):
+                    pass  # the client's own farewell finds nobody any more
+
+            async def on_post() -> None:
+                arrived.append(None)
+                await anyio.sleep(2)
+
+            async with anyio.create_task_group() as tasks:
+                for transport in TRANSPORTS:
+                    tasks.start_soon(tell, f"wait {transport}", transport, "get_order", wait)
+                while len(connections) < len(TRANSPORTS):
+                    await anyio.sleep(0.05)
+                zinc.on_post = on_post
+                for number, transport in enumerate(TRANSPORTS, 2):
+                    wanted = arguments(products=book(number))
+                    tasks.start_soon(tell, f"order {transport}", transport, "place_order", wanted)
+                while len(arrived) < len(TRANSPORTS):
+                    await anyio.sleep(0.05)
+                process.send_signal(signal.SIGTERM)
+                with anyio.fail_after(20):
+                    assert await process.wait() == 0
+            assert process.stderr is not None
+            noise = b"".join([chunk async for chunk in process.stderr])
+        kept = await anyio.to_thread.run_sync(orders, own)
+    assert b"Traceback" not in noise, noise.decode()
+    assert len(told) == 4, told
+    assert {order["state"] for order in kept} == {"accepted"}
+    for name, answer in told.items():
+        assert answer["outcome"] == "accepted", (name, answer)
+    assert len(zinc.posts) == 1 + len(TRANSPORTS)
