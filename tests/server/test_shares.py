@@ -271,10 +271,10 @@ async def test_an_ended_session_makes_room(open_test_process: OpenProcess, home:
 
 
 async def test_a_session_with_a_call_under_way_stays_and_its_answer_comes(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, slowly: Clocks
 ) -> None:
     token = add_member(home / "members.json", "ada")
-    async with open_test_process() as process, member(process, token) as client:
+    async with open_test_process(clocks=slowly) as process, member(process, token) as client:
         kept = {"Mcp-Session-Id": await opened(client)}
         placed = await client.post("/mcp", headers=kept, json=calling("place_order", arguments()))
         order = json.loads(placed.text.partition("data: ")[2].splitlines()[0])["result"]["structuredContent"]
@@ -287,7 +287,8 @@ async def test_a_session_with_a_call_under_way_stays_and_its_answer_comes(
         async with anyio.create_task_group() as tasks:
             began = anyio.current_time()
             tasks.start_soon(wait)
-            await anyio.sleep(0.3)
+            while not process.calls:
+                await anyio.sleep(0.01)
             for _ in range(MOST_SESSIONS + 3):
                 await opened(client)
             # On a busy machine the sessions may take longer than the call waits.
@@ -298,10 +299,10 @@ async def test_a_session_with_a_call_under_way_stays_and_its_answer_comes(
 
 
 async def test_where_all_sessions_are_at_work_another_is_refused(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, slowly: Clocks
 ) -> None:
     token = add_member(home / "members.json", "ada")
-    async with open_test_process() as process, member(process, token) as client:
+    async with open_test_process(clocks=slowly) as process, member(process, token) as client:
         sessions = [await opened(client) for _ in range(MOST_SESSIONS)]
         kept = {"Mcp-Session-Id": sessions[0]}
         placed = await client.post("/mcp", headers=kept, json=calling("place_order", arguments()))
@@ -315,7 +316,8 @@ async def test_where_all_sessions_are_at_work_another_is_refused(
         async with anyio.create_task_group() as tasks:
             for session in sessions:
                 tasks.start_soon(wait, session)
-            await anyio.sleep(1)
+            while process.calls.total() < MOST_SESSIONS:
+                await anyio.sleep(0.01)
             refused = await client.post("/mcp", json=initialize())
             assert (refused.status_code, refused.json()) == (429, {"error": "too_many_sessions"})
             assert "mcp-session-id" not in refused.headers
