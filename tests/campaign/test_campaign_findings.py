@@ -66,7 +66,7 @@ async def test_a_second_order_for_a_key_is_noticed_though_the_process_was_killed
     async with open_test_process() as process:
         with pytest.raises(OrderNotFoundError):
             await look(process, "ada", "nothing")  # any use of the journal wakes the sweep
-        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal, anyio.fail_after(3):
+        with Journal.open(f"sqlite:///{home / 'journal.db'}") as journal, anyio.fail_after(15):
             while journal.paused() is None:
                 await anyio.sleep(0.02)
         with pytest.raises(RefusedError) as refused:
@@ -111,7 +111,7 @@ async def test_a_process_that_was_late_tells_what_another_one_has_found_meanwhil
             answers.append(await place_order.place(late, intent()))
 
         tasks.start_soon(place)
-        with anyio.fail_after(3):
+        with anyio.fail_after(15):
             while not zinc.orders:
                 await anyio.sleep(0.01)
         clock.pass_seconds(60)

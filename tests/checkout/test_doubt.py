@@ -254,7 +254,7 @@ async def test_starting_up_looks_up_and_never_sends(
     async with open_test_process() as process:
         with pytest.raises(OrderNotFoundError):
             await watch.look(process, "ada", "nothing")  # any use of the journal wakes the sweep
-        with anyio.fail_after(3):
+        with anyio.fail_after(15):
             while journal_of(home)[0][0].state == "unknown":
                 await anyio.sleep(0.02)
     assert journal_of(home)[0][0].state == "accepted"

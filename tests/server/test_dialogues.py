@@ -327,7 +327,7 @@ async def test_a_dialogue_that_closed_because_another_question_took_its_place_is
                 await place_order.place(process, intent(products=[{"url": BOOK, "quantity": 3}]))
                 with pytest.raises(RefusedError):
                     await decisions.decide(process, yes(waiting))
-                with anyio.fail_after(3):
+                with anyio.fail_after(15):
                     await person.closed.wait()
     assert told["outcome"] == "waiting"
     assert STILL_OPEN not in told["next_step"]
