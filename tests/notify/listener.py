@@ -45,7 +45,7 @@ class Listener:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something has come."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while not condition():
                 await anyio.sleep(0.02)
 
