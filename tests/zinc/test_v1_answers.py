@@ -499,12 +499,24 @@ async def test_what_a_managed_account_adds_is_counted(
         assert order.job_result.price_components.fees == fees
 
 
-async def test_gift_balance_may_be_part_of_the_total_or_not() -> None:
-    parts = {"subtotal": 1850, "tax": 149, "shipping": 0, "gift_certificate": 500}
-    for total in (1999, 1499):
-        order = await read({**PLACED, "price_components": {**parts, "total": total}})
-        assert order.job_result is not None and order.job_result.price_components is not None
-        assert order.job_result.price_components.charged_cents == total
+@pytest.mark.parametrize(
+    ("price", "charged"),
+    [
+        ({"total": 1999, "gift_certificate": 500}, 1999),
+        ({"total": 1499, "gift_certificate": 500}, 1999),
+        ({"total": 0, "gift_certificate": 1999}, 1999),
+        ({"total": 1499, "converted_payment_total": 1499, "gift_certificate": 500}, 1999),
+        ({"total": 700, "gift_certificate": 500}, None),
+        ({"total": 1499, "tax": None, "gift_certificate": 500}, None),
+    ],
+)
+async def test_what_the_gift_balance_paid_is_paid_whether_the_total_counts_it_or_not(
+    price: dict[str, Any], charged: int | None
+) -> None:
+    parts = {"subtotal": 1850, "tax": 149, "shipping": 0}
+    order = await read({**PLACED, "price_components": {**parts, **price}})
+    assert order.job_result is not None and order.job_result.price_components is not None
+    assert order.job_result.price_components.charged_cents == charged
 
 
 # Hostile answers
