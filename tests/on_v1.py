@@ -1,10 +1,11 @@
 """A process of ours that orders through Zinc's v1 in the sandbox, its arguments, and the hosts that call its tools."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from mcp import Client
 from pydantic import SecretStr
 from wanted import ADDRESS
@@ -66,12 +67,30 @@ class Moved:
         return self.now
 
 
+Instead = Callable[[httpx.Request], "dict[str, Any] | None"]
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """A practised Zinc whose answers a test may give itself."""
+
+    def __init__(self, practice: "Practice") -> None:
+        self._practice, self._sandbox = practice, practice.sandbox.transport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer as the test says, or else as the sandbox does."""
+        self._practice.asked.append(f"{request.method} {request.url.path}")
+        given = None if self._practice.instead is None else self._practice.instead(request)
+        return await self._sandbox.handle_async_request(request) if given is None else httpx.Response(200, json=given)
+
+
 class Practice:
-    """One home, one sandbox and one clock."""
+    """One home, one sandbox and one clock. `instead` gives an answer in the place of the sandbox's."""
 
     def __init__(self, home: Path, config: str = "", **dialect: Any) -> None:
         self.clock = Moved()
         self.sandbox = Sandbox(clock=self.clock, dialect=Dialect(v1=V1Dialect(**dialect)))
+        self.instead: Instead | None = None
+        self.asked: list[str] = []
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         (home / "zinc.toml").write_text(config, encoding="utf-8")
@@ -82,7 +101,7 @@ class Practice:
         usual: dict[str, Any] = {"sandbox": True, "v1_client_token": SecretStr("planted-token-of-v1")}
         settings = Settings(home=self.home, config=self.home / "zinc.toml", browser=False, **{**usual, **changes})
         async with open_process(
-            settings, transport=self.sandbox.transport(), clocks=CLOCKS, clock=self.clock, uptime=None
+            settings, transport=Wire(self), clocks=CLOCKS, clock=self.clock, uptime=None
         ) as process:
             yield process
 

@@ -198,6 +198,21 @@ def test_who_sells_is_said_also_where_the_order_does_not_say_it() -> None:
     assert "Who may sell it" not in chosen and "Of the offers that are left: “the cheapest is bought”" in chosen
 
 
+def test_rules_of_an_order_s_own_are_shown_with_what_they_leave_open() -> None:
+    def chosen(**criteria: Any) -> str:
+        product = {"product_id": "B07JGBW826", "seller_selection_criteria": criteria}
+        return asked(V1Order.model_validate(arguments(products=[product])))
+
+    days = "the days until it is handed over"
+    assert f"No rule is given about: “the condition: used goods may be bought; Prime; {days}”" in chosen(addon=False)
+    assert f"No rule is given about: “{days}”" in chosen(condition_in=["New"], prime=True)
+    assert f"“other conditions than these; Prime; {days}”" in chosen(condition_not_in=["Refurbished"])
+    assert "No rule is given" not in chosen(condition_in=["New"], prime=False, handling_days_max=3)
+    assert "used goods may be bought" in chosen(condition_in=[], prime=True), "an empty list is no rule"
+    with pytest.raises(ValidationError):
+        chosen(condition_in=[], merchant_id_in=[])
+
+
 def test_whose_account_pays_is_said() -> None:
     managed, own = asked(V1Order.model_validate(WHOLE)), asked(V1Order.model_validate(OWN))
     assert "Paid from the balance of your managed accounts at Zinc (v1): at most $90.00" in managed

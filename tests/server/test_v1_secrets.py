@@ -148,6 +148,45 @@ async def test_a_card_comes_in_through_no_argument(home: Path, clocks: Clocks, c
     assert wire.sent == []
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [planted.EMAIL.upper(), planted.PASSWORD, " ".join(planted.TOTP), "practice-token"],
+    ids=["login", "password", "key for codes", "client token"],
+)
+async def test_no_secret_that_is_known_here_comes_in_by_its_value(
+    home: Path, clocks: Clocks, clock: HandClock, secret: str
+) -> None:
+    wire = Wire(clock)
+    keep(home, ORIGIN)
+    orders = [
+        wish(client_notes={"a": [{"b": f"it is {secret}, thanks"}]}),
+        wish(is_gift=True, gift_message=secret),
+        wish(shipping_address={**wish()["shipping_address"], "instructions": secret}),
+    ]
+    async with practising(home, wire, clocks, clock) as process, host(process, "auto") as client:
+        for order in orders:
+            result = await client.call_tool("place_v1_order", order)
+            assert result.structured_content and result.structured_content["code"] == "invalid_arguments"
+            assert secret not in result.model_dump_json()
+    assert wire.sent == []
+    assert not [path for path in home.rglob("journal*") if secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("text", [f"it is {CARD}", "5500_0055_5555_5559", "otpauth://totp/x?secret=A"])
+async def test_no_card_comes_in_with_a_report_or_a_return(
+    home: Path, clocks: Clocks, clock: HandClock, text: str
+) -> None:
+    async with practising(home, Wire(clock), clocks, clock) as process, host(process, "auto") as client:
+        asked = {"order_id": "x", "reason": "wrong_item", "items": [{"number": 1, "quantity": 1}], "notes": text}
+        for tool, given in (
+            ("return_order", asked),
+            ("report_problem", {"order_id": "x", "reason": "late", "message": text}),
+        ):
+            result = await client.call_tool(tool, given)
+            assert result.structured_content and result.structured_content["code"] == "invalid_arguments"
+            assert text not in result.model_dump_json()
+
+
 async def test_nothing_comes_in_under_another_name_at_any_depth(home: Path, clocks: Clocks, clock: HandClock) -> None:
     wire = Wire(clock)
     given: dict[str, Any] = {

@@ -275,10 +275,28 @@ async def test_an_id_with_a_status_of_an_error_may_be_a_gateways_own(status: int
         await posted({"message": "Bad gateway", "request_id": OTHER_ID}, status)
 
 
-@pytest.mark.parametrize("code", ["request_processing", "internal_error", "max_price_exceeded", "duplicate_order"])
+@pytest.mark.parametrize("code", ["request_processing", "internal_error", "max_price_exceeded"])
 async def test_an_error_with_an_id_is_looked_at_and_not_believed(code: str) -> None:
     order = await posted(error(code, request_id=ID))
     assert (order.id, order.stage) == (ID, "accepted")
+
+
+@pytest.mark.parametrize("where", [{"request_id": OTHER_ID}, {"data": {"request_id": OTHER_ID}}])
+async def test_the_order_that_a_duplicate_is_like_is_not_taken_for_it(where: dict[str, Any]) -> None:
+    with pytest.raises(OrderAlreadyExistsError):
+        await posted(error("duplicate_order", **where))
+    shown = await read(error("duplicate_order", data={"request_id": OTHER_ID}))
+    assert (shown.id, shown.is_left_to_people) == (ID, True)
+    listed = {**error("duplicate_order", data={"request_id": OTHER_ID}), "request": PLACED["request"]}
+    async with client_of(FakeV1((200, [listed]))) as client:
+        [order] = await find_orders(client, "zinc_mcp_key", KEY, TOKEN)
+    assert order.id == f"key:{KEY}"
+
+
+@pytest.mark.parametrize("code", sorted(name for name, row in CODES.items() if row.later == "no_answer"))
+async def test_the_id_of_a_refused_call_is_no_order(code: str) -> None:
+    with pytest.raises(OrderRejectedError if CODES[code].post == "rejected" else OrderOutcomeUnknownError):
+        await posted(error(code, request_id=OTHER_ID))
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 422, 500, 503])
@@ -365,8 +383,16 @@ async def test_a_general_refusal_with_a_4xx_is_one_of_the_question(code: str) ->
 
 async def test_a_code_that_nobody_knows_ends_nothing() -> None:
     order = await read(error("something_new"))
-    assert (order.status, order.stage, order.is_unclear) == ("something_new", "accepted", True)
-    assert (await read(error("Not \x1b a code"))).status == "other"
+    assert (order.status, order.stage, order.is_unclear) == ("error_something_new", "accepted", True)
+    assert (await read(error("Not \x1b a code"))).status == "error_other"
+
+
+@pytest.mark.parametrize(
+    "word", "cancelled canceled cancelled_by_retailer failed order_failed placed ordered shipped pending".split()
+)
+async def test_a_code_that_is_a_status_of_v2_proves_nothing(word: str) -> None:
+    order = await read(error(word))
+    assert (order.stage, order.is_status_known) == ("accepted", False)
 
 
 @pytest.mark.parametrize("shape", [PLACED, OLDER], ids=["newer", "older"])
@@ -473,12 +499,24 @@ async def test_what_a_managed_account_adds_is_counted(
         assert order.job_result.price_components.fees == fees
 
 
-async def test_gift_balance_may_be_part_of_the_total_or_not() -> None:
-    parts = {"subtotal": 1850, "tax": 149, "shipping": 0, "gift_certificate": 500}
-    for total in (1999, 1499):
-        order = await read({**PLACED, "price_components": {**parts, "total": total}})
-        assert order.job_result is not None and order.job_result.price_components is not None
-        assert order.job_result.price_components.charged_cents == total
+@pytest.mark.parametrize(
+    ("price", "charged"),
+    [
+        ({"total": 1999, "gift_certificate": 500}, 1999),
+        ({"total": 1499, "gift_certificate": 500}, 1999),
+        ({"total": 0, "gift_certificate": 1999}, 1999),
+        ({"total": 1499, "converted_payment_total": 1499, "gift_certificate": 500}, 1999),
+        ({"total": 700, "gift_certificate": 500}, None),
+        ({"total": 1499, "tax": None, "gift_certificate": 500}, None),
+    ],
+)
+async def test_what_the_gift_balance_paid_is_paid_whether_the_total_counts_it_or_not(
+    price: dict[str, Any], charged: int | None
+) -> None:
+    parts = {"subtotal": 1850, "tax": 149, "shipping": 0}
+    order = await read({**PLACED, "price_components": {**parts, **price}})
+    assert order.job_result is not None and order.job_result.price_components is not None
+    assert order.job_result.price_components.charged_cents == charged
 
 
 # Hostile answers

@@ -381,6 +381,22 @@ def texts() -> dict[str, dict[str, Any]]:
         "American Express": {"client_notes": {"a": "378282246310005"}},
         "other digits": {"client_notes": {"a": "\uff14111\uff0d1111\uff0d1111\uff0d1111"}},
         "dots": {"client_notes": {"a": "4111.1111.1111.1111"}},
+        "wide signs": {"client_notes": {"a": "4111 - 1111 - 1111 - 1111"}},
+        "many spaces": {"client_notes": {"a": "   ".join("4111111111111111")}},
+        "underscores": {"promo_codes": [{"code": "4111_1111_1111_1111"}]},
+        "words between the groups": {"client_notes": {"a": "4111 then 1111 then 1111, and 1111"}},
+        "letters like digits": {"client_notes": {"a": "4lll IIII llll 1111"}},
+        "a date at once behind it": {"client_notes": {"a": "41111111111111111229"}},
+        "a number with a point": {"client_notes": {"a": 4111111111111111.0}},
+        "a number with a power of ten": {"client_notes": {"a": 4.111111111111111e15}},
+        "several numbers": {"client_notes": {"a": [4111, 1111, 1111, 1111]}},
+        "single digits": {"client_notes": {"a": [int(digit) for digit in "4111111111111111"]}},
+        "several notes": {"client_notes": {"a": "41111111", "b": {"c": "11111111"}}},
+        "several codes": {"promo_codes": [{"code": "41111111"}, {"code": "11111111"}]},
+        "several sellers": {"products": criteria(merchant_id_in=["41111111", "11111111"])},
+        "two lines": {"shipping_address": {**ADDRESS, "address_line1": "4111 1111", "address_line2": "1111 1111"}},
+        "two names": {"shipping_address": {**ADDRESS, "first_name": "4111 1111", "last_name": "1111 1111"}},
+        "a security code": {"client_notes": {"a": "CVV: 123"}},
         "a key for codes": {"client_notes": {"a": "otpauth://totp/x?secret=JBSWY3DPEHPK3PXP"}},
     }
 
@@ -431,10 +447,21 @@ def test_the_number_of_a_card_comes_in_nowhere_and_is_not_repeated(where: str) -
         assert "4444" not in reason
 
 
+def test_numbers_that_are_no_card_s_are_taken() -> None:
+    numbers = {
+        "ticket": 51234567,
+        "at": "2026-11-28 10:30:05",
+        "parts": [4111, 2026, 11, 28],
+        "parcel": "94001112025512345678",
+    }
+    assert order(client_notes={**numbers, "list": "4 pens, 12 cups, 2026 cards, 1 lamp", "rate": 0.125})
+
+
 @pytest.mark.parametrize(
     "name",
     ["password", "old_password", "cvv", "CVC2", "card_number", "cardNumber", "totp_2fa_key", "totpKey", "apiSecret",
-     "retailer_credentials", "security-code", "otp", "PAN"],
+     "retailer_credentials", "security-code", "otp", "PAN", "pass", "Token", "api_key", "p\u0430ssw\u043erd",
+     "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44", "Kennwort"],
 )  # fmt: skip
 def test_notes_with_the_name_of_a_secret_are_refused(name: str) -> None:
     for notes in ({name: "x"}, {"a": [{"b": {name: 1}}]}):
@@ -443,7 +470,10 @@ def test_notes_with_the_name_of_a_secret_are_refused(name: str) -> None:
         assert "secret" in reason
 
 
-@pytest.mark.parametrize("name", ["company", "panel", "span", "secretary", "discovery", "pin_board", "customer_key"])
+@pytest.mark.parametrize(
+    "name",
+    ["company", "panel", "span", "secretary", "discovery", "pin_board", "customer_key", "bus_pass", "page_token"],
+)
 def test_notes_with_other_names_are_taken(name: str) -> None:
     assert order(client_notes={name: "x"})
 

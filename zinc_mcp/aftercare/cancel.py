@@ -33,7 +33,7 @@ from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.account import AccountRail
-from zinc_mcp.spending.same_order import as_read
+from zinc_mcp.spending.same_order import ANOTHER_ORDER, as_read
 from zinc_mcp.zinc.aftercare.cancellation import CancelAnswer
 from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.v1.answers import BY_KEY
@@ -170,6 +170,11 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
     is_nameless = rail.on_v1 is not None and entry.order_id.startswith(BY_KEY)
     if is_nameless or (rail.paying is not None and (payment is None or payment.order_key is None)):
         return Cancellation("ask_zinc", Answer(entry))
+    if rail.on_v1 is not None:
+        seen = await _seen_as_ours(process, entry, rail)
+        if seen.state != entry.state:
+            return seen
+        entry = seen
     if _for_the_wire(process, deadline) <= 0:
         return Cancellation("no_time", Answer(entry))
     try:
@@ -194,6 +199,24 @@ async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> C
     if rail.on_v1 is not None and answer.entry is not None and answer.entry.state == "placed":
         return answer.entry  # the retailer may cancel it
     return Cancellation(_how(said, (answer.entry or entry).state, answer.order), answer)
+
+
+async def _seen_as_ours(process: Process, entry: Entry, rail: Rail) -> Entry:
+    """Return an entry of v1 after a look at its order: the answer to the order gave an id, and nothing that proves it.
+
+    Raises:
+        UnreadableAnswerError: the id is that of another order; nothing was sent.
+    """
+    with anyio.move_on_after(process.clocks.refresh):
+        try:
+            entry, _ = await refresh(process, entry, rail)
+        except ZincMcpError as error:
+            if error.facts.get("reason") == ANOTHER_ORDER:
+                raise UnreadableAnswerError(
+                    "Zinc shows another order under the id that it gave for this one, so nothing was cancelled.",
+                    "Tell the user: Zinc's support can say what became of the order, by its key.",
+                ) from None
+    return entry
 
 
 async def _stop(rail: "V1Rail", order_id: str) -> _Said:

@@ -33,6 +33,7 @@ from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.own_account import facts_of_account
+from zinc_mcp.spending.own_secrets import refuse_secrets, secrets_in
 from zinc_mcp.zinc.wish import Wish
 
 _ABOUT_NEW_ORDERS = frozenset(
@@ -93,6 +94,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
         with anyio.move_on_after(_WARM_SECONDS):
             await process.warmed.wait()
     rail = _rail(process, intent.rail)
+    refuse_secrets(intent.order, secrets_in(process.settings))
     policy = process.policy()
     fee_cents = await rail.fee_cents()
     refusal = objection(

@@ -233,9 +233,10 @@ def question_about(
     rest = order.to_wire()
     terms = v1_terms(rest, order, account) if rail == "v1" else NO_TERMS
     rows = cast(list[dict[str, Any]], rest.pop("products"))
+    sellers = terms.sellers or [()] * len(rows)
     lines = [
-        _line(wire, page, product, terms.by_criteria if "seller_selection_criteria" in wire else terms.by_default)
-        for wire, page, product in zip(rows, order.pages, products, strict=True)
+        _line(wire, page, product, seller)
+        for wire, page, product, seller in zip(rows, order.pages, products, sellers, strict=True)
     ]
     whole = _ship_to(order.ship_to, rest.pop("shipping_address"))
     del rest["max_price"]  # shown as money, in the ceiling

@@ -16,6 +16,13 @@ _BY_DEFAULT = (
 _REDIRECTED = ("If the number of a product has expired", "what Amazon puts in its place is bought")
 """Create Order (v1), `strict_expired_product_id`."""
 _OF_CRITERIA = ("Of the offers that are left", "the cheapest is bought")
+_NOT_LIMITED = "No rule is given about"
+_OF_NO_RULE = (
+    ("condition_in", "the condition: used goods may be bought"),
+    ("prime", "Prime"),
+    ("handling_days_max", "the days until it is handed over"),
+)
+"""The rules of `_BY_DEFAULT`, which hold no more once an order gives any rule of its own (`SellerCriteria`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +30,8 @@ class Terms:
     """The parts of a question that only v1 has."""
 
     extras: Sequence[Labelled] = ()
-    by_default: Sequence[Labelled] = ()
-    """About each product whose seller no rule of the order chooses."""
-    by_criteria: Sequence[Labelled] = ()
-    """About each product with rules of its own."""
+    sellers: Sequence[Sequence[Labelled]] = ()
+    """About the seller of each product."""
     beside: Sequence[tuple[str, int]] = ()
     account: str = ""
 
@@ -53,5 +58,15 @@ def v1_terms(wire: dict[str, Any], order: Wish, account: Mapping[str, str] | Non
     if str(code).startswith("amazon") and not wire.get("strict_expired_product_id"):
         extras.append(_REDIRECTED)
     by_default = _BUY_BOX if wire.get("take_buybox_offers") else _BY_DEFAULT
+    criteria = [each.get("seller_selection_criteria") for each in wire["products"]]
+    sellers = [(by_default,) if each is None else _by_criteria(each) for each in criteria]
     paid = "" if profile is None else by_account({"profile": str(profile), **(account or {})})
-    return Terms(extras, (by_default,), (_OF_CRITERIA,), beside, paid)
+    return Terms(extras, sellers, beside, paid)
+
+
+def _by_criteria(criteria: Mapping[str, Any]) -> Sequence[Labelled]:
+    """Return what a product's own rules leave open, in words."""
+    left_open = [what for name, what in _OF_NO_RULE if name not in criteria]
+    if "condition_not_in" in criteria and "condition_in" not in criteria:
+        left_open[0] = "other conditions than these"
+    return (*([(_NOT_LIMITED, "; ".join(left_open))] if left_open else []), _OF_CRITERIA)

@@ -17,6 +17,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.secret_body import SecretBody
+from zinc_mcp.spending.own_secrets import refuse_secrets
 from zinc_mcp.zinc.wish import Wish
 
 # What reads an account is loaded with the first order for one: few orders are.
@@ -28,6 +29,9 @@ ACCOUNT = "retailer_account"
 DIGEST = "secret_digest"
 """Facts of an entry."""
 
+_SECRET_PARTS = ("email", "password", "totp_key")
+"""A card's number is refused in any text, and its owner's address may be where the order goes."""
+
 _A = TypeVar("_A")
 
 
@@ -35,7 +39,7 @@ async def facts_of_account(process: Process, order: Wish, rail: Rail) -> Mapping
     """Return what the entry of an order keeps of its account; nothing if Zinc's own account buys.
 
     Raises:
-        InvalidArgumentsError: the account is of another retailer.
+        InvalidArgumentsError: the account is of another retailer, or the order holds one of its secrets.
         RefusedError: `account_not_configured`: there is no such account, or it cannot be opened.
     """
     if order.profile is None:
@@ -50,6 +54,7 @@ async def facts_of_account(process: Process, order: Wish, rail: Rail) -> Mapping
             problems=[Problem("retailer_account.profile", "is an account of another retailer")],
         )
     kept = await _opened(process, profile, rail)
+    refuse_secrets(order, [value for part, value in kept.parts.items() if part in _SECRET_PARTS])
     shown = {"profile": profile.name, "retailer": profile.retailer, "payment": profile.payment}
     shown |= {} if profile.last_four is None else {"last_four": profile.last_four}
     return {ACCOUNT: shown, DIGEST: await _read(_digest, process.settings, kept, make=True)}

@@ -7,7 +7,7 @@ from pydantic_core import InitErrorDetails
 
 from zinc_mcp.zinc.orders import Address, given_or_none
 from zinc_mcp.zinc.texts.letters import printable
-from zinc_mcp.zinc.v1.private import MAX_PHONE_DIGITS
+from zinc_mcp.zinc.v1.private import MAX_PHONE_DIGITS, refuse_secret
 from zinc_mcp.zinc.v1.request import V1Request
 
 MAX_INSTRUCTIONS = 250
@@ -49,6 +49,8 @@ class V1Address(V1Request):
     @model_validator(mode="after")
     def _is_an_address(self) -> "V1Address":
         _ = self.as_v2
+        refuse_secret([self.first_name, self.last_name])
+        refuse_secret([self.address_line1, self.address_line2 or ""])
         return self
 
     @cached_property

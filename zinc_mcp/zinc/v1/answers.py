@@ -63,13 +63,15 @@ def placed_order(answer: NetworkAnswer, *, has_secrets: bool = False) -> Order:
     body = members(answer.json())
     request_id = request_id_of(body)
     is_error = body.get("_type") == "error"
-    if request_id is not None and (is_error or 200 <= answer.status < 300):
+    code = code_in(body) if is_error else ""
+    # The id beside `duplicate_order` may be that of the other order, and one beside a refused token that of the call.
+    is_named = code != "duplicate_order" and code_of(code).later != "no_answer"
+    if request_id is not None and is_named and (is_error or 200 <= answer.status < 300):
         # An error with an id is one of an order that Zinc has: a look at it says more. Without `_type`, and with a
         # status of an error, the id may be a gateway's own.
         return Order.read({"id": request_id, "status": "pending"})
     if not is_error:
         raise _unknown("the answer could not be read", "unreadable")
-    code = code_in(body)
     if code_of(code).post == "rejected":
         raise refusal(answer.status, body, has_secrets=has_secrets)
     if code == "duplicate_order":
@@ -132,7 +134,9 @@ def order_of(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] |
 
 def request_id_of(body: Mapping[str, Any]) -> str | None:
     """Return the id of the request that an answer is about; None if it names none that can be used."""
-    for place in (body, members(body.get("request")), members(body.get("data"))):
+    # The data of `duplicate_order` names the order that this one is like.
+    in_data = () if code_in(body) == "duplicate_order" else (members(body.get("data")),)
+    for place in (body, members(body.get("request")), *in_data):
         named: object = place.get("request_id")
         if isinstance(named, str) and named:
             return named if is_a_segment(named) and not named.startswith(BY_KEY) else None
@@ -167,8 +171,7 @@ def _parts(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] | N
     """Return the members of v2's order that an answer of v1 says."""
     is_placed = body.get("_type") == "order_response"
     code = "" if is_placed else code_in(body)
-    # A code that proves nothing is its own status: it is told, and never taken for an end.
-    status, item_status = _PLACED if is_placed else _STATUS.get(code_of(code).later, (code, "pending"))
+    status, item_status = _PLACED if is_placed else _STATUS.get(code_of(code).later, (_status_of(code), "pending"))
     request = members(body.get("request"))
     merchant_orders = [
         *_objects(body.get("merchant_order_ids")),
@@ -191,6 +194,14 @@ def _parts(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] | N
         "job_result": _result(is_placed, code, body, merchant_orders, has_secrets=_may_have_secrets(request, sent))
         | {"price_components": breakdown(components, sent if sent is not None else request)},
     }
+
+
+def _status_of(code: str) -> str:
+    """Return the status of an order of which a code proves nothing: it is told, and never taken for an end.
+
+    A code that is not known may be a word that is a status of v2, such as `cancelled`.
+    """
+    return code if code in CODES else f"error_{code}"[:60]
 
 
 def _may_have_secrets(request: Mapping[str, Any], sent: Mapping[str, Any] | None) -> bool:

@@ -27,7 +27,25 @@ def breakdown(components: object, request: Mapping[str, Any]) -> object:
         price["cart_items"] = [_cart_item(members(row)) for row in cast(list[object], products)]
     if paid_by_gift := _cents(given.get("gift_certificate")):
         price["line_items"] = [{"description": "gift balance", "amount": -paid_by_gift}]
+        price |= _with_gift_balance(price, paid_by_gift)
     return price | _with_what_is_added(price, request)
+
+
+def _with_gift_balance(price: Mapping[str, Any], gift: int) -> dict[str, Any]:
+    """Return the totals with what the gift balance paid, which is the owner's money like any other.
+
+    No page says whether `total` counts it; the other parts show it. Without them no total is taken.
+    """
+    totals = [name for name in ("total", "converted_payment_total") if price.get(name) is not None]
+    parts = [price.get(name) for name in _PARTS]
+    if any(type(part) is not int for part in parts):
+        return dict.fromkeys(totals)
+    total, whole = price.get("total"), sum(cast(list[int], parts))
+    if type(total) is not int or abs(whole - gift - total) > _ROUNDING:
+        return {}
+    if (price.get("payment_currency") or price.get("currency")) != price.get("currency"):
+        return dict.fromkeys(totals)  # what the gift balance paid is not known in the other currency
+    return {name: price[name] + gift for name in totals if type(price[name]) is int}
 
 
 def _cart_item(row: Mapping[str, Any]) -> dict[str, Any]:

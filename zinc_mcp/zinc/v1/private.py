@@ -7,8 +7,13 @@ sentence names the field and never repeats the text.
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import accumulate
+from decimal import Decimal
+from itertools import accumulate, takewhile
 from typing import Any, cast
+
+from pydantic import BaseModel
+
+from zinc_mcp.zinc.texts.letters import fold
 
 ELSEWHERE = "Accounts at retailers are the owner's, who keeps them in a profile of this program"
 
@@ -29,15 +34,30 @@ _ISSUERS = tuple(
 )  # fmt: skip
 """How the numbers of cards begin (ISO/IEC 7812-1), with the lengths that are in use for each: 13 to 15 digits are also
 those of a telephone number with its country."""
-_GROUPS = re.compile(r"\d+(?:[^\w]{0,2}\d+)*")
+_APART = 8
+"""Signs that may stand between two groups of a card's number, if they are neither letters nor digits."""
+_WORDS_APART = 12
+"""Signs of any kind that may stand between two groups of the sizes in which cards are printed."""
+_GROUPS = re.compile(rf"\d+(?:[\W_]{{0,{_APART}}}\d+)*")
+_PRINTED = re.compile(rf"\d+(?:\D{{1,{_WORDS_APART}}}\d+)*")
+_SIZES = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (8, 8))
+"""Sizes of the groups of a card's number, as it is printed or cut in two halves. Also: one or two digits in each."""
+_LONGEST_TEXT = 10_000
+"""More than any field takes, so that no time is spent on a text that is refused for its length."""
 _DIGITS = re.compile(r"\d+")
-_KEY_FOR_CODES = re.compile(r"otpauth:", re.IGNORECASE)
+_LIKE_DIGITS = re.compile(r"\b[0-9OolI]+\b")
+_READ_AS_DIGITS = str.maketrans("OolI", "0011")
+_KEY_FOR_CODES = re.compile(r"otpauth\s*:", re.IGNORECASE)
+_SECURITY_CODE = re.compile(r"\b(?:cvv|cvc)2?\W{0,3}[0-9]{3,4}\b", re.IGNORECASE)
 _SECRET_WORDS = frozenset(
-    "password passwords passwd passphrase passcode pwd cvv cvv2 cvc cvc2 csc ccv totp otp 2fa mfa secret secrets "
-    "credential credentials pan ccnumber creditcard cardnumber".split()
+    "password passwords passwd passphrase passcode passcodes pwd cvv cvv2 cvc cvc2 cvn csc ccv totp otp 2fa mfa secret "
+    "secrets credential credentials pan ccnumber creditcard cardnumber passwort kennwort".split()
 )
+_SECRET_ALONE = frozenset("pass pw login token senha mdp".split())
+"""Words that are a secret's name only if nothing stands beside them: a `bus_pass` is none."""
 _SECRET_NAMES = ("password", "passwd", "passphrase", "securitycode", "cardnumber", "creditcard", "totp", "otpsecret",
-                 "2fa", "cvv", "secretkey", "clientsecret", "credential")  # fmt: skip
+                 "2fa", "twofactor", "cvv", "secretkey", "clientsecret", "credential", "clienttoken",
+                 "accesstoken", "authtoken", "apikey", "privatekey")  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -48,6 +68,8 @@ def refuse_secret(value: Any) -> Any:
         ValueError: it holds one.
     """
     for text in _scalars(value):
+        if len(text) > _LONGEST_TEXT:
+            raise ValueError(f"is longer than {_LONGEST_TEXT} characters")
         if holds_card_number(text):
             raise ValueError(
                 "holds what looks like the number of a card; leave it out (a telephone number begins with + and its "
@@ -55,6 +77,11 @@ def refuse_secret(value: Any) -> Any:
             )
         if _KEY_FOR_CODES.search(text):
             raise ValueError(f"holds a key that makes codes for signing in; leave it out. {ELSEWHERE}")
+        if _SECURITY_CODE.search(text):
+            raise ValueError(f"holds what looks like the security code of a card; leave it out. {ELSEWHERE}")
+    parts = list(_scalars(value, names=False))
+    if len(parts) > 1 and _holds_printed(" ".join(parts)):
+        raise ValueError(f"holds what looks like the number of a card in several parts; leave it out. {ELSEWHERE}")
     return value
 
 
@@ -70,22 +97,50 @@ def refuse_secret_names(notes: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def holds_card_number(text: str) -> bool:
-    """Say whether digits in a text, with at most two signs between each group, can be a card's number.
+    """Say whether digits in a text can be a card's number, with signs or short words between its groups.
 
-    13 digits behind a plus sign are taken for a telephone number: numbers of mobiles in Germany are like that, and of
-    cards only the older Visa. No country has longer ones that begin like a card of 14 or 15 digits.
+    Letters that look like digits count as such in a word of nothing else. 13 digits behind a plus sign are taken for a
+    telephone number: numbers of mobiles in Germany are like that, and of cards only the older Visa. No country has
+    longer ones that begin like a card of 14 or 15 digits.
     """
-    if len(text) < _SHORTEST or sum(map(str.isdigit, text)) < _SHORTEST:
+    if len(text) < _SHORTEST or not any(map(str.isdigit, text)):
         return False
-    plain = "".join(str(unicodedata.digit(sign, "")) if sign.isdigit() else sign for sign in text)
+    plain = _in_digits(text)
+    if len(_DIGITS.sub("", plain)) > len(plain) - _SHORTEST:
+        return False
+    if _holds_printed(plain):
+        return True
     for run in _GROUPS.finditer(plain):
         groups = _DIGITS.findall(run[0])
         if plain[: run.start()].rstrip().endswith("+") and sum(map(len, groups)) == _SHORTEST:
             continue
-        for first in range(len(groups)):
-            for number in accumulate(groups[first:]):
+        for first, group in enumerate(groups):
+            begin = (group[:15], group[:16]) if len(group) > _LONGEST else ()  # its date or code may follow at once
+            for number in (*begin, *accumulate(groups[first : first + _LONGEST])):
                 if len(number) > _LONGEST:
                     break
+                if _is_issued(number) and _adds_up(number):
+                    return True
+    return False
+
+
+def _in_digits(text: str) -> str:
+    plain = "".join(str(unicodedata.digit(sign, "")) if sign.isdigit() else sign for sign in text)
+    return _LIKE_DIGITS.sub(lambda word: word[0].translate(_READ_AS_DIGITS), plain)
+
+
+def _holds_printed(text: str) -> bool:
+    """Say whether digits in a text can be a card's number in groups of the sizes in which cards are printed."""
+    for run in _PRINTED.finditer(_in_digits(text)):
+        groups = _DIGITS.findall(run[0])
+        sizes = tuple(map(len, groups))
+        for first, size in enumerate(sizes):
+            counts = {len(each) for each in _SIZES if sizes[first : first + len(each)] == each}
+            if size in (1, 2):
+                alike = len(list(takewhile(size.__eq__, sizes[first : first + _LONGEST])))
+                counts |= {count for count in range(2, alike + 1) if _SHORTEST <= count * size <= _LONGEST}
+            for count in counts:
+                number = "".join(groups[first : first + count])
                 if _is_issued(number) and _adds_up(number):
                     return True
     return False
@@ -102,8 +157,10 @@ def _adds_up(number: str) -> bool:
 
 
 def _names_a_secret(name: str) -> bool:
-    squeezed = re.sub(r"[^a-z0-9]", "", name.lower())
+    squeezed = re.sub(r"[^a-z0-9]", "", fold(name))
     words = {word.lower() for word in _WORD.findall(name)}
+    if squeezed in _SECRET_ALONE:
+        return True
     return squeezed in _SECRET_WORDS or bool(words & _SECRET_WORDS) or any(each in squeezed for each in _SECRET_NAMES)
 
 
@@ -117,16 +174,19 @@ def _names(value: Any) -> Iterator[str]:
             yield from _names(part)
 
 
-def _scalars(value: Any) -> Iterator[str]:
-    """Yield each text and each number of a value, also the names of its members."""
+def _scalars(value: Any, *, names: bool = True) -> Iterator[str]:
+    """Yield each text and each number of a value, and with `names` the names of its members."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield str(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield format(Decimal(repr(value)), "f")  # a card's number may come as 4111111111111111.0 or as 4.1e15
+    elif isinstance(value, BaseModel):
+        yield from _scalars(list(value.__dict__.values()), names=names)
     elif isinstance(value, dict):
         for name, part in cast(dict[Any, Any], value).items():
-            yield str(name)
-            yield from _scalars(part)
+            if names:
+                yield str(name)
+            yield from _scalars(part, names=names)
     elif isinstance(value, list):
         for part in cast(list[Any], value):
-            yield from _scalars(part)
+            yield from _scalars(part, names=names)

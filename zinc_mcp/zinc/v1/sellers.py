@@ -39,6 +39,11 @@ class SellerCriteria(V1Request):
             raise ValueError("must be plain ids of merchants, at most 40 letters and digits each")
         return ids
 
+    @field_validator("condition_in", "condition_not_in", "merchant_id_in", "merchant_id_not_in")
+    @classmethod
+    def _empty_is_none(cls, listed: list[str] | None) -> list[str] | None:
+        return listed or None  # no page says whether an empty list allows everything or nothing
+
     @model_validator(mode="after")
     def _says_something(self) -> "SellerCriteria":
         # An empty object would take the default away: any condition, any seller.

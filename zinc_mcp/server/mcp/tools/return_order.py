@@ -14,6 +14,7 @@ from zinc_mcp.server.mcp.tools.tool import Service
 from zinc_mcp.zinc.aftercare.returns import ReturnReason
 from zinc_mcp.zinc.orders import MAX_PRODUCTS, Quantity
 from zinc_mcp.zinc.texts.letters import unprintable
+from zinc_mcp.zinc.v1.private import refuse_secret
 
 _DESCRIPTION = (
     "Ask Zinc to take back items of a placed order. The user may be asked first. The same return asked for again "
@@ -74,13 +75,13 @@ def plain_words(text: str | None) -> str | None:
     """Return a text that a person can read whole before it is sent; blank text is none.
 
     Raises:
-        ValueError: it hides something.
+        ValueError: it hides something, or holds the number of a card.
     """
     if text is None or not text.strip():
         return None
     if unprintable(text, lines=True):
         raise ValueError("contains control or invisible characters; send plain text")
-    return text
+    return refuse_secret(text)
 
 
 def tool(service: Service) -> Tool:

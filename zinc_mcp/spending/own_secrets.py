@@ -1,0 +1,46 @@
+"""Secrets of this program and of an account of the owner's own, in the texts of an order: such an order is refused.
+
+They would be kept in the journal, shown, and sent to Zinc. The values are known here, so no form has to be guessed.
+"""
+
+import re
+from collections.abc import Iterable
+
+from pydantic import SecretStr
+
+from zinc_mcp.errors import InvalidArgumentsError, Problem
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.zinc.texts.notes import texts_in
+from zinc_mcp.zinc.wish import Wish
+
+_SHORTEST = 6
+"""Characters of a secret. A shorter one may stand in any text by chance."""
+_OF_SETTINGS = ("api_key", "v1_client_token", "tempo_private_key", "stripe_secret_key", "notify_secret",
+                "webhook_secret", "digest_key", "state_keys")  # fmt: skip
+_SPACES = re.compile(r"[\s-]")
+
+
+def secrets_in(settings: Settings) -> list[SecretStr]:
+    """Return the secrets of a process."""
+    return [each for name in _OF_SETTINGS if (each := getattr(settings, name)) is not None]
+
+
+def refuse_secrets(order: Wish, secrets: Iterable[SecretStr]) -> None:
+    """Do nothing if no text of an order holds one of these secrets, in whatever case or spacing.
+
+    Raises:
+        InvalidArgumentsError: one does; the secret is not repeated.
+    """
+    known = [plain for each in secrets if len(plain := _plain(each.get_secret_value())) >= _SHORTEST]
+    if not known:
+        return
+    for field, value in order.to_wire().items():
+        if any(secret in _plain(text) for text in texts_in(value) for secret in known):
+            raise InvalidArgumentsError(
+                "An argument holds a login, password or key of the owner's. Nothing was sent.",
+                problems=[Problem(field, "holds a login, password or key of the owner's; leave it out")],
+            )
+
+
+def _plain(text: str) -> str:
+    return _SPACES.sub("", text).casefold()
