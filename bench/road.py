@@ -34,7 +34,7 @@ PACKAGE = f"{Path(zinc_mcp.__file__).parent}/"
 SANDBOX = f"{PACKAGE}sandbox/"
 MARKS: dict[tuple[RailName, bool], tuple[int, int]] = {
     ("account", True): (20, 80),
-    ("account", False): (21, 93),
+    ("account", False): (22, 93),
     ("agent", True): (27, 165),
     ("agent", False): (27, 165),
 }

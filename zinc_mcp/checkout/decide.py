@@ -325,7 +325,7 @@ async def _take(process: Process, decision: Decision, send: Send, *, caller: str
     else:  # a host's dialogue never takes a PIN
         given = decision.pin if decision.how == "page" else None
         await check_pin(process.journal, by, "page", given, process.times.clock())
-    if entry.kind == "order":
+    if entry.kind == "order" and not process.times.agree:
         await hear_the_time(process, process.rails.get(entry.rail))
     over = until(process)
     try:
@@ -361,7 +361,8 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
     rail = process.rails.get(entry.rail)
     if entry.kind != "order" or not is_approved(entry) or rail is None or not is_ours(entry, rail):
         return entry
-    await hear_the_time(process, rail)
+    if not process.times.agree:
+        await hear_the_time(process, rail)
     try:
         if not is_what_was_shown(entry, rail):
             raise closed()

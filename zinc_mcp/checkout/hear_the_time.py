@@ -5,7 +5,6 @@ from contextlib import suppress
 import anyio
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.records.clocks import APART_SECONDS
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.account.account import get_health
@@ -14,14 +13,12 @@ _SECONDS = 3.0
 
 
 async def hear_the_time(process: Process, rail: Rail | None) -> None:
-    """Ask Zinc for the time if this process has not heard it yet, or if it differs much from ours.
+    """Ask Zinc for the time, since it is not known to agree with ours (`Times.agree`).
 
     A steady clock stands still while the machine sleeps, so a difference is believed only if Zinc has just been asked.
     If no answer comes, the journal refuses what depends on the time (`journal.checks.without_time`). `rail` is None in
     a process without the rail of the order, such as a terminal: then the question that needs no key is asked.
     """
-    if process.times.answered and abs(process.times.apart_seconds()) <= APART_SECONDS:
-        return
     if rail is not None:
         await rail.ask_the_time()
         return

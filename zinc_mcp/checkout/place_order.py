@@ -33,7 +33,6 @@ from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.own_account import facts_of_account
-from zinc_mcp.spending.own_secrets import refuse_secrets, secrets_in
 from zinc_mcp.zinc.wish import Wish
 
 _ABOUT_NEW_ORDERS = frozenset(
@@ -94,7 +93,6 @@ async def _bought(process: Process, intent: Intent) -> Answer:
         with anyio.move_on_after(_WARM_SECONDS):
             await process.warmed.wait()
     rail = _rail(process, intent.rail)
-    refuse_secrets(intent.order, secrets_in(process.settings))
     policy = process.policy()
     fee_cents = await rail.fee_cents()
     refusal = objection(
@@ -112,7 +110,8 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     if intent.order.profile is not None:
         account = await facts_of_account(process, intent.order, rail)
     draft = _draft(intent, rail, fee_cents, account)
-    await hear_the_time(process, rail)
+    if not process.times.agree:
+        await hear_the_time(process, rail)
     try:
         return await _placed(process, draft, intent, rail, policy, deadline)
     except JournalError as error:
@@ -124,7 +123,8 @@ async def _bought(process: Process, intent: Intent) -> Answer:
 async def _placed(
     process: Process, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float
 ) -> Answer:
-    await adopt_listed(process, draft, rail)
+    if await process.journal.may_be_listed(draft, process.clocks.twin):
+        await adopt_listed(process, draft, rail)
     again: dict[int, Entry] = {}
     made_room = uncertain = False
     while True:

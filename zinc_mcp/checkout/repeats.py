@@ -209,12 +209,10 @@ async def make_room(process: Process, draft: Draft, full: LimitExceededError) ->
 
 
 async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
-    """Take over the orders that Zinc lists for this twin, while the journal is younger than the window.
+    """Take over the orders that Zinc lists for this twin: the journal is younger than the window.
 
     It may be young because an earlier journal was lost.
     """
-    if not await process.journal.may_be_listed(draft, process.clocks.twin):
-        return
     try:
         with anyio.fail_after(process.clocks.refresh):
             listed = await rail.find(TWIN_FIELD, draft.twin)

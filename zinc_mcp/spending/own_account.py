@@ -54,7 +54,7 @@ async def facts_of_account(process: Process, order: Wish, rail: Rail) -> Mapping
             problems=[Problem("retailer_account.profile", "is an account of another retailer")],
         )
     kept = await _opened(process, profile, rail)
-    refuse_secrets(order, [value for part, value in kept.parts.items() if part in _SECRET_PARTS])
+    refuse_secrets(order.to_wire(), [value for part, value in kept.parts.items() if part in _SECRET_PARTS])
     shown = {"profile": profile.name, "retailer": profile.retailer, "payment": profile.payment}
     shown |= {} if profile.last_four is None else {"last_four": profile.last_four}
     return {ACCOUNT: shown, DIGEST: await _read(_digest, process.settings, kept, make=True)}

@@ -1,17 +1,17 @@
-"""Secrets of this program and of an account of the owner's own, in the texts of an order: such an order is refused.
+"""Secrets of this program and of an account of the owner's own, in what a tool is given: it is refused.
 
 They would be kept in the journal, shown, and sent to Zinc. The values are known here, so no form has to be guessed.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pydantic import SecretStr
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.zinc.texts.notes import texts_in
-from zinc_mcp.zinc.wish import Wish
 
 _SHORTEST = 6
 """Characters of a secret. A shorter one may stand in any text by chance."""
@@ -25,8 +25,8 @@ def secrets_in(settings: Settings) -> list[SecretStr]:
     return [each for name in _OF_SETTINGS if (each := getattr(settings, name)) is not None]
 
 
-def refuse_secrets(order: Wish, secrets: Iterable[SecretStr]) -> None:
-    """Do nothing if no text of an order holds one of these secrets, in whatever case or spacing.
+def refuse_secrets(given: Mapping[str, Any], secrets: Iterable[SecretStr]) -> None:
+    """Do nothing if no text in these arguments holds one of these secrets, in whatever case or spacing.
 
     Raises:
         InvalidArgumentsError: one does; the secret is not repeated.
@@ -34,7 +34,7 @@ def refuse_secrets(order: Wish, secrets: Iterable[SecretStr]) -> None:
     known = [plain for each in secrets if len(plain := _plain(each.get_secret_value())) >= _SHORTEST]
     if not known:
         return
-    for field, value in order.to_wire().items():
+    for field, value in given.items():
         if any(secret in _plain(text) for text in texts_in(value) for secret in known):
             raise InvalidArgumentsError(
                 "An argument holds a login, password or key of the owner's. Nothing was sent.",

@@ -103,6 +103,11 @@ class Times:
         """Return the later time of the two witnesses: what has run out by either, has run out."""
         return max(self.clock(), self._second())
 
+    @property
+    def agree(self) -> bool:
+        """Whether Zinc has answered, and its time does not differ much from ours."""
+        return self.answered and abs(self.apart_seconds()) <= APART_SECONDS
+
     def apart_seconds(self) -> float:
         """Return by how much the second witness is ahead of our clock."""
         return self._second() - self.clock()

@@ -13,6 +13,7 @@ from zinc_mcp.server.http.access import access_in
 from zinc_mcp.server.mcp.listing import OpenService
 from zinc_mcp.server.mcp.results import crashed, failed, with_unlisted
 from zinc_mcp.server.mcp.tools.tool import Body, Service, logged
+from zinc_mcp.spending.own_secrets import refuse_secrets, secrets_in
 from zinc_mcp.views.sentences import Call
 
 
@@ -24,6 +25,7 @@ async def call_tool(
         opened = await service()
         offered = _offered(name, opened, ctx)
         body = body_of(name, opened)
+        refuse_secrets(given, secrets_in(opened.process.settings))
     except ZincMcpError as error:
         return failed(error, _call(name))
     except Exception as error:
