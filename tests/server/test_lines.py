@@ -1,6 +1,5 @@
 """Each line on stdin gets its answer, even a broken or unusual one, and the next line does too."""
 
-import io
 import json
 import os
 import subprocess
@@ -20,7 +19,7 @@ from server.broken import BROKEN, LARGE, SERVED, UNANSWERED, Owed, modern, reque
 from server.on_a_port import initialize
 from started import Started
 
-from zinc_mcp.server.stdio import next_message
+from zinc_mcp.server.messages import read_message
 
 
 @pytest.fixture
@@ -145,8 +144,7 @@ def test_any_failure_while_a_line_is_read_is_answered(
         raise fault
 
     monkeypatch.setattr(jsonrpc_message_adapter, "validate_json", fails)
-    read = next_message(io.BytesIO(request().encode() + b"\n"))
-    assert read is not None
+    read = read_message(request().encode())
     [refusal] = read.refusals
     assert (refusal.error.code, refusal.id, read.message) == (INTERNAL_ERROR, None, None)
     assert type(fault).__name__ in caplog.text
