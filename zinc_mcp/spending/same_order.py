@@ -121,7 +121,7 @@ def may_be(order: Order, wish: Wanted) -> bool:
         return False
     if KEY_FIELD in shown and wish.key is not None:
         return told_key(order) == wish.key
-    body = wish.body
+    body = wish.body if order.items or order.shipping_address else {}
     return _same_products(order, body) and _same_place(order, body)
 
 
