@@ -22,7 +22,6 @@ from typing import Any, Protocol, cast
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import ExecutableReturnsRows
 
 from zinc_mcp.errors import JournalError
@@ -238,7 +237,7 @@ def spelled(statement: ExecutableReturnsRows | sa.UpdateBase, columns: frozenset
     names = None if columns is None else sorted(columns)
     compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=names)
     always = {name: value for name, value in compiled.params.items() if value is not None}
-    return Spelled(str(compiled), tuple(cast(SQLCompiler, compiled).positiontup or ()), always)
+    return Spelled(str(compiled), tuple(compiled.positiontup or ()), always)
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
