@@ -1,6 +1,5 @@
 """Each line on stdin gets its answer, even a broken or unusual one, and the next line does too."""
 
-import io
 import json
 import os
 import subprocess
@@ -20,7 +19,7 @@ from server.broken import BROKEN, LARGE, SERVED, UNANSWERED, Owed, modern, reque
 from server.on_a_port import initialize
 from started import Started
 
-from zinc_mcp.server.stdio import next_message
+from zinc_mcp.server.messages import read_message
 
 
 @pytest.fixture
@@ -49,6 +48,10 @@ class Wire:
                     return found
                 found.append(answer)
         raise AssertionError("the server has ended")
+
+    async def next_answer(self) -> dict[str, Any]:
+        """Return what the server writes next."""
+        return await anext(self._answers)
 
     def made(self, line: bytes) -> bytes:
         return modern(line) if self.era == "auto" else line
@@ -137,6 +140,27 @@ async def test_the_last_line_is_answered(started: Started, ending: bytes) -> Non
     assert ended.stderr == b""
 
 
+async def test_a_host_that_reads_late_gets_each_answer_whole(started: Started) -> None:
+    asked = [f"list {number}" for number in range(60)]  # a pipe holds three of these answers
+    async with wire(started, "legacy") as host:
+        await host.answers_to(b"{}")
+        await host.send(b"".join(request(json.dumps(name)).encode() + b"\n" for name in asked))
+        with anyio.fail_after(60):
+            answers = [await host.next_answer() for _ in asked]
+    assert sorted(answer["id"] for answer in answers) == sorted(asked)
+    assert all(len(answer["result"]["tools"]) > 1 for answer in answers)
+
+
+async def test_stdin_and_stdout_may_be_files(started: Started, tmp_path: Path) -> None:
+    environ = {**os.environ, **started.environment, "ZINC_MCP_SANDBOX": "1"}
+    given, taken = tmp_path / "given", tmp_path / "taken"
+    given.write_bytes(json.dumps(initialize()).encode() + b"\n{\n")
+    with given.open("rb") as stdin, taken.open("wb") as stdout:
+        ended = await anyio.run_process(preloaded.command("zinc_mcp"), stdin=stdin, stdout=stdout, env=environ)
+    assert ended.returncode == 0
+    assert sorted(str(json.loads(line)["id"]) for line in taken.read_bytes().splitlines()) == ["1", "None"]
+
+
 @pytest.mark.parametrize("fault", [RecursionError("planted"), ValueError("planted")])
 def test_any_failure_while_a_line_is_read_is_answered(
     fault: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -145,8 +169,7 @@ def test_any_failure_while_a_line_is_read_is_answered(
         raise fault
 
     monkeypatch.setattr(jsonrpc_message_adapter, "validate_json", fails)
-    read = next_message(io.BytesIO(request().encode() + b"\n"))
-    assert read is not None
+    read = read_message(request().encode())
     [refusal] = read.refusals
     assert (refusal.error.code, refusal.id, read.message) == (INTERNAL_ERROR, None, None)
     assert type(fault).__name__ in caplog.text

@@ -6,12 +6,10 @@ tries again later to write them, and look-ups find them meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +23,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.records.entry import STANDING, Draft, Entry, Mode, State
 from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.threads import Threads
 from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Runner:
         self._second: SecondReader | None = None
         self._look_again = 0.0
         self._free = anyio.Semaphore(at_once, fast_acquire=True)
-        self._thread = ThreadPoolExecutor(at_once, "journal")
+        self._threads = Threads(at_once, "journal")
         self._opening = threading.Lock()
         self._is_old = False
         self._file: JournalFile | None = None
@@ -139,13 +138,13 @@ class Runner:
         """Close the journal if it was opened."""
         with anyio.CancelScope(shield=True):
             await self._on_thread(self._close)
-        self._thread.shutdown(wait=False)
+        self._threads.end()
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         # `anyio.to_thread.run_sync` yields to the event loop three times, and each time counts under load.
         await lowlevel.checkpoint_if_cancelled()
         async with self._free:
-            running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            running = self._threads.do(work)
             with anyio.CancelScope(shield=True):
                 await running
             return running.result()

@@ -46,7 +46,7 @@ SEARCHED_BYTES = 16 * 1024
 
 TOO_LARGE = f"A message may have {MOST_MESSAGE_BYTES:,} bytes."
 
-_QUICKLY_READ_BYTES = 16 * 1024
+QUICKLY_READ_BYTES = 16 * 1024
 """A message of this size is read within milliseconds, with any content."""
 _BOM = b"\xef\xbb\xbf"
 _WHOLE_FLOATS = 2**53
@@ -159,7 +159,7 @@ def _end_of(pattern: re.Pattern[bytes], message: bytes, at: int) -> int:
 
 
 def _read(given: bytes) -> Read:
-    if len(given) > _QUICKLY_READ_BYTES and (objection := objection_to(given)) is not None:
+    if len(given) > QUICKLY_READ_BYTES and (objection := objection_to(given)) is not None:
         return _refused(INVALID_REQUEST, _id_in(given[:SEARCHED_BYTES], given[-SEARCHED_BYTES:]), objection)
     try:
         message = jsonrpc_message_adapter.validate_json(given, by_name=False)

@@ -3,12 +3,11 @@
 import gc
 import io
 import os
-import select
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from typing import IO, Any, BinaryIO, Protocol, cast
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import aclosing, contextmanager, suppress
+from typing import cast
 
 import anyio
 import anyio.lowlevel
@@ -20,13 +19,11 @@ from mcp.types import JSONRPCRequest
 
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.server.lines import CHUNK_BYTES, Messages, Source, Stdin, Stdout, Target
 from zinc_mcp.server.log import log_to_stderr
 from zinc_mcp.server.mcp.server import Server, offer_tools
-from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, SEARCHED_BYTES, Read, read_message, too_large
 from zinc_mcp.server.opening import Opener, Opening
 from zinc_mcp.zinc.origin import check_origin
-
-_CHUNK_BYTES = 64 * 1024
 
 
 def run(settings: Settings, opener: Opener | None = None) -> None:
@@ -60,51 +57,59 @@ async def _serve(settings: Settings, opener: Opener | None) -> None:
         gc.freeze()
         gc.enable()  # `__main__` has disabled it
         if sys.platform == "win32":
-            await _on(sys.stdin.buffer, server)
+            await _in_threads(server)
         else:
             await _until_a_signal(server)
         opening.end()
 
 
-async def _on(source: BinaryIO, server: Server, stdout: int | None = None) -> None:
-    async with messages_on(source, stdout) as (messages, answers):
-        await serve_either_era(server.serve_streams, messages, answers)
-
-
 async def _until_a_signal(server: Server) -> None:
     """Serve, and take SIGTERM and SIGINT for the end of stdin."""
     with (
-        _stdin_with_an_end() as (source, end),
-        _stdout_apart() as stdout,
+        _stdin_apart() as source,
+        _stdout_apart() as target,
         anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
     ):
+        stdin = Stdin(source)
+        stdout = Stdout(target, stdin.end)
 
         async def listen() -> None:
             async for _ in signals:
-                end()
+                stdin.end()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listen)
-            await _on(source, server, stdout)
+            await serve_either_era(server.serve_streams, Messages(stdin.more, stdout), stdout)
             tasks.cancel_scope.cancel()
 
 
-@contextmanager
-def _stdin_with_an_end() -> Generator[tuple[BinaryIO, Callable[[], object]]]:
-    """Give a stdin, and the function that ends it.
+async def _in_threads(server: Server) -> None:
+    """Serve where nothing tells whether stdin and stdout would wait.
 
-    It is read in a thread that no cancellation reaches: without this a signal would wait for the host's next line.
-    Descriptor 0 itself points at the null device, so that no child process reads the protocol.
+    The SDK writes, and turns descriptor 1 away from everything else (mcp 2.3, `stdio_server`). It does not read: it
+    drops a line that it cannot parse without an answer, and takes lines of any size.
     """
+    stdin = cast(io.BufferedReader, sys.stdin.buffer)
+
+    async def more() -> bytes:
+        return await anyio.to_thread.run_sync(stdin.read1, CHUNK_BYTES)
+
+    async with stdio_server(stdin=anyio.wrap_file(io.StringIO())) as (unused, answers):
+        await unused.aclose()
+        await serve_either_era(server.serve_streams, Messages(more, answers), answers)
+
+
+@contextmanager
+def _stdin_apart() -> Generator[int]:
+    """Give a descriptor of stdin that is ours alone: 0 leads nowhere, so that no child process reads the protocol."""
     descriptor = os.dup(sys.stdin.fileno())
     nothing = os.open(os.devnull, os.O_RDONLY)
-    woken, wake = os.pipe()
     try:
         os.dup2(nothing, 0)
-        yield io.BufferedReader(_Ending(descriptor, woken), _CHUNK_BYTES), lambda: os.write(wake, b".")
+        yield descriptor
     finally:
-        for each in (descriptor, nothing, woken, wake):
-            os.close(each)
+        os.close(descriptor)
+        os.close(nothing)
 
 
 @contextmanager
@@ -125,120 +130,8 @@ def _stdout_apart() -> Generator[int]:
         os.close(descriptor)
 
 
-class _Unbuffered(io.TextIOBase):
-    """Writes to a descriptor at once."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-
-    def write(self, text: str, /) -> int:
-        line = memoryview(text.encode())
-        while line:
-            line = line[os.write(self._descriptor, line) :]
-        return len(text)
-
-
-class _Stdout(anyio.AsyncFile[str]):
-    """A file that needs no flush. The SDK flushes after each message, and a host would wait for two turns of a thread.
-
-    The second one takes 3 % of a call (`bench/get_order.py`).
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(cast(IO[str], _Unbuffered(descriptor)))
-
-    async def flush(self) -> None:
-        """Do nothing."""
-
-
-class _Ending(io.RawIOBase):
-    """Reads `source` until it ends or `woken` has something to read."""
-
-    def __init__(self, source: int, woken: int) -> None:
-        super().__init__()
-        self._source = source
-        self._woken = woken
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        ready, _, _ = select.select([self._source, self._woken], [], [])
-        if self._woken in ready:
-            return 0
-        read = os.read(self._source, len(buffer))
-        buffer[: len(read)] = read
-        return len(read)
-
-
 Incoming = ObjectReceiveStream[SessionMessage | Exception]
 Outgoing = ObjectSendStream[SessionMessage]
-
-
-class Source(Protocol):
-    """A stream of messages from a host."""
-
-    async def receive(self) -> SessionMessage | Exception: ...
-    async def aclose(self) -> None: ...
-
-
-class Target(Protocol):
-    """A stream of messages to a host."""
-
-    async def send(self, item: SessionMessage, /) -> None: ...
-    async def aclose(self) -> None: ...
-
-
-@asynccontextmanager
-async def messages_on(stdin: BinaryIO, stdout: int | None = None) -> AsyncGenerator[tuple[Source, Target]]:
-    """Give the messages on the lines of `stdin`, and a stream that writes messages to the descriptor `stdout`.
-
-    Without a descriptor the SDK takes stdout, and turns descriptor 1 away from everything else (mcp 2.3,
-    `stdio_server`). It does not read: it drops a line that it cannot parse without an answer, and takes lines of any
-    size.
-    """
-    written = None if stdout is None else _Stdout(stdout)
-    async with stdio_server(stdin=anyio.wrap_file(io.StringIO()), stdout=written) as (unused, answers):
-        await unused.aclose()
-        yield _Lines(stdin, answers), answers
-
-
-class _Lines:
-    """The messages on the lines of stdin. Lines that hold none are answered here."""
-
-    def __init__(self, stdin: BinaryIO, answers: Target) -> None:
-        self._stdin = stdin
-        self._answers = answers
-
-    async def receive(self) -> SessionMessage:
-        """Return the next message."""
-        while (read := await anyio.to_thread.run_sync(next_message, self._stdin)) is not None:
-            try:
-                for refusal in read.refusals:
-                    await self._answers.send(SessionMessage(refusal))
-            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                break  # the server has ended
-            if read.message is not None:
-                return SessionMessage(read.message)
-        raise anyio.EndOfStream
-
-    async def aclose(self) -> None:
-        """Do nothing: whoever gave stdin closes it."""
-
-
-def next_message(stdin: BinaryIO) -> Read | None:
-    """Read the next line, which ends with a line feed and nothing else; None at the end."""
-    line = stdin.readline(MOST_MESSAGE_BYTES + 1)
-    if not line:
-        return None
-    if len(line) <= MOST_MESSAGE_BYTES or line.endswith(b"\n"):
-        return read_message(line)
-    head, tail = line[:SEARCHED_BYTES], line[-SEARCHED_BYTES:]
-    while line and not line.endswith(b"\n"):
-        line = stdin.readline(_CHUNK_BYTES)
-        tail = (tail + line)[-SEARCHED_BYTES:]
-    return too_large(head, tail)
 
 
 async def serve_either_era(

@@ -178,7 +178,7 @@ def _essence(value: Any) -> Any:
     """Return plain data without what says nothing: null, empty text, empty lists and objects."""
     if isinstance(value, dict):
         parts = {name: _essence(part) for name, part in cast(dict[str, Any], value).items()}
-        return {name: part for name, part in parts.items() if part not in (None, "", [], {})}
+        return {name: part for name, part in parts.items() if part or isinstance(part, int | float)}
     if isinstance(value, list):
         return [_essence(part) for part in cast(list[Any], value)]
     return value

@@ -70,10 +70,10 @@ class SecondReader:
         return entry_of(row)
 
     def _first(self, query: sa.Select[Any], given: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        text, always = spelled(query)
+        words = spelled(query)
         try:
             # All of them: a statement that is not read to its end keeps the log from being taken into the file.
-            rows = self._connection.execute(text, {**always, **given}).fetchall()
+            rows = self._connection.execute(words.text, words.bound(given)).fetchall()
         except (sqlite3.Error, ValueError) as error:
             raise NothingSeenError from error
         return rows[0] if rows else None

@@ -206,7 +206,7 @@ def append(connection: sa.Connection, *happened: Event) -> None:
             "at": each.at,
             "state": each.state,
             "what": each.what[:80],
-            "detail": json.dumps(dict(each.detail)),
+            "detail": json.dumps(dict(each.detail)) if each.detail else "{}",
         }
         write(connection, _APPENDED, written)
 

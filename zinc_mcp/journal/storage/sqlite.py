@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -210,21 +211,33 @@ def execute(connection: sa.Connection, statement: ExecutableReturnsRows | sa.Upd
     In the driver's words: a statement of a placing call then takes a quarter of the time, which went into finding the
     same words again. Not for `IN` and types that the driver does not know.
     """
-    text, always = spelled(statement, frozenset(given) if isinstance(statement, sa.Insert) else None)
-    return _driver(connection).execute(text, {**always, **given})
+    words = spelled(statement, frozenset(given) if isinstance(statement, sa.Insert) else None)
+    return _driver(connection).execute(words.text, words.bound(given))
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A statement in SQLite's words."""
+
+    text: str
+    names: tuple[str, ...]
+    """The name of each parameter, in their order: the driver takes long to look a parameter up by its name."""
+    always: Values
+    """The values that are the same in each run of it."""
+
+    def bound(self, given: Values) -> list[Any]:
+        """Return the value of each parameter."""
+        values = {**self.always, **given}
+        return [values[name] for name in self.names]
 
 
 @cache
-def spelled(
-    statement: ExecutableReturnsRows | sa.UpdateBase, columns: frozenset[str] | None = None
-) -> tuple[str, Values]:
-    """Return a statement in SQLite's words, and the values that are the same in each run of it.
-
-    `columns` are the columns for which an insertion has values.
-    """
+def spelled(statement: ExecutableReturnsRows | sa.UpdateBase, columns: frozenset[str] | None = None) -> Spelled:
+    """Return a statement in SQLite's words; `columns` are the columns for which an insertion has values."""
     names = None if columns is None else sorted(columns)
-    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"), column_keys=names)
-    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=names)
+    always = {name: value for name, value in compiled.params.items() if value is not None}
+    return Spelled(str(compiled), tuple(compiled.positiontup or ()), always)
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

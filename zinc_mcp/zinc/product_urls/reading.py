@@ -287,8 +287,7 @@ def _numbers_in(series: Series, path: str) -> set[str]:
 
 def _numbers_given(shop: Shop, series: Series, given: dict[str, list[str]], named: set[str]) -> set[str]:
     """Return numbers of this series from parameters that hold the product's number in another form of its page."""
-    names = {name for form in _forms(series) for name, pattern in form.query if "id" in pattern.groupindex}
-    names -= named.union(shop.offer)
+    names = _names_of_numbers(series) - named.union(shop.offer)
     values = {_cased(undone(value), series.case) for name in names for value in given.get(name, [])}
     return {value.zfill(series.width) for value in values if re.fullmatch(series.number, value)}
 
@@ -320,6 +319,12 @@ def _rows() -> dict[str, Shop]:
 def _forms(series: Series) -> tuple[_Form, ...]:
     templates = (series.plain.replace("{id}", "<id>"), *series.forms)
     return tuple(_compiled(template, series.number) for template in templates)
+
+
+@cache
+def _names_of_numbers(series: Series) -> frozenset[str]:
+    """Return the names of the parameters that hold the product's number in some form of its page."""
+    return frozenset(name for form in _forms(series) for name, pattern in form.query if "id" in pattern.groupindex)
 
 
 @cache

@@ -48,6 +48,7 @@ _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 # others mean the same there with and without the escape, in every server that decodes a path once.
 _PLAIN_IN_PATHS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,:=@")
 _KEPT_IN_PATHS = "%!$&'()*+,;=:@/"
+_PLAIN_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*/?")
 _SESSION = re.compile(r";(?:jsessionid|phpsessid)(?:=[^/;]*)?", re.IGNORECASE)
 _TWO_WAYS = "can be read in two ways; give the plain product page"
 
@@ -162,6 +163,8 @@ def host_in(url: str) -> str | None:
 
 def undone(text: str) -> str:
     """Return text without escapes, at any depth of escaping. It is for searching only."""
+    if "%" not in text:
+        return text  # most text
     while (plainer := unquote(text, errors="replace")) != text:
         text = plainer
     return text
@@ -199,6 +202,8 @@ def _path(raw: str) -> tuple[str, bool]:
     Raises:
         ProductUrlError: it has a dot segment, a backslash or a control character, in any spelling.
     """
+    if _PLAIN_PATH.fullmatch(raw):
+        return raw.rstrip("/"), False  # most paths are in that spelling already
     segments: list[str] = []
     hides_slash = False
     for segment in raw.split("/"):
@@ -216,6 +221,8 @@ def _path(raw: str) -> tuple[str, bool]:
 
 def _unescaped(text: str) -> str:
     """Return a path's text with escapes only for characters that need one."""
+    if "%" not in text:
+        return text
 
     def plain(escape: re.Match[str]) -> str:
         character = chr(int(escape[1], 16))
