@@ -71,9 +71,10 @@ class SecondReader:
 
     def _first(self, query: sa.Select[Any], given: Mapping[str, Any]) -> tuple[Any, ...] | None:
         words = spelled(query)
+        values = {**words.always, **given}
         try:
             # All of them: a statement that is not read to its end keeps the log from being taken into the file.
-            rows = self._connection.execute(words.text, words.bound(given)).fetchall()
+            rows = self._connection.execute(words.text, [values[name] for name in words.names]).fetchall()
         except (sqlite3.Error, ValueError) as error:
             raise NothingSeenError from error
         return rows[0] if rows else None

@@ -212,7 +212,8 @@ def execute(connection: sa.Connection, statement: ExecutableReturnsRows | sa.Upd
     same words again. Not for `IN` and types that the driver does not know.
     """
     words = spelled(statement, frozenset(given) if isinstance(statement, sa.Insert) else None)
-    return _driver(connection).execute(words.text, words.bound(given))
+    values = {**words.always, **given}
+    return _driver(connection).execute(words.text, [values[name] for name in words.names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +225,6 @@ class Spelled:
     """The name of each parameter, in their order: the driver takes long to look a parameter up by its name."""
     always: Values
     """The values that are the same in each run of it."""
-
-    def bound(self, given: Values) -> list[Any]:
-        """Return the value of each parameter."""
-        values = {**self.always, **given}
-        return [values[name] for name in self.names]
 
 
 @cache

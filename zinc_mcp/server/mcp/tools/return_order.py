@@ -81,7 +81,8 @@ def plain_words(text: str | None) -> str | None:
         return None
     if unprintable(text, lines=True):
         raise ValueError("contains control or invisible characters; send plain text")
-    return refuse_secret(text)
+    refuse_secret(text)
+    return text
 
 
 def tool(service: Service) -> Tool:
