@@ -23,7 +23,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.server.mcp.tools.noted import observers
 
 if TYPE_CHECKING:
-    from zinc_mcp.journal.periods import OpenMoney
+    from zinc_mcp.journal.figures import OpenMoney
     from zinc_mcp.process import Process
 
 PATH = "/metrics"
