@@ -41,9 +41,11 @@ from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
 from zinc_mcp.server.pages.browser import BrowserPage, Show
 from zinc_mcp.server.pages.visits import Visits
+from zinc_mcp.telemetry import watched
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
+    from zinc_mcp.server.http.metrics import Metrics
     from zinc_mcp.server.opening import Opener
 
 GRACE_SECONDS = 35
@@ -325,7 +327,11 @@ async def _serve(
     from zinc_mcp.wiring import open_process
 
     # Opened once, around the server: an order on the wire is finished after the last connection is closed.
-    async with (opener or open_process)(settings) as process:
+    shown = None if metrics is None else _metrics()
+    async with (
+        watched(shown) as watch,
+        (opener or open_process)(settings, watch=watch) as process,
+    ):
         server = BoundedServer(
             build_app(process, hosts, members, local=local, base=base),
             lifespan="on",
@@ -352,8 +358,14 @@ async def _serve(
                 settings.home / TOKEN_FILE,
             )
         with _signals_survived():
-            async with _metrics_shown(process, metrics):
+            async with _shown(shown, metrics):
                 await server.serve(sockets=[listener])
+
+
+def _metrics() -> "Metrics":
+    from zinc_mcp.server.http.metrics import Metrics  # its library is an extra
+
+    return Metrics()
 
 
 def _check_metrics() -> None:
@@ -364,21 +376,18 @@ def _check_metrics() -> None:
 
 
 @asynccontextmanager
-async def _metrics_shown(process: "Process", at: tuple[str, socket.socket] | None) -> AsyncGenerator[None]:
-    if at is None:
+async def _shown(metrics: "Metrics | None", at: tuple[str, socket.socket] | None) -> AsyncGenerator[None]:
+    if metrics is None or at is None:
         yield
         return
-    from zinc_mcp.server.http.metrics import Metrics  # its library is an extra
-
     host, listener = at
-    with Metrics(process) as metrics:
-        async with anyio.create_task_group() as tasks:
-            server = LoopbackServer(metrics.app(host))
-            tasks.start_soon(lambda: server.serve(sockets=[listener]))
-            try:
-                yield
-            finally:
-                server.should_exit = True
+    async with anyio.create_task_group() as tasks:
+        server = LoopbackServer(metrics.app(host))
+        tasks.start_soon(lambda: server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
 
 
 @contextmanager
