@@ -42,7 +42,7 @@ class Collector:
             request = ExportMetricsServiceRequest.FromString(body)
             scopes = [scope for resource in request.resource_metrics for scope in resource.scope_metrics]
             for metric in (metric for scope in scopes for metric in scope.metrics):
-                points = getattr(metric, metric.WhichOneof("data")).data_points
+                points = getattr(metric, str(metric.WhichOneof("data"))).data_points
                 found[metric.name] = [
                     {
                         **labels_of(point),

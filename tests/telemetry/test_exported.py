@@ -10,12 +10,12 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import httpx2
 import pytest
 from mcp.client.context import ClientRequestContext
-from mcp.types import ElicitRequestParams, ElicitResult
+from mcp.types import ElicitRequestParams, ElicitResult, RequestParamsMeta
 from server.on_a_port import connected
 from started import PLANTED, Started
 from telemetry.collector import Collector, collecting, labels_of
@@ -127,12 +127,13 @@ class Host:
 
     def call(self, number: str | int, tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
         message = self.ask(number, "tools/call", {"name": tool, "arguments": given, "_meta": META})
-        return message.get("result") or message
+        result: dict[str, Any] | None = message.get("result")
+        return result or message
 
 
 def open_session(host: Host) -> None:
     about = {"name": PERSON, "version": CARD}
-    asked = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": about}
+    asked: dict[str, Any] = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": about}
     host.ask(1, "initialize", asked)
     host.send(method="notifications/initialized")
 
@@ -169,7 +170,8 @@ def test_a_collector_that_refuses_or_hangs_stops_no_server_and_is_told_once(tmp_
     assert process.returncode == 0, stderr
     assert len(refusing.sent) > 2
     assert stderr.count("spans cannot be sent") == 1
-    assert TOKEN not in stderr and "Traceback" not in stderr
+    # What the library logs by itself may quote addresses, and what a collector answers.
+    assert not any(word in stderr for word in (TOKEN, "Traceback", "opentelemetry.", "Failed to export"))
 
 
 def test_without_the_extra_a_server_that_is_asked_works_and_says_so(tmp_path: Path) -> None:
@@ -255,10 +257,10 @@ async def test_what_a_server_over_http_sends_names_nobody_and_nothing(tmp_path: 
         async with connected(
             f"http://127.0.0.1:{port}", "mcp", "legacy", member, asks=say_yes, **{"X-Person": PERSON, "Cookie": TOKEN}
         ) as client:
-            placed = await client.call_tool("place_order", arguments(**WISH), meta=META)
+            placed = await client.call_tool("place_order", arguments(**WISH), meta=cast(RequestParamsMeta, META))
             assert not placed.is_error, placed
-            await client.call_tool("place_agent_order", arguments(**BY_WALLET), meta=META)
-            await client.call_tool("get_order", {"order_id": PERSON}, meta=META)
+            await client.call_tool("place_agent_order", arguments(**BY_WALLET), meta=cast(RequestParamsMeta, META))
+            await client.call_tool("get_order", {"order_id": PERSON}, meta=cast(RequestParamsMeta, META))
         process.send_signal(signal.SIGTERM)
         stderr = process.communicate(timeout=30)[1]
     assert process.returncode == 0, stderr

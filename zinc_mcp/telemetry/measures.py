@@ -149,8 +149,9 @@ class JournalFigures:
                 return journal.open_money(), journal.follow_endings(before)
 
             try:
-                self._known, self._followed = await journal.run(look)
+                self._known, followed = await journal.run(look)
             except JournalError:
                 self._known = None
                 return
-            self._ended.update(self._followed.ended)
+            self._followed = followed
+            self._ended.update(followed.ended)
