@@ -1,11 +1,15 @@
 """Nothing of OpenTelemetry is loaded unless its own variables ask for it, and what is asked for is told by them."""
 
+import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
-from started import Started
+from started import ROOT, Started
 
+from zinc_mcp.telemetry import watching
+from zinc_mcp.telemetry.measures import HAPPENING, STANDING
 from zinc_mcp.telemetry.watching import Asked, asked_in
 
 ADDRESS = "http://127.0.0.1:4318"
@@ -71,3 +75,16 @@ def test_a_server_that_nobody_has_asked_loads_nothing_for_it(tmp_path: Path, var
     assert loaded == (reading if variables else set())
     assert "opentelemetry.exporter" not in modules
     assert "zinc_mcp.server.mcp.tools.noted" in modules
+
+
+def test_the_page_names_every_metric_with_its_labels_every_step_and_every_variable() -> None:
+    page = (ROOT / "docs" / "seeing.md").read_text(encoding="utf-8")
+    for each in (*HAPPENING, *STANDING):
+        name = f"{each.name}_total" if each.kind == "counter" else each.name
+        assert f"| `{name}{{{', '.join(each.labels)}}}` |" in page or (not each.labels and f"| `{name}` |" in page), (
+            name
+        )
+    for step in ("journal", "wire", "wallet", "person"):
+        assert f"| `{step}` |" in page
+    variables = {name for name in re.findall(r"OTEL_[A-Z_]+", inspect.getsource(watching)) if not name.endswith("_")}
+    assert variables and all(name in page for name in variables)

@@ -54,13 +54,17 @@ VARIABLES = {
 POLICY = '[policy]\napproval = "auto"\n'
 
 
+PLACES = [name for name in (str(Path.home()), socket.gethostname(), sys.executable) if len(name) > 5]
+"""Short names stand in any bytes by chance."""
+
+
 def is_clean(collector: Collector, *more: str) -> None:
     """Check that nothing planted, and no place on this machine, is in anything that was sent."""
-    planted = [CARD, TOKEN, PERSON, PLANTED, "planted", "test-success", "4111", "Planted Street", "555-0147", "shop/"]
-    planted += [str(value) for value in ADDRESS.values() if len(str(value)) > 3]
+    planted = [CARD, TOKEN, PERSON, PLANTED, "planted", "test-success", "Planted Street", "555-0147", "shop/"]
+    planted += [str(value) for value in ADDRESS.values() if not str(value).isdigit() and len(str(value)) > 4]
     everything = b"\n".join(body for _, body in collector.sent)
     assert len(everything) > 1_000
-    for word in (*planted, *more, str(Path.home()), socket.gethostname(), sys.executable):
+    for word in (*planted, *more, *PLACES):
         assert word.lower().encode() not in everything.lower(), word
 
 
@@ -119,7 +123,7 @@ class Host:
         """Send a request and return its answer; say yes to what the server asks meanwhile."""
         self.send(id=number, method=method, params=parameters)
         while True:
-            message = json.loads(self._stdout.readline())
+            message: dict[str, Any] = json.loads(self._stdout.readline())
             if message.get("method") == "elicitation/create":
                 self.send(id=message["id"], result={"action": "accept", "content": {"approve": True}})
             elif message.get("id") == number:

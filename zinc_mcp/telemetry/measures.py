@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LOOK_EVERY_SECONDS = 5.0
 """The journal is asked at most once within this time, however often the figures are."""
 _CALL_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
-_WIRE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
+_WIRE_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class Measure:
 
 CALLS = Measure("zinc_mcp_calls", "counter", "Calls of tools.", ("tool", "ending"))
 CALL_SECONDS = Measure("zinc_mcp_call_seconds", "histogram", "Duration of calls.", ("tool",), "s", _CALL_SECONDS)
-ZINC_SECONDS = Measure(
+WIRE_SECONDS = Measure(
     "zinc_mcp_zinc_seconds",
     "histogram",
     "Time from a request to Zinc's whole answer, or to the failure.",
     ("service", "request", "answer"),
     "s",
-    _WIRE_SECONDS,
+    _WIRE_BOUNDS,
 )
-HAPPENING = (CALLS, CALL_SECONDS, ZINC_SECONDS)
+HAPPENING = (CALLS, CALL_SECONDS, WIRE_SECONDS)
 """They are added to when something happens in this process."""
 
 ORDERS = Measure(

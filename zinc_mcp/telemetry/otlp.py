@@ -20,10 +20,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from zinc_mcp.telemetry.measures import HAPPENING, STANDING, JournalFigures, Measure
 from zinc_mcp.telemetry.scrub import NAME, clean, resource
 from zinc_mcp.telemetry.spans import Spans
-from zinc_mcp.telemetry.watching import Asked
+from zinc_mcp.telemetry.watching import END_SECONDS, Asked
 
-END_SECONDS = 3.0
-"""The longest time for the last spans and metrics to be sent when a server ends."""
 _LOOK_SECONDS = 5.0
 
 logger = logging.getLogger("zinc_mcp")

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zinc_mcp.telemetry.measures import CALL_SECONDS, CALLS, ZINC_SECONDS, JournalFigures, Measure
+from zinc_mcp.telemetry.measures import CALL_SECONDS, CALLS, WIRE_SECONDS, JournalFigures, Measure
 
 Facts = Mapping[str, str | int]
 """Facts of a step, by the names that OpenTelemetry gives them. None of them is personal or secret."""
@@ -75,7 +75,7 @@ class Watch:
 
     def asked_zinc(self, service: str, request: str, answer: str, seconds: float) -> None:
         """Tell of a request to Zinc, and how long its answer took."""
-        self._add(ZINC_SECONDS, (service, request, answer), seconds)
+        self._add(WIRE_SECONDS, (service, request, answer), seconds)
 
     def _add(self, measure: Measure, labels: Sequence[str], value: float) -> None:
         for sink in self.sinks:

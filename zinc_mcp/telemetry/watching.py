@@ -15,6 +15,8 @@ from zinc_mcp.telemetry.watch import Sink, Watch
 
 logger = logging.getLogger("zinc_mcp")
 
+END_SECONDS = 3.0
+"""The longest time for the last spans and metrics to be sent when a server ends."""
 _SIGNALS = ("TRACES", "METRICS")
 _PROTOCOL = "http/protobuf"
 
