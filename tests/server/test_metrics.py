@@ -103,6 +103,7 @@ async def test_every_metric_of_the_table_is_shown_with_its_meaning(
     open_test_process: OpenProcess, clock: HandClock
 ) -> None:
     metrics, watch = watching(clock)
+    assert labelled("zinc_mcp_journal_up") not in await shown(metrics), "nobody has tried to read it"
     async with open_test_process(watch=watch):
         transport = httpx2.ASGITransport(app=metrics.app("zinc.internal"))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:9464") as client:

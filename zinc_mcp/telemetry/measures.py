@@ -102,6 +102,7 @@ class JournalFigures:
         self._ended: Counter[tuple[str, ...]] = Counter()
         self._looked = float("-inf")
         self._looking = anyio.Lock()
+        self._has_looked = False
 
     @asynccontextmanager
     async def following(self, journal: "Runner") -> AsyncGenerator[None]:
@@ -123,10 +124,15 @@ class JournalFigures:
             await self._look(self._journal)
 
     def values(self, measure: Measure) -> Iterator[Value]:
-        """Yield the values of a metric of `STANDING`; of those about orders none while the journal cannot be read."""
+        """Yield the values of a metric of `STANDING`.
+
+        Of those about orders there are none while the journal cannot be read, and of none before the first look: a
+        server on stdio opens its journal with the first call.
+        """
         known = self._known
         if measure is JOURNAL_UP:
-            yield (), float(known is not None)
+            if self._has_looked:
+                yield (), float(known is not None)
         elif measure is ORDERS:
             yield from self._ended.items()
         elif known is None:
@@ -143,7 +149,7 @@ class JournalFigures:
 
     async def _look(self, journal: "Runner") -> None:
         async with self._looking:
-            before = self._followed
+            before, self._has_looked = self._followed, True
 
             def look(journal: "Journal") -> "tuple[OpenMoney, Followed]":
                 return journal.open_money(), journal.follow_endings(before)
