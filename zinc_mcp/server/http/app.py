@@ -25,7 +25,7 @@ from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
-from zinc_mcp.server.http.connections import BoundedServer, Listener, LoopbackServer, raise_file_limit
+from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
@@ -358,7 +358,7 @@ async def _serve(
                 settings.home / TOKEN_FILE,
             )
         with _signals_survived():
-            async with _shown(shown, metrics):
+            async with nullcontext() if shown is None or metrics is None else shown.served(*metrics):
                 await server.serve(sockets=[listener])
 
 
@@ -373,21 +373,6 @@ def _check_metrics() -> None:
         raise SettingsError(
             "Metrics need the extra `metrics`.", f"Install it and start again: {install_command('metrics')}"
         )
-
-
-@asynccontextmanager
-async def _shown(metrics: "Metrics | None", at: tuple[str, socket.socket] | None) -> AsyncGenerator[None]:
-    if metrics is None or at is None:
-        yield
-        return
-    host, listener = at
-    async with anyio.create_task_group() as tasks:
-        server = LoopbackServer(metrics.app(host))
-        tasks.start_soon(lambda: server.serve(sockets=[listener]))
-        try:
-            yield
-        finally:
-            server.should_exit = True
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """The metrics of a server for Prometheus, on a port of their own. `telemetry.measures` has their table."""
 
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import anyio
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -13,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from zinc_mcp.server.http.connections import LoopbackServer
 from zinc_mcp.telemetry.measures import HAPPENING, STANDING, JournalFigures, Measure
 
 PATH = "/metrics"
@@ -54,6 +58,17 @@ class Metrics(Collector):
             )
 
         return Starlette(routes=[Route(PATH, show)])
+
+    @asynccontextmanager
+    async def served(self, host: str, listener: socket.socket) -> AsyncGenerator[None]:
+        """Show them on a socket while inside."""
+        async with anyio.create_task_group() as tasks:
+            server = LoopbackServer(self.app(host))
+            tasks.start_soon(lambda: server.serve(sockets=[listener]))
+            try:
+                yield
+            finally:
+                server.should_exit = True
 
     def collect(self) -> Iterator[Metric]:
         """Yield what the journal says."""
