@@ -241,7 +241,10 @@ REQUESTS = (
     Bound("requests of one visitor to the approval page at once", "server.pages.approval.MOST_VIEWS", "", "429"),
     Bound("requests for `/readyz` that wait for one look", "server.http.app.MOST_ASKING", "", "503"),
     Bound("requests of one caller at once, beside its streams", "server.http.shares.MOST_REQUESTS", "", "429"),
-    Bound("looks at the journal for metrics", "server.http.metrics.LOOK_EVERY_SECONDS", "seconds", "as last known"),
+    Bound("looks at the journal for metrics", "telemetry.measures.LOOK_EVERY_SECONDS", "seconds", "as last known"),
+    Bound(
+        "the end of a server whose collector is silent", "telemetry.watching.END_SECONDS", "seconds", "it is not sent"
+    ),
     Bound("an event of Zinc's webhooks", "server.http.webhooks.MAX_EVENT_BYTES", "bytes", "413"),
     Bound("events that are received at once", "server.http.webhooks.MOST_EVENTS", "", "503"),
     Bound("orders with hints of news in ten seconds", "checkout.hints.MOST_HINTED", "", "look-ups ask by themselves"),

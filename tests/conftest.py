@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from zinc_mcp.journal.records.clocks import Uptime
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
+from zinc_mcp.telemetry.watch import Watch
 from zinc_mcp.wiring import open_process
 
 # The time of an example depends more on the machine's other work than on our code.
@@ -267,6 +268,7 @@ def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Cloc
         uptime: Uptime | None = None,
         journal: str | None = None,
         checkpoint: Callable[[str], None] = lambda step: None,
+        watch: Watch | None = None,
         **settings: Any,
     ) -> AsyncGenerator[Process]:
         configured = Settings(
@@ -278,7 +280,13 @@ def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Cloc
             **settings,
         )
         async with open_process(
-            configured, transport=zinc.transport(), clocks=clocks, clock=clock, uptime=uptime, checkpoint=checkpoint
+            configured,
+            transport=zinc.transport(),
+            clocks=clocks,
+            clock=clock,
+            uptime=uptime,
+            checkpoint=checkpoint,
+            watch=watch,
         ) as process:
             yield process
 

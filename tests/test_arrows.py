@@ -25,7 +25,8 @@ ANYTHING = None
 _JOURNAL = frozenset({"zinc"})
 _OWNER = _JOURNAL | {"journal"}
 _RAILS = _JOURNAL | {"journal", "payments"}
-_PROCESS = _OWNER | {"owner", "rails"}
+_TELEMETRY = _JOURNAL | {"journal", "payments"}
+_PROCESS = _OWNER | {"owner", "rails", "telemetry"}
 _CONSENT = _OWNER | {"owner"}
 _SPENDING = _PROCESS | {"process", "consent"}
 _FIND = _SPENDING | {"spending"}
@@ -39,6 +40,7 @@ MAY_IMPORT: dict[str, frozenset[str] | None] = {
     "journal": _JOURNAL,
     "owner": _OWNER,
     "rails": _RAILS,
+    "telemetry": _TELEMETRY,
     "process": _PROCESS,
     "consent": _CONSENT,
     "spending": _SPENDING,
@@ -69,6 +71,7 @@ LIBRARIES = {
     "jinja2": {"server"},
     "keyring": {"owner"},
     "prometheus_client": {"server"},
+    "opentelemetry": {"telemetry"},
     "tomlkit": {"owner", "hosts"},
     "mpp": {"payments", "sandbox"},
     "pytempo": {"payments"},

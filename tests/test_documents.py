@@ -492,6 +492,7 @@ LINES: Mapping[str, Expected | NotRun] = {
     'python3 -c "import secrets; print(secrets.token_hex(32))"': Expected(""),
     "zinc-mcp orders export --by member --month 2026-11 --format table": Expected("Nothing was ordered in this time."),
     "pip install '.[metrics]'": _REGISTRY,
+    "pip install '.[otel]'": _REGISTRY,
     "zinc-mcp webhooks set URL": NotRun("tests/cli/test_webhooks_command.py runs it against the practice Zinc"),
     "zinc-mcp webhooks show": NotRun("tests/cli/test_webhooks_command.py runs it against the practice Zinc"),
     "zinc-mcp webhooks remove": NotRun("tests/cli/test_webhooks_command.py runs it against the practice Zinc"),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +24,9 @@ from zinc_mcp.zinc.find.products import Offers, Product
 from zinc_mcp.zinc.find.retailers import ShopCheck
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.responses import Order
+
+if TYPE_CHECKING:
+    from zinc_mcp.telemetry.watch import Watch
 
 Checkpoint = Callable[[str], None]
 """Called at every step that a crash could fall on: logs it; the fault campaign kills the process here."""
@@ -207,6 +211,8 @@ class Process:
     """The number of tool calls that run, by caller."""
     stopping: anyio.Event = field(default_factory=anyio.Event)
     """Set when the process was told to stop. Calls that only wait then say how things stand."""
+    watch: "Watch | None" = None
+    """Those who watch this process, by metrics or spans."""
 
     @property
     def practises(self) -> bool:

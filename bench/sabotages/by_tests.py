@@ -698,6 +698,16 @@ BY_TESTS = (
         _tests("tests/server/test_webhooks.py::test_a_forged_event_is_refused_and_nothing_is_read"),
     ),
     Sabotage(
+        "spans-as-they-are",
+        "no span that is sent holds what a host or a person has written",
+        "zinc_mcp/telemetry/scrub.py",
+        "if name in listed and listed[name](value)",
+        "if name",
+        _tests(
+            "tests/telemetry/test_exported.py::test_what_a_server_on_stdio_sends_names_nobody_and_nothing",
+        ),
+    ),
+    Sabotage(
         "another-program-s-address-replaced",
         "an address for events that was not set here is never replaced",
         "zinc_mcp/cli/owner/webhooks.py",

@@ -32,6 +32,8 @@ Executed = dict[str, Any]
 """Each statement with the values that it was last given."""
 BIG = ("zinc_entries", "zinc_events", "zinc_payments", "zinc_near_twins")
 """The tables that grow with every order. The others hold a few rows, and each has its own bound."""
+SMALL = ("zinc_entries_unproved", "zinc_entries_unfinished")
+"""Indices of what is not over: reading all of one takes no longer after years."""
 
 POLICY = '[policy]\napproval = "page"\nmax_order = 900000\nmax_day = 900000\nmax_month = 900000\nmax_lookups_day = 50\n'
 
@@ -132,6 +134,8 @@ async def travel(
         journal.entries(20, mode="live")
         journal.events(1)
         journal.counted("local", "test", 86_400.0)
+        journal.open_money()
+        journal.follow_endings(journal.follow_endings(None))
         assert journal.purge(YEARS / 2) > 0
 
 
@@ -144,7 +148,7 @@ def of_orders(executed: Executed) -> Executed:
 
 def reads_all(step: str) -> bool:
     """Say whether a step of SQLite's reads a table, or an index of it, from one end to the other."""
-    if not any(table in step for table in BIG):
+    if not any(table in step for table in BIG) or any(index in step for index in SMALL):
         return False
     # A range of all ids is the whole table, and all entries of one kind of money are nearly that.
     return step.startswith("SCAN") or re.search(r"\((rowid[<>]\?|mode=\?)( AND id[<>]\?)?\)", step) is not None
@@ -204,7 +208,9 @@ async def test_on_postgresql_no_statement_of_the_roads_of_an_order_scans_a_table
             plan = postgres_plan(connection, text, given)
             # Reading an index from one end to the other costs as much as reading the table. A statement may read the
             # rows that it is about, such as the rows of a purge's slice.
-            if scanned(plan) & set(BIG) or plan["Total Cost"] > whole / 2 + 3 * plan["Plan Rows"]:
+            is_dear = plan["Total Cost"] > whole / 2 + 3 * plan["Plan Rows"]
+            # PostgreSQL takes a recursion for a hundred times as long as its beginning.
+            if scanned(plan) & set(BIG) or (is_dear and not text.startswith("WITH RECURSIVE")):
                 scanning[text] = plan
     engine.dispose()
     assert scanning == {}, scanning

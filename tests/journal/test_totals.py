@@ -9,6 +9,7 @@ from conftest import HandClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal.full_journal import driven, fill
+from journal.test_journal import draft, entry
 from journal.test_migration import ENTRY, into, without_totals
 
 from zinc_mcp.journal.journal import Journal
@@ -33,6 +34,8 @@ rows = st.fixed_dictionaries(
         "caller": st.sampled_from(["local", "ada"]),
         "mode": st.sampled_from(["live", "live", "live", "test"]),
         "kind": st.sampled_from(["order", "order", "look_up"]),
+        "rail": st.sampled_from(["account", "agent"]),
+        "state": st.sampled_from(["placed", "placed", "unknown", "failed", "paid_no_order"]),
         "counted_at": moments,
         "counts_cents": st.integers(0, 900),
     }
@@ -75,7 +78,7 @@ def test_what_counts_is_the_sum_of_all_entries_of_the_window(
     with database.begin() as connection:
         connection.exec_driver_sql("DELETE FROM zinc_entries")
         for number, row in enumerate(opened):
-            whole = {**ENTRY, **row, "key": f"key-{number}", "state": "placed", "id": number + 1}
+            whole = {**ENTRY, **row, "key": f"key-{number}", "id": number + 1}
             connection.execute(into("zinc_entries", whole), whole)
         for number, change in changed:
             setting = ", ".join(f"{name} = :{name}" for name in change)
@@ -92,6 +95,44 @@ def test_what_counts_is_the_sum_of_all_entries_of_the_window(
             with database.connect() as connection:
                 plain = connection.execute(sa.text(summed), {"caller": caller, "since": NOW - (NOW - since)}).one()
             assert journal.counted(caller, "live", NOW - since) == tuple(map(int, plain)), since
+    is_open = "state = 'unknown' OR (rail = 'agent' AND state IN ('failed', 'paid_no_order'))"
+    spent = f"SELECT mode, sum(CASE WHEN {is_open} THEN 0 ELSE counts_cents END) FROM zinc_entries"
+    of_a_day = "WHERE counts_cents > 0 AND counted_at >= :since GROUP BY mode"
+    with database.connect() as connection:
+        # The minute in which the day begins counts whole.
+        summed_by_mode = connection.execute(sa.text(f"{spent} {of_a_day}"), {"since": (NOW - 86_400.0) // 60 * 60})
+        expected = {mode: int(cents) for mode, cents in summed_by_mode}
+    found = journal.open_money().spent_day_cents
+    assert {mode: cents for mode, cents in found.items() if cents} == {
+        mode: cents for mode, cents in expected.items() if cents
+    }
+
+
+def test_each_order_is_told_once_when_it_ends_and_none_from_before_the_first_look(journal: Journal) -> None:
+    earlier, over = (entry(journal, draft(number)) for number in (1, 2))
+    journal.move(over, "refused", "planted")
+    first = journal.follow_endings(None)
+    assert first.ended == ()
+    quick, open_still = (entry(journal, draft(number)) for number in (3, 4))
+    journal.move(journal.move(earlier, "sending", "planted"), "placed", "planted")
+    quick = journal.move(quick, "declined", "planted")
+    second = journal.follow_endings(first)
+    assert sorted(second.ended) == [("test", "account", "declined"), ("test", "account", "placed")]
+    journal.move(quick, "refused", "planted")  # another ending of an order that was told
+    third = journal.follow_endings(second)
+    assert third.ended == ()
+    journal.move(open_still, "refused", "planted")
+    assert journal.follow_endings(third).ended == (("test", "account", "refused"),)
+
+
+def test_an_order_that_is_committed_after_later_ones_is_told_as_well(journal: Journal, database: sa.Engine) -> None:
+    before = journal.follow_endings(None)
+    for number in (7, 5):  # as two transactions of PostgreSQL leave them
+        with database.begin() as connection:
+            whole = {**ENTRY, "id": number, "key": f"key-{number}", "state": "placed", "kind": "order"}
+            connection.execute(into("zinc_entries", whole), whole)
+        before = journal.follow_endings(before)
+        assert before.ended == (("live", "account", "placed"),)
 
 
 def test_entries_from_before_the_totals_are_counted_when_the_journal_is_brought_up_to_date(

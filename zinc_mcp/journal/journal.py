@@ -17,6 +17,7 @@ from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.changes import Changes
 from zinc_mcp.journal.checks import opening, second_yes, without_time
+from zinc_mcp.journal.figures import Figures
 from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
 from zinc_mcp.journal.periods import Periods
@@ -51,13 +52,13 @@ from zinc_mcp.text import in_hours, printed
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 
 
-class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, KeptVisits):
+class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, Figures, KeptVisits):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
-    Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Questions`
-    asks about them, `Changes` opens those that change a placed order, `Notices` remembers what the owner was told,
-    `OwnedJournal` changes what only the owner may change, and `KeptVisits` knows the visitors of the approval page. All
-    of them work on one `Database`.
+    Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Figures` adds
+    up all of them, `Questions` asks about them, `Changes` opens those that change a placed order, `Notices` remembers
+    what the owner was told, `OwnedJournal` changes what only the owner may change, and `KeptVisits` knows the visitors
+    of the approval page. All of them work on one `Database`.
     """
 
     # Opening

@@ -1,21 +1,17 @@
-"""The reads of a journal that go by a period, by an account or over all that is open: for exports and metrics."""
+"""The reads of a journal that go by a period or by an account: for exports and comparisons."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal.records.entry import FOREVER, Entry, Mode, RailIdentity, State
+from zinc_mcp.journal.records.entry import FOREVER, Entry, Mode, RailIdentity
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.tables import (
-    ANY_MODE,
     ENTRIES,
     IS_LOOK_UP,
     IS_ORDER,
-    META,
-    UNFINISHED,
-    UNPROVED,
     entries_of,
     entry_of,
     rows_of,
@@ -36,18 +32,6 @@ class Slice:
 
     entries: list[Entry]
     unreadable: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenMoney:
-    """What is open in a journal, over all callers."""
-
-    open: Mapping[tuple[Mode, State], tuple[int, int]]
-    """By kind of money and state: the orders that somebody still has to move on, or that were paid and have no order,
-    and the cents that they count against limits."""
-    expected_back_cents: Mapping[Mode, int]
-    """Paid up front, ended without an order, and not proved to have come back."""
-    pauses: int
 
 
 class Periods(Database):
@@ -82,24 +66,6 @@ class Periods(Database):
                 after = max(ids)
             if len(ids) < PERIOD_SLICE:
                 return
-
-    def open_money(self) -> OpenMoney:
-        """Add up what is open. It reads no order that is over, however many there are."""
-        count, cents = sa.func.count(), sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
-        by_state = sa.select(ENTRIES.c.mode, ENTRIES.c.state, count, cents).group_by(ENTRIES.c.mode, ENTRIES.c.state)
-        with self._reading() as connection:
-            unfinished = connection.execute(by_state.where(ANY_MODE, UNFINISHED, IS_ORDER)).all()
-            unproved = connection.execute(by_state.where(ANY_MODE, UNPROVED)).all()
-            pauses = sa.select(sa.func.count()).where(META.c.name >= "paused", META.c.name < "pausee")
-            paused = connection.execute(pauses).scalar_one()
-        lost = [row for row in unproved if row[1] == "paid_no_order"]
-        expected: dict[Mode, int] = {}
-        for mode, _, _, sum_cents in unproved:
-            expected[mode] = expected.get(mode, 0) + int(sum_cents)
-        found: dict[tuple[Mode, State], tuple[int, int]] = {
-            (mode, state): (int(number), int(sum_cents)) for mode, state, number, sum_cents in [*unfinished, *lost]
-        }
-        return OpenMoney(found, expected, int(paused))
 
     def of_account(self, by: RailIdentity, since: float) -> list[Entry]:
         """List the orders of an account from `since` on, and all that are in doubt, newest first.

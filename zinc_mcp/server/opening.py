@@ -16,8 +16,10 @@ from zinc_mcp.owner.settings import Settings
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
     from zinc_mcp.server.mcp.tools.tool import Service
+    from zinc_mcp.telemetry.watch import Watch
 
-Opener = Callable[[Settings], "AbstractAsyncContextManager[Process]"]
+Opener = Callable[..., "AbstractAsyncContextManager[Process]"]
+"""Opens a process by its settings and `watch`, as `wiring.open_process` does."""
 SOON_SECONDS = 2.0
 """A process that has something to do by itself is opened after this time: the list of tools is out by then."""
 
@@ -25,10 +27,17 @@ SOON_SECONDS = 2.0
 class Opening:
     """Opens a process and its approval page, and keeps both open until `end`."""
 
-    def __init__(self, settings: Settings, opener: Opener | None = None) -> None:
-        """Prepare; nothing is opened yet. `opener` opens the process in another way than `open_process`."""
+    def __init__(self, settings: Settings, opener: Opener | None = None, watch: "Watch | None" = None) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            settings: the owner's.
+            opener: opens the process in another way than `open_process`.
+            watch: those who watch it.
+        """
         self._settings = settings
         self._opener = opener
+        self._watch = watch
         self._wanted = anyio.Event()
         self._settled = anyio.Event()
         self._end = anyio.Event()
@@ -77,7 +86,8 @@ class Opening:
         from zinc_mcp.server.pages.browser import page_beside
         from zinc_mcp.wiring import open_process
 
-        async with (self._opener or open_process)(self._settings) as process, page_beside(process) as page:
+        opened = (self._opener or open_process)(self._settings, watch=self._watch)
+        async with opened as process, page_beside(process) as page:
             self._service = service_of(process, page)
             self._settled.set()
             await self._end.wait()

@@ -23,6 +23,7 @@ from zinc_mcp.server.lines import CHUNK_BYTES, Messages, Source, Stdin, Stdout, 
 from zinc_mcp.server.log import log_to_stderr
 from zinc_mcp.server.mcp.server import Server, offer_tools
 from zinc_mcp.server.opening import Opener, Opening
+from zinc_mcp.telemetry import watched
 from zinc_mcp.zinc.origin import check_origin
 
 
@@ -50,10 +51,10 @@ async def _serve(settings: Settings, opener: Opener | None) -> None:
     # What is wrong with them stops the start, and not only the first call.
     read_policy(settings)
     check_origin(settings.api_url)
-    opening = Opening(settings, opener)
-    async with anyio.create_task_group() as tasks:
+    async with watched() as watch, anyio.create_task_group() as tasks:
+        opening = Opening(settings, opener, watch)
         tasks.start_soon(opening.run)
-        server = offer_tools(settings, opening.service)
+        server = offer_tools(settings, opening.service, watch)
         gc.freeze()
         gc.enable()  # `__main__` has disabled it
         if sys.platform == "win32":

@@ -23,13 +23,14 @@ from zinc_mcp.decisions import send_all_approved
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.records.decision import Admission
-from zinc_mcp.journal.runner import AT_ONCE, Runner, Unwritten
+from zinc_mcp.journal.runner import Unwritten
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.objection import admitted
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
-from zinc_mcp.wiring.wallet import payment_wallet, wallet_settings
+from zinc_mcp.wiring.wallet import usable_wallet, wallet_settings, warm
+from zinc_mcp.wiring.watched import exchange_for, followed, runner_for, wallet_for
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.connection import Connection
 
@@ -38,11 +39,12 @@ if TYPE_CHECKING:
 
     from zinc_mcp.journal.journal import Journal
     from zinc_mcp.known_settings import RailName
+    from zinc_mcp.network import Exchange
     from zinc_mcp.owner.notify import Notify
     from zinc_mcp.owner.settings import Settings
-    from zinc_mcp.payments.wallet import PaymentWallet
     from zinc_mcp.rails import Rail
     from zinc_mcp.rails.v1 import V1Rail
+    from zinc_mcp.telemetry.watch import Watch
     from zinc_mcp.zinc.v1.client import V1Client
 
 logger = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ async def open_process(
     clock: Callable[[], float] = time.time,
     uptime: Uptime | None = machine_uptime,
     checkpoint: Checkpoint = logger.debug,
+    watch: Watch | None = None,
 ) -> AsyncGenerator[Process]:
     """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
 
@@ -78,6 +81,7 @@ async def open_process(
         clock: seconds since the epoch.
         uptime: the machine's own clock, for leases; None if a test sets all clocks.
         checkpoint: called at each step where a crash matters; each is logged if nothing else is given.
+        watch: those who watch the process; None: nobody does, and nothing is put between its parts.
 
     Raises:
         SettingsError: the API's address cannot be used. A payment wallet that cannot be used is a warning.
@@ -93,14 +97,14 @@ async def open_process(
 
         return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
 
-    runner = Runner(open_journal, at_once=AT_ONCE if settings.journal_url.startswith("postgresql") else 1)
+    runner = runner_for(settings.journal_url, open_journal, watch)
     times = Times(clock, _steady_clock(clock, uptime))
     transport = transport if transport is not None or not settings.sandbox else _practice_transport(settings)
-    client = _client(settings, transport, clocks, times)
-    v1_client = _v1_client(settings, transport, clocks, times)
+    client = _client(settings, transport, clocks, times, watch)
+    v1_client = _v1_client(settings, transport, clocks, times, watch)
     rails: dict[RailName, Rail] = {}
     unusable: dict[RailName, ZincMcpError] = {}
-    wallet = _usable_wallet(settings, client, wallet_transport, unusable)
+    wallet = wallet_for(usable_wallet(settings, client, wallet_transport, unusable), watch)
     account = _account_rail(settings, client, clock if uptime is None else time.monotonic)
     if account is not None:
         rails["account"] = account
@@ -130,7 +134,7 @@ async def open_process(
 
     policy = partial(read_policy, settings)
     try:
-        async with anyio.create_task_group() as tasks:
+        async with followed(runner, watch), anyio.create_task_group() as tasks:
             process = Process(
                 settings=settings,
                 rails=rails,
@@ -151,6 +155,7 @@ async def open_process(
                 checkpoint=checkpoint,
                 tasks=tasks,
                 unusable=unusable,
+                watch=watch,
             )
             tasks.start_soon(_sweep, process)
             tasks.start_soon(process.unwritten.keep_writing)
@@ -162,7 +167,7 @@ async def open_process(
             if wallet is None:
                 process.warmed.set()
             else:
-                tasks.start_soon(_warm, process, wallet)
+                tasks.start_soon(warm, process, wallet)
             try:
                 yield process
             finally:
@@ -283,39 +288,6 @@ async def _tell_the_owner(process: Process, notify: Notify) -> None:
     await keep_telling(process, notify)
 
 
-def _usable_wallet(
-    settings: Settings,
-    client: ZincClient,
-    transport: httpx.AsyncBaseTransport | None,
-    unusable: dict[RailName, ZincMcpError],
-) -> PaymentWallet | None:
-    """Open the payment wallet. If it cannot be opened, this is logged, and everything else works without it."""
-    try:
-        return payment_wallet(settings, client, transport)
-    except Exception as error:
-        unusable["agent"] = _why_unusable(error)
-        return None
-
-
-async def _warm(process: Process, wallet: PaymentWallet) -> None:
-    try:
-        await wallet.warm()
-    except Exception as error:
-        process.unusable["agent"] = _why_unusable(error)
-    finally:
-        process.warmed.set()
-
-
-def _why_unusable(error: Exception) -> ZincMcpError:
-    if not isinstance(error, ZincMcpError):  # a library's error may quote secrets
-        what = type(error).__name__
-        error = SettingsError(
-            f"The payment wallet cannot be loaded ({what}).", "Install zinc-mcp with the wallet's extra again."
-        )
-    logger.warning("place_agent_order cannot pay: %s %s", error.summary, error.owner_step or error.next_step)
-    return error
-
-
 @cache
 def _keep_what_is_loaded() -> None:
     """Exclude the loaded modules from the garbage collector's later searches, once.
@@ -339,10 +311,15 @@ def v1_origin(settings: Settings) -> str:
     return check_origin(settings.v1_api_url, "ZINC_V1_API_URL")
 
 
-def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times) -> ZincClient:
-    return _connected(
-        ZincClient, SANDBOX_ORIGIN if settings.sandbox else settings.api_url, settings, transport, clocks, times
-    )
+def _client(
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport | None,
+    clocks: Clocks,
+    times: Times,
+    watch: Watch | None = None,
+) -> ZincClient:
+    origin = SANDBOX_ORIGIN if settings.sandbox else settings.api_url
+    return _connected(ZincClient, origin, settings, transport, clocks, times, exchange_for("zinc", watch))
 
 
 def _connected(
@@ -352,9 +329,17 @@ def _connected(
     transport: httpx.AsyncBaseTransport | None,
     clocks: Clocks,
     times: Times,
+    exchange: Callable[..., Exchange],
 ) -> C:
     """Return the client of one of Zinc's services: all of them go the same way and tell the same clocks the time."""
-    return service(origin, route=settings.route, transport=transport, wire_seconds=clocks.wire, on_date=times.heard)
+    return service(
+        origin,
+        route=settings.route,
+        transport=transport,
+        wire_seconds=clocks.wire,
+        on_date=times.heard,
+        exchange=exchange,
+    )
 
 
 def _practice_transport(settings: Settings) -> httpx.AsyncBaseTransport:
@@ -364,7 +349,11 @@ def _practice_transport(settings: Settings) -> httpx.AsyncBaseTransport:
 
 
 def _v1_client(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None, clocks: Clocks, times: Times
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport | None,
+    clocks: Clocks,
+    times: Times,
+    watch: Watch | None = None,
 ) -> V1Client | None:
     """Return a client of Zinc's v1; None without a client token."""
     if settings.v1_client_token is None:
@@ -372,7 +361,7 @@ def _v1_client(
     from zinc_mcp.zinc.v1.client import V1Client  # few owners have a token
 
     origin = f"{SANDBOX_ORIGIN}/v1" if settings.sandbox else settings.v1_api_url
-    return _connected(V1Client, origin, settings, transport, clocks, times)
+    return _connected(V1Client, origin, settings, transport, clocks, times, exchange_for("zinc_v1", watch))
 
 
 def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -> V1Rail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import TYPE_CHECKING, Literal, cast
 
 from zinc_mcp.errors import SettingsError, ZincMcpError
@@ -12,8 +13,12 @@ from zinc_mcp.zinc.client import ZincClient
 if TYPE_CHECKING:
     import httpx
 
+    from zinc_mcp.known_settings import RailName
     from zinc_mcp.owner.settings import Settings
     from zinc_mcp.payments.wallet import PaymentWallet, WalletSettings
+    from zinc_mcp.process import Process
+
+logger = logging.getLogger(__name__)
 
 
 def payment_wallet(
@@ -42,6 +47,40 @@ def payment_wallet(
         return Fate(ending, settlement.get("reference")) if ending in ("settled", "unpaid") else OPEN
 
     return wallet_from(wallet_settings(settings), route=settings.route, transport=transport, lookup=lookup)
+
+
+def usable_wallet(
+    settings: Settings,
+    client: ZincClient,
+    transport: httpx.AsyncBaseTransport | None,
+    unusable: dict[RailName, ZincMcpError],
+) -> PaymentWallet | None:
+    """Open the payment wallet. If it cannot be opened, this is logged, and everything else works without it."""
+    try:
+        return payment_wallet(settings, client, transport)
+    except Exception as error:
+        unusable["agent"] = _why_unusable(error)
+        return None
+
+
+async def warm(process: Process, wallet: PaymentWallet) -> None:
+    """Load the library of a wallet; one that cannot be loaded is unusable."""
+    try:
+        await wallet.warm()
+    except Exception as error:
+        process.unusable["agent"] = _why_unusable(error)
+    finally:
+        process.warmed.set()
+
+
+def _why_unusable(error: Exception) -> ZincMcpError:
+    if not isinstance(error, ZincMcpError):  # a library's error may quote secrets
+        what = type(error).__name__
+        error = SettingsError(
+            f"The payment wallet cannot be loaded ({what}).", "Install zinc-mcp with the wallet's extra again."
+        )
+    logger.warning("place_agent_order cannot pay: %s %s", error.summary, error.owner_step or error.next_step)
+    return error
 
 
 def wallet_settings(settings: Settings) -> WalletSettings:

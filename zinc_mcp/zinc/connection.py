@@ -48,6 +48,7 @@ class Connection:
         wire_seconds: float = WIRE_SECONDS,
         read_seconds: float = READ_SECONDS,
         on_date: OnDate | None = None,
+        exchange: Callable[..., Exchange] = Exchange,
     ) -> None:
         """Prepare a connection; nothing is connected yet.
 
@@ -58,13 +59,14 @@ class Connection:
             wire_seconds: the most that one request with a content may take, from connecting to the last byte.
             read_seconds: the same for reads.
             on_date: called with the time of each answer.
+            exchange: makes the exchange, as its class does.
 
         Raises:
             SettingsError: if `origin` is neither https nor loopback.
         """
         self.origin = check_origin(origin, self.address_setting)
         self.wire_seconds = wire_seconds
-        self._exchange = Exchange(self.origin, route, transport=transport)
+        self._exchange = exchange(self.origin, route, transport=transport)
         self._read_seconds = read_seconds
         self._on_date = on_date
 

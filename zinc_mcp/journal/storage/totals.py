@@ -7,10 +7,11 @@ exact whatever changes an entry, a process of an earlier version too.
 
 from collections.abc import Mapping
 from math import floor
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
+from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.journal.storage.tables import COUNTING, ENTRIES, IS_ORDER, TABLES
 
 MINUTE, HOUR = 60, 3600
@@ -120,6 +121,31 @@ def counted(since: str, beside: str | None = None) -> sa.Select[Any, Any]:
     added = sa.union_all(*parts).subquery(f"counting_{since}")
     cents, orders = (sa.func.coalesce(sa.func.sum(column), 0) for column in (added.c.cents, added.c.orders))
     return sa.select(cents.label("cents"), orders.label("orders"))
+
+
+def by_mode(minute: int) -> sa.Select[Any, Any]:
+    """Return a query for what counts against limits from the beginning of a minute on: rows of mode and cents.
+
+    `minute`: since the epoch. It seeks the totals of each caller, since those of all times lie between them.
+    """
+    modes = [sa.select(sa.literal(mode).label("mode"), _caller_after(mode, "")) for mode in get_args(Mode)]
+    callers = sa.select(sa.union_all(*modes).subquery("first_callers")).cte("callers", recursive=True)
+    more = sa.select(callers.c.mode, _caller_after(callers.c.mode, callers.c.caller)).where(
+        callers.c.caller.is_not(None)
+    )
+    callers = callers.union_all(more)
+    hour = minute // 60
+    rest_of_hour = (TOTALS.c.span == MINUTE, TOTALS.c.start >= minute, TOTALS.c.start < (hour + 1) * 60)
+    hours = (TOTALS.c.span == HOUR, TOTALS.c.start > hour)
+    is_theirs = (TOTALS.c.mode == callers.c.mode, TOTALS.c.caller == callers.c.caller)
+    parts = [sa.select(TOTALS.c.mode, TOTALS.c.cents).where(*is_theirs, *some) for some in (rest_of_hour, hours)]
+    added = sa.union_all(*parts).subquery("by_mode")
+    return sa.select(added.c.mode, added.c.cents)
+
+
+def _caller_after(mode: str | sa.ColumnElement[str], caller: str | sa.ColumnElement[str]) -> sa.Label[Any]:
+    next_one = sa.select(sa.func.min(TOTALS.c.caller)).where(TOTALS.c.mode == mode, TOTALS.c.caller > caller)
+    return next_one.scalar_subquery().label("caller")
 
 
 def window(name: str, since: float) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
-from zinc_mcp.server.http.connections import BoundedServer, Listener, LoopbackServer, raise_file_limit
+from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
@@ -41,9 +41,11 @@ from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
 from zinc_mcp.server.pages.browser import BrowserPage, Show
 from zinc_mcp.server.pages.visits import Visits
+from zinc_mcp.telemetry import watched
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
+    from zinc_mcp.server.http.metrics import Metrics
     from zinc_mcp.server.opening import Opener
 
 GRACE_SECONDS = 35
@@ -325,7 +327,11 @@ async def _serve(
     from zinc_mcp.wiring import open_process
 
     # Opened once, around the server: an order on the wire is finished after the last connection is closed.
-    async with (opener or open_process)(settings) as process:
+    shown = None if metrics is None else _metrics()
+    async with (
+        watched(shown) as watch,
+        (opener or open_process)(settings, watch=watch) as process,
+    ):
         server = BoundedServer(
             build_app(process, hosts, members, local=local, base=base),
             lifespan="on",
@@ -352,8 +358,14 @@ async def _serve(
                 settings.home / TOKEN_FILE,
             )
         with _signals_survived():
-            async with _metrics_shown(process, metrics):
+            async with nullcontext() if shown is None or metrics is None else shown.served(*metrics):
                 await server.serve(sockets=[listener])
+
+
+def _metrics() -> "Metrics":
+    from zinc_mcp.server.http.metrics import Metrics  # its library is an extra
+
+    return Metrics()
 
 
 def _check_metrics() -> None:
@@ -361,24 +373,6 @@ def _check_metrics() -> None:
         raise SettingsError(
             "Metrics need the extra `metrics`.", f"Install it and start again: {install_command('metrics')}"
         )
-
-
-@asynccontextmanager
-async def _metrics_shown(process: "Process", at: tuple[str, socket.socket] | None) -> AsyncGenerator[None]:
-    if at is None:
-        yield
-        return
-    from zinc_mcp.server.http.metrics import Metrics  # its library is an extra
-
-    host, listener = at
-    with Metrics(process) as metrics:
-        async with anyio.create_task_group() as tasks:
-            server = LoopbackServer(metrics.app(host))
-            tasks.start_soon(lambda: server.serve(sockets=[listener]))
-            try:
-                yield
-            finally:
-                server.should_exit = True
 
 
 @contextmanager

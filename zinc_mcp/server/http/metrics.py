@@ -1,17 +1,14 @@
-"""The metrics of a server for Prometheus, on a port of their own: calls of tools, and the orders that are open.
+"""The metrics of a server for Prometheus, on a port of their own. `telemetry.measures` has their table."""
 
-The figures about orders are read from the journal, so they are the same on every server that shares it. No label names
-a member, an order or a product.
-"""
-
-import time
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import anyio
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
@@ -19,39 +16,35 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from zinc_mcp.errors import JournalError
-from zinc_mcp.server.mcp.tools.noted import observers
-
-if TYPE_CHECKING:
-    from zinc_mcp.journal.periods import OpenMoney
-    from zinc_mcp.process import Process
+from zinc_mcp.server.http.connections import LoopbackServer
+from zinc_mcp.telemetry.measures import HAPPENING, STANDING, JournalFigures, Measure
 
 PATH = "/metrics"
-LOOK_EVERY_SECONDS = 5.0
-"""The journal is asked at most once within this time, however often the figures are."""
-_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
 
 
 class Metrics(Collector):
-    """The metrics of one process, for as long as it is entered as a context."""
+    """The metrics of one process, as a `Sink` of what happens there."""
 
-    def __init__(self, process: "Process") -> None:
-        self._process = process
+    def __init__(self, figures: JournalFigures | None = None) -> None:
+        """Show nothing yet: the figures are those of a journal that a process follows."""
+        self.figures = figures or JournalFigures()
         self._registry = CollectorRegistry()
-        self._calls = Counter("zinc_mcp_calls", "Calls of tools.", ("tool", "ending"), registry=self._registry)
-        self._seconds = Histogram(
-            "zinc_mcp_call_seconds", "Duration of calls.", ("tool",), buckets=_SECONDS, registry=self._registry
-        )
-        self._known: OpenMoney | None = None
-        self._looked = -LOOK_EVERY_SECONDS
+        self._counters: dict[Measure, Counter] = {}
+        self._histograms: dict[Measure, Histogram] = {}
+        for each in HAPPENING:
+            about = (each.name, each.meaning, each.labels)
+            if each.kind == "counter":
+                self._counters[each] = Counter(*about, registry=self._registry)
+            else:
+                self._histograms[each] = Histogram(*about, buckets=each.bounds, registry=self._registry)
         self._registry.register(self)
 
-    def __enter__(self) -> "Metrics":
-        observers.append(self._observe)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        observers.remove(self._observe)
+    def add(self, measure: Measure, labels: Sequence[str], value: float) -> None:
+        """See `Sink.add`."""
+        if measure in self._counters:
+            self._counters[measure].labels(*labels).inc(value)
+        else:
+            self._histograms[measure].labels(*labels).observe(value)
 
     def app(self, host: str) -> Starlette:
         """Return the application that shows them to whoever knows it by an address, as `localhost` or as `host`."""
@@ -59,51 +52,32 @@ class Metrics(Collector):
         async def show(request: Request) -> Response:
             if not _is_direct(request.headers.get("host", ""), host):
                 return JSONResponse({"error": "invalid_host"}, 421)
-            await self._look()
+            await self.figures.look()
             return Response(
                 generate_latest(self._registry), media_type=None, headers={"Content-Type": CONTENT_TYPE_LATEST}
             )
 
         return Starlette(routes=[Route(PATH, show)])
 
+    @asynccontextmanager
+    async def served(self, host: str, listener: socket.socket) -> AsyncGenerator[None]:
+        """Show them on a socket while inside."""
+        async with anyio.create_task_group() as tasks:
+            server = LoopbackServer(self.app(host))
+            tasks.start_soon(lambda: server.serve(sockets=[listener]))
+            try:
+                yield
+            finally:
+                server.should_exit = True
+
     def collect(self) -> Iterator[Metric]:
-        """Yield what the journal says; without the figures about orders where it cannot be read."""
-        known = self._known
-        yield GaugeMetricFamily(
-            "zinc_mcp_journal_up", "Whether the journal can be read.", value=float(known is not None)
-        )
-        if known is None:
-            return
-        orders = GaugeMetricFamily("zinc_mcp_orders_open", "Orders that are not over.", labels=("mode", "state"))
-        reserved = GaugeMetricFamily(
-            "zinc_mcp_reserved_cents", "What open orders count against limits, in US cents.", labels=("mode", "state")
-        )
-        for (mode, state), (count, cents) in known.open.items():
-            orders.add_metric((mode, state), count)
-            reserved.add_metric((mode, state), cents)
-        expected = GaugeMetricFamily(
-            "zinc_mcp_expected_back_cents",
-            "Paid up front, and not proved to have come back, in US cents.",
-            labels=("mode",),
-        )
-        for mode, cents in known.expected_back_cents.items():
-            expected.add_metric((mode,), cents)
-        yield from (orders, reserved, expected)
-        yield GaugeMetricFamily("zinc_mcp_pauses", "Pauses of ordering that stand.", value=known.pauses)
-
-    def _observe(self, line: Mapping[str, Any], seconds: float) -> None:
-        self._calls.labels(line["tool"], line.get("ending") or "unknown").inc()
-        self._seconds.labels(line["tool"]).observe(seconds)
-
-    async def _look(self) -> None:
-        now = time.monotonic()
-        if now - self._looked < LOOK_EVERY_SECONDS:
-            return
-        self._looked = now
-        try:
-            self._known = await self._process.journal.run(lambda journal: journal.open_money())
-        except JournalError:
-            self._known = None
+        """Yield what the journal says."""
+        for each in STANDING:
+            family = CounterMetricFamily if each.kind == "counter" else GaugeMetricFamily
+            metric = family(each.name, each.meaning, labels=each.labels)
+            for labels, value in self.figures.values(each):
+                metric.add_metric(labels, value)
+            yield metric
 
 
 def _is_direct(given: str, host: str) -> bool:

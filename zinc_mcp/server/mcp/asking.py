@@ -10,6 +10,7 @@ stands.
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -155,34 +156,36 @@ async def ask_person(
     about = None if entry is None else reference_of(entry)
     if entry is None or about is None:
         return answer, None
-    if needs_another(entry):  # whoever sits at this host is not the one to ask
-        return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
-    text = question.text()
-    # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is meant.
-    in_a_form = (
-        can_ask(ctx) and process.policy().approval != "page" and await asked_pin(process.journal, caller) is None
-    )
-    why = _TOO_LONG if in_a_form and len(text) > DIALOGUE_CHARACTERS else ""
-    address = None
-    if not in_a_form or why:
-        address = await page.address(entry) if can_open(ctx) else None
-        if address is None:
-            return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
-        text = question.invitation
-    shown = Shown(about, text, address, form_for(entry))
-    if str(ctx.protocol_version) >= MODERN:
-        return _input_required(shown)
-    dialogue, is_shared = dialogues.open(ctx, shown, caller, seconds_to_decide(entry, process.times.clock()))
-    if dialogue is None:
-        return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
-    await dialogue.wait(ctx, min(process.clocks.form, deadline - time.monotonic()))
-    if dialogue.answer is not None:
-        # Several calls may listen to one answer: only for the call that asked is the order new.
-        return replace(dialogue.answer, earlier=dialogue.answer.earlier or is_shared), None
-    if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
-        raise dialogue.error
-    why = _STILL_OPEN if dialogue.is_open else _why(dialogue.error, dialogue.given)
-    return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
+    with nullcontext() if process.watch is None else process.watch.step("person"):
+        if needs_another(entry):  # whoever sits at this host is not the one to ask
+            return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
+        text = question.text()
+        # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is
+        # meant.
+        in_a_form = (
+            can_ask(ctx) and process.policy().approval != "page" and await asked_pin(process.journal, caller) is None
+        )
+        why = _TOO_LONG if in_a_form and len(text) > DIALOGUE_CHARACTERS else ""
+        address = None
+        if not in_a_form or why:
+            address = await page.address(entry) if can_open(ctx) else None
+            if address is None:
+                return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
+            text = question.invitation
+        shown = Shown(about, text, address, form_for(entry))
+        if str(ctx.protocol_version) >= MODERN:
+            return _input_required(shown)
+        dialogue, is_shared = dialogues.open(ctx, shown, caller, seconds_to_decide(entry, process.times.clock()))
+        if dialogue is None:
+            return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
+        await dialogue.wait(ctx, min(process.clocks.form, deadline - time.monotonic()))
+        if dialogue.answer is not None:
+            # Several calls may listen to one answer: only for the call that asked is the order new.
+            return replace(dialogue.answer, earlier=dialogue.answer.earlier or is_shared), None
+        if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
+            raise dialogue.error
+        why = _STILL_OPEN if dialogue.is_open else _why(dialogue.error, dialogue.given)
+        return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
 
 
 async def take_answer(

@@ -17,6 +17,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 
 if TYPE_CHECKING:
     from zinc_mcp.server.mcp.tools.tool import Service
+    from zinc_mcp.telemetry.watch import Watch
 
 OpenService = Callable[[], Awaitable["Service"]]
 """Returns what the tools share, and opens the process for it at the first call.
@@ -35,15 +36,18 @@ class AsGiven(FuncMetadata):
         return {"given": arguments_to_validate}
 
 
-def listed_tools(service: OpenService, names: Collection[str], *, host_asks: bool) -> list[Tool]:
+def listed_tools(
+    service: OpenService, names: Collection[str], *, host_asks: bool, watch: "Watch | None" = None
+) -> list[Tool]:
     """Return the tools with these names, in the order of the list.
 
     Args:
         service: see `OpenService`.
         names: of the tools that are listed.
         host_asks: whether the host has to ask its person on each call of a tool that asks one.
+        watch: is told of each call.
     """
-    return [_tool(service, row, host_asks=host_asks) for row in contract() if row["name"] in names]
+    return [_tool(service, row, watch, host_asks=host_asks) for row in contract() if row["name"] in names]
 
 
 def contract() -> list[dict[str, Any]]:
@@ -52,13 +56,13 @@ def contract() -> list[dict[str, Any]]:
     return rows
 
 
-def _tool(service: OpenService, row: Mapping[str, Any], *, host_asks: bool) -> Tool:
+def _tool(service: OpenService, row: Mapping[str, Any], watch: "Watch | None", *, host_asks: bool) -> Tool:
     name: str = row["name"]
 
     async def call(given: Mapping[str, Any], ctx: Context) -> CallToolResult | InputRequiredResult:
         from zinc_mcp.server.mcp.tools.noted import call_and_note
 
-        return await call_and_note(name, service, given, ctx)
+        return await call_and_note(name, service, watch, given, ctx)
 
     return Tool(
         fn=call,

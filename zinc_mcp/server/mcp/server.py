@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from zinc_mcp.server.mcp.asking import Page
     from zinc_mcp.server.mcp.tools.tool import Service
     from zinc_mcp.server.stdio import Incoming, Outgoing
+    from zinc_mcp.telemetry.watch import Watch
 
 
 class Server(MCPServer[Any]):
@@ -71,7 +72,7 @@ def build_server(process: "Process", page: "Page | None" = None) -> Server:
     async def service() -> "Service":
         return opened
 
-    return offer_tools(process.settings, service)
+    return offer_tools(process.settings, service, process.watch)
 
 
 def service_of(process: "Process", page: "Page | None" = None) -> "Service":
@@ -91,12 +92,13 @@ def service_of(process: "Process", page: "Page | None" = None) -> "Service":
     )
 
 
-def offer_tools(settings: Settings, service: OpenService) -> Server:
+def offer_tools(settings: Settings, service: OpenService, watch: "Watch | None" = None) -> Server:
     """Return a server that lists the tools, and opens what they share at the first call.
 
     Args:
         settings: the owner's.
         service: see `OpenService`.
+        watch: is told of each call.
     """
     names = _names(settings)
     server = Server(
@@ -104,7 +106,7 @@ def offer_tools(settings: Settings, service: OpenService) -> Server:
         title="Zinc",
         instructions=instructions_for(names),
         version=own_version(),
-        tools=listed_tools(service, names, host_asks=_host_asks(settings)),
+        tools=listed_tools(service, names, host_asks=_host_asks(settings), watch=watch),
         resources=[orders_resource()] if "list_orders" in names else [],
         log_level="WARNING",
         subscriptions=False,

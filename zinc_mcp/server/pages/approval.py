@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -198,7 +198,9 @@ class _View:
         )
         refusal = _Refusal()
         try:
-            await decide(self._process, decision, caller=entry.caller, wait_seconds=SOON_SECONDS)
+            watch = self._process.watch
+            with nullcontext() if watch is None else watch.step("person", alone=True):
+                await decide(self._process, decision, caller=entry.caller, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             if error.code != "question_closed":
                 refusal = _Refusal(objection=error.summary, at_the_pin=error.code == "approval_required")

@@ -5,8 +5,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult
@@ -18,18 +18,18 @@ from zinc_mcp.server.mcp.listing import OpenService
 from zinc_mcp.server.mcp.results import with_reference
 from zinc_mcp.server.mcp.tools.bodies import call_tool
 
+if TYPE_CHECKING:
+    from zinc_mcp.telemetry.watch import Watch
+
 _OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 logger = logging.getLogger(CALLS)
 
-observers: list[Callable[[Mapping[str, Any], float], None]] = []
-"""Each is given the facts of every call, and how many seconds it took."""
-
 
 async def call_and_note(
-    name: str, service: OpenService, given: Mapping[str, Any], ctx: Context
+    name: str, service: OpenService, watch: "Watch | None", given: Mapping[str, Any], ctx: Context
 ) -> CallToolResult | InputRequiredResult:
-    """Answer a call of a tool, and log who called it, how it ended, and how long it took.
+    """Answer a call of a tool, and log who called it, how it ended, and how long it took; `watch` is told, too.
 
     A call that failed is logged even where the others are not: its result names the line.
     """
@@ -37,24 +37,31 @@ async def call_and_note(
     try:
         result = await call_tool(name, service, given, ctx)
     except BaseException:
-        _note(logging.INFO, name, ctx, began, ending="interrupted")
+        _note(logging.INFO, name, watch, ctx, began, ending="interrupted")
         raise
     if not isinstance(result, CallToolResult):
-        _note(logging.INFO, name, ctx, began, ending="asked")
+        _note(logging.INFO, name, watch, ctx, began, ending="asked")
         return result
     facts: dict[str, Any] = result.structured_content or {}
     if result.is_error:
         reference = facts.get("reference") or secrets.token_hex(4)
-        _note(logging.WARNING, name, ctx, began, facts=facts, code=facts.get("code"), reference=reference)
+        _note(logging.WARNING, name, watch, ctx, began, facts=facts, code=facts.get("code"), reference=reference)
         return with_reference(result, reference)
-    _note(logging.INFO, name, ctx, began, facts=facts)
+    _note(logging.INFO, name, watch, ctx, began, facts=facts)
     return result
 
 
 def _note(
-    level: int, name: str, ctx: Context, began: float, *, facts: Mapping[str, Any] | None = None, **more: object
+    level: int,
+    name: str,
+    watch: "Watch | None",
+    ctx: Context,
+    began: float,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    **more: object,
 ) -> None:
-    if not observers and not logger.isEnabledFor(level):
+    if watch is None and not logger.isEnabledFor(level):
         return
     seconds = time.perf_counter() - began
     facts = facts or {}
@@ -67,8 +74,8 @@ def _note(
         "key": _shown(facts.get("key")),
         **more,
     }
-    for observe in observers:
-        observe(line, seconds)
+    if watch is not None:
+        watch.called(line, seconds)
     logger.log(level, "call", extra={FACTS: {each: value for each, value in line.items() if value is not None}})
 
 
