@@ -77,7 +77,7 @@ def test_a_yes_to_each_of_many_questions_at_once_keeps_a_limit_that_was_lowered(
             consent: dict[str, Any] = {"how": "page", "id": f"q{number}", "digest": "d", "question": {}, "until": 9e9}
             asked.append(journal.ask(made, consent, 100))
     # The entries themselves count as well: what is admitted is what the others leave.
-    admission = Admission(lambda _: Limits(day_cents=8 * EACH_CENTS), lambda: True, 86_400.0)
+    admission = Admission(lambda *_: Limits(day_cents=8 * EACH_CENTS), lambda: True, 86_400.0, lambda: False)
     taken: list[str] = []
 
     def work(journal: Journal, number: int) -> None:
