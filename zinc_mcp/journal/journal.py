@@ -100,7 +100,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         written = self.file.newest
-        lock = WHOLE if limits.are_shared else of_caller(draft.caller)
+        lock = WHOLE if limits.role or limits.team else of_caller(draft.caller)
         with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             its_id = rows.next_id(connection)
             asking = opening.ask_before(connection, draft, limits, earliest)

@@ -65,14 +65,14 @@ def product_objection(policy: Policy, address: ProductAddress, country: str) -> 
 
 def limits_of(policy: Policy, caller: str, role: Role | None) -> Limits:
     """Return the rolling limits that a policy has for the orders of a caller."""
-    tables = _tables(policy, caller, role)
+    of_team = {whose: table.rolling for whose, table in _tables(policy, caller, role).items()}
     return Limits(
         day_cents=policy.max_day,
         month_cents=policy.max_month,
         orders_day=policy.max_orders_day,
         unproved_cents=policy.most_unproved,
         second_yes_cents=policy.second_yes_above,
-        **{whose: table.rolling for whose, table in tables.items()},
+        **of_team,
     )
 
 
@@ -240,8 +240,8 @@ def largest_order(policy: Policy, caller: str, role: Role | None) -> tuple[int, 
 
 
 def _too_much(policy: Policy, order: Wish, caller: str, role: Role | None, fee_cents: int) -> RefusedError | None:
-    total = order.ceiling_cents + fee_cents
     most, whose = largest_order(policy, caller, role)
+    total = order.ceiling_cents + fee_cents
     if total <= most:
         return None
     beside = total - order.max_price

@@ -200,7 +200,7 @@ def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: flo
     Raises:
         NarrowLockError: limits over several callers are to be kept, and the lock is not over all of them.
     """
-    together = shared.ask_together(connection, draft, limits, now) if limits.are_shared else None
+    together = shared.ask_together(connection, draft, limits, now) if limits.role or limits.team else None
     day = now - DAY_SECONDS
     by_month = limits.month_cents is not None or (limits.member is not None and limits.member.month_cents is not None)
     month = now - MONTH_SECONDS if by_month else day

@@ -13,6 +13,7 @@ from zinc_mcp.errors import Whose
 from zinc_mcp.journal.records.entry import Rolling
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL, is_name, lines_for
+from zinc_mcp.text import printed
 
 Limit = Annotated[int, Field(strict=True, ge=0)]
 
@@ -81,6 +82,19 @@ class TeamRules(BaseModel):
         if own is None and self.team.ship_to is None:
             return None
         return tuple(dict.fromkeys((*(own or ()), *(self.team.ship_to or ()))))
+
+    def team_lines(self) -> list[tuple[str, str]]:
+        """Return the lines of these tables, as keys under `[policy]`, each with its value in words."""
+        tables: list[tuple[str, GroupLimits]] = [("team", self.team)]
+        tables += [(f"roles.{role}", table) for role, table in self.roles.items()]
+        tables += [(f"members.{name}", table) for name, table in self.members.items()]
+        found: list[tuple[str, str]] = []
+        for name, table in tables:
+            given: dict[str, int | tuple[str, ...]] = table.model_dump(exclude_none=True)
+            for key, value in given.items():
+                words = ", ".join(value) if isinstance(value, tuple) else printed(value)
+                found.append((f"{name}.{key}", str(value) if key == "max_orders_day" else words))
+        return found
 
     @property
     def are_shared(self) -> bool:
