@@ -50,7 +50,7 @@ from zinc_mcp.known_settings import RailName, Role
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""
-_MOST_NEWEST = 1000
+_MOST_NEWEST = 200
 """Orders of all callers among which those are looked for that fill a limit over several callers."""
 _SLICE = 500
 # The `+` keeps SQLite from using the index of ids, by which it would read every order to find the few unfinished ones.
@@ -237,19 +237,23 @@ class ReadJournal(Database):
         since = None if full.period_seconds is None else self._times.earliest() - full.period_seconds
         counts = UNPROVED if since is None else sa.and_(COUNTING, ENTRIES.c.counted_at > since)
         is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
-        query = sa.select(ENTRIES).where(ENTRIES.c.mode == draft.mode, IS_ORDER, counts)
-        if full.whose in ("caller", "member"):
-            query = query.where(ENTRIES.c.caller == draft.caller)
-        else:
-            # A window of all callers may be far longer than what is brought up to date.
-            newest = sa.select(ENTRIES.c.id).where(ENTRIES.c.mode == draft.mode, IS_ORDER)
-            newest = newest.order_by(ENTRIES.c.id.desc()).limit(_MOST_NEWEST)
-            unfinished = sa.select(ENTRIES.c.id).where(ENTRIES.c.mode == draft.mode, UNFINISHED)
-            query = query.where(ENTRIES.c.id.in_(sa.union_all(sa.select(newest.subquery().c.id), unfinished)))
-        if full.whose == "role":
-            query = query.where(ENTRIES.c.role == draft.role)
+        orders = sa.select(ENTRIES).where(ENTRIES.c.mode == draft.mode, IS_ORDER)
+        of_caller = orders.where(ENTRIES.c.caller == draft.caller, counts).order_by(is_over, ENTRIES.c.id.desc())
         with self._reading() as connection:
-            return entries_of(connection, query.order_by(is_over, ENTRIES.c.id.desc()).limit(_MOST_FILLING))
+            if full.whose in ("caller", "member") or since is None:
+                return entries_of(connection, of_caller.limit(_MOST_FILLING))
+            # A window of all callers may be far longer than what is brought up to date.
+            unfinished = orders.where(UNFINISHED, ENTRIES.c.state.in_(OPEN), counts).order_by(ENTRIES.c.id.desc())
+            found = entries_of(connection, unfinished.limit(_MOST_FILLING))
+            found += entries_of(connection, orders.order_by(ENTRIES.c.id.desc()).limit(_MOST_NEWEST))
+        fills = {
+            entry.id: entry
+            for entry in found
+            if entry.counts_cents > 0
+            and entry.counted_at > since
+            and (full.whose == "team" or entry.role == draft.role)
+        }
+        return list(fills.values())[:_MOST_FILLING]
 
     def freed(
         self, caller: str, mode: Mode, seconds: float, limit: int, *, look_ups_alone: bool = False

@@ -17,7 +17,8 @@ from zinc_mcp.journal.storage.statements import ask
 from zinc_mcp.journal.storage.totals import HOUR, MINUTE
 from zinc_mcp.text import in_hours, printed
 
-_AGEING: Mapping[Whose, sa.Select[Any, Any, Any]] = {whose: totals.ageing(whose) for whose in get_args(Whose)}
+_AGEING = {whose: totals.ageing(whose, "sqlite") for whose in get_args(Whose)}
+_AGEING_ON_POSTGRESQL = {whose: totals.ageing(whose, "postgresql") for whose in get_args(Whose)}
 _EVERY_LATER = 2**40
 _ONLY_THE_OWNER = "Tell the user which limit it is; only the owner can raise it (`{}` in zinc.toml)."
 

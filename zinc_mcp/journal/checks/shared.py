@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Draft, Entry, Limits, Mode, Rolling
 from zinc_mcp.journal.storage import totals
 from zinc_mcp.journal.storage.postgresql import Asked, Values
-from zinc_mcp.journal.storage.statements import ask, must_be_alone
+from zinc_mcp.journal.storage.statements import ask, is_sqlite, must_be_alone
 from zinc_mcp.known_settings import Role
 
-_TOGETHER = totals.counted_together()
+_TOGETHER, _TOGETHER_ON_POSTGRESQL = totals.counted_together("sqlite"), totals.counted_together("postgresql")
 _NO_ENTRY = 0
 
 
@@ -59,7 +59,7 @@ def ask_together(
     """
     must_be_alone(connection)
     by_month = any(each is not None and each.month_cents is not None for each in (limits.role, limits.team))
-    return ask(connection, _TOGETHER, _given(order.mode, order.role, now, by_month=by_month, beside=beside))
+    return _ask(connection, _given(order.mode, order.role, now, by_month=by_month, beside=beside))
 
 
 def together_in(asked: Asked) -> Together:
@@ -73,7 +73,7 @@ def together_in(asked: Asked) -> Together:
 
 def count_together(connection: sa.Connection, mode: Mode, role: Role | None, now: float) -> Together:
     """Count it to tell it; nothing is reserved by that."""
-    return together_in(ask(connection, _TOGETHER, _given(mode, role, now, by_month=True, beside=_NO_ENTRY)))
+    return together_in(_ask(connection, _given(mode, role, now, by_month=True, beside=_NO_ENTRY)))
 
 
 def left_of(limits: Limits, own: Held, together: Together | None) -> Left:
@@ -91,6 +91,10 @@ def left_of(limits: Limits, own: Held, together: Together | None) -> Left:
         least((rolling.month_cents, held.month_cents) for rolling, held in found),
         least((rolling.orders_day, held.day_orders) for rolling, held in found),
     )
+
+
+def _ask(connection: sa.Connection, given: Values) -> Asked:
+    return ask(connection, _TOGETHER if is_sqlite(connection) else _TOGETHER_ON_POSTGRESQL, given)
 
 
 def _given(mode: Mode, role: Role | None, now: float, *, by_month: bool, beside: int) -> Values:

@@ -7,9 +7,9 @@ order at once. The database itself keeps the totals, by triggers in the transact
 whatever changes an entry, a process of an earlier version too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import floor
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.journal.storage.tables import COUNTING, ENTRIES, IS_ORDER, TABLES
 
 MINUTE, HOUR = 60, 3600
+Dialect = Literal["sqlite", "postgresql"]
 
 TOTALS = sa.Table(
     "zinc_totals",
@@ -178,33 +179,49 @@ def _those() -> sa.CTE:
     return those.union_all(following)
 
 
-def _each_of(those: sa.CTE) -> tuple[sa.ColumnElement[bool], ...]:
-    return (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == those.c.caller)
+def _of_each(
+    those: sa.CTE,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    by: sa.Column[Any],
+    on: Dialect,
+) -> sa.Select[Any, Any, Any]:
+    """Return a query for the totals of each of `those`: what `by` groups them by, their cents and orders.
+
+    PostgreSQL is made to look into the index for one caller after the other: it would read all totals, since it does
+    not know how few of them are as new as these. SQLite does so by itself.
+    """
+    theirs = (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == those.c.caller, *conditions)
+    cents, orders = sa.func.sum(TOTALS.c.cents).label("cents"), sa.func.sum(TOTALS.c.orders).label("orders")
+    found = sa.select(by.label("by"), cents, orders).where(*theirs).group_by(by)
+    if on == "sqlite":
+        return found
+    each = found.correlate(those).lateral("each")
+    return sa.select(each.c.by, each.c.cents, each.c.orders).select_from(those.join(each, sa.true()))
 
 
-def counted_together() -> sa.Select[Any]:
+def counted_together(on: Dialect) -> sa.Select[Any]:
     """Return a query for what counts against the limits over several callers, without the entry `beside`.
 
     Its columns are the cents and orders of the window `day` and the cents of the window `month`, of all callers, and
     the same of those entries whose role is `role`. Its values are those of `window` under these names, with `mode`,
     `role` and `beside`. A window begins with the whole minute in which it would begin for one caller.
     """
-    those = _those()
-    is_order = sa.case((IS_ORDER, 1), else_=0)
+    those, is_order = _those(), sa.case((IS_ORDER, 1), else_=0)
     parts: list[sa.Select[Any, Any, Any, Any]] = []
     for name in ("day", "month"):
         minute, hour_over = _number(f"{name}_minute"), _number(f"{name}_hour_over")
         in_minutes = (TOTALS.c.span == MINUTE, TOTALS.c.start >= minute, TOTALS.c.start < hour_over)
         in_hours = (TOTALS.c.span == HOUR, TOTALS.c.start > _number(f"{name}_hour"))
-        label: sa.ColumnElement[str] = sa.literal_column(f"'{name}'", sa.String)
-        columns = (label.label("during"), TOTALS.c.role, TOTALS.c.cents, TOTALS.c.orders)
-        parts += [sa.select(*columns).where(*_each_of(those), *some) for some in (in_minutes, in_hours)]
+        during: sa.ColumnElement[str] = sa.literal_column(f"'{name}'", sa.String).label("during")
+        for some in (in_minutes, in_hours):
+            found = _of_each(those, some, TOTALS.c.role, on).subquery()
+            parts.append(sa.select(during, found.c.by, found.c.cents, found.c.orders))
         single = (ENTRIES.c.id == sa.bindparam("beside"), ENTRIES.c.mode == sa.bindparam("mode"), COUNTING)
         role = sa.func.coalesce(ENTRIES.c.role, "")
-        taken = sa.select(label, role, -ENTRIES.c.counts_cents, -is_order)
+        taken = sa.select(during, role, -ENTRIES.c.counts_cents, -is_order)
         parts.append(taken.where(*single, ENTRIES.c.counted_at >= sa.bindparam(f"{name}_minute_begins")))
     found = sa.union_all(*parts).subquery("together")
-    is_day, is_role = found.c.during == sa.literal_column("'day'"), found.c.role == sa.bindparam("role")
+    is_day, is_role = found.c.during == sa.literal_column("'day'"), found.c.by == sa.bindparam("role")
     is_month = found.c.during == sa.literal_column("'month'")
     sums = (
         (found.c.cents, is_day),
@@ -217,21 +234,20 @@ def counted_together() -> sa.Select[Any]:
     return sa.select(*(sa.func.coalesce(sa.func.sum(sa.case((of, column), else_=0)), 0) for column, of in sums))
 
 
-def ageing(whose: Whose) -> sa.Select[Any, Any, Any]:
+def ageing(whose: Whose, on: Dialect) -> sa.Select[Any, Any, Any]:
     """Return a query for the totals of one span from `first` to `last`: start, cents and orders, the oldest first.
 
     They are those of a caller, of a role or of all callers; its other values are `mode`, `span`, `caller` and `role`.
     """
-    theirs: tuple[sa.ColumnElement[bool], ...]
+    some = [TOTALS.c.span == _number("span"), TOTALS.c.start.between(_number("first"), _number("last"))]
     if whose in ("caller", "member"):
-        theirs = (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == sa.bindparam("caller"))
+        own = (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == sa.bindparam("caller"), *some)
+        found = sa.select(TOTALS.c.start.label("by"), TOTALS.c.cents, TOTALS.c.orders).where(*own).subquery()
     else:
-        theirs = _each_of(_those())
-    if whose == "role":
-        theirs = (*theirs, TOTALS.c.role == sa.bindparam("role"))
-    span = (TOTALS.c.span == _number("span"), TOTALS.c.start.between(_number("first"), _number("last")))
-    query = sa.select(TOTALS.c.start, sa.func.sum(TOTALS.c.cents), sa.func.sum(TOTALS.c.orders)).where(*theirs, *span)
-    return query.group_by(TOTALS.c.start).order_by(TOTALS.c.start)
+        some += [TOTALS.c.role == sa.bindparam("role")] if whose == "role" else []
+        found = _of_each(_those(), some, TOTALS.c.start, on).subquery()
+    query = sa.select(found.c.by, sa.func.sum(found.c.cents), sa.func.sum(found.c.orders))
+    return query.group_by(found.c.by).order_by(found.c.by)
 
 
 def window(name: str, since: float) -> Mapping[str, Any]:
