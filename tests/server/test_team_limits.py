@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from wanted import ADDRESS, arguments, book
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.members import Members, add_member, change_member, remove_member
 from zinc_mcp.owner.team.member import Member
-from zinc_mcp.process import Process
+from zinc_mcp.process import Clocks, Process
 
 ORDER = 5_100
 """The most that an order of these tests may debit, in cents."""
@@ -77,6 +77,12 @@ def policy(write_config: Callable[[str], Path]) -> Callable[..., None]:
         write_config("\n".join(["[policy]", f'approval = "{approval}"', "max_day = 1000000", *lines, more, ""]))
 
     return write
+
+
+@pytest.fixture
+def soon(clocks: Clocks) -> Clocks:
+    """Return the clocks of a process whose tools do not wait for a decision on the page."""
+    return replace(clocks, answer=0.2)
 
 
 @asynccontextmanager
@@ -201,10 +207,10 @@ async def test_orders_go_only_to_the_addresses_named_for_the_team_or_the_member(
 
 
 async def test_a_yes_to_an_order_for_an_address_that_is_not_named_any_more_sends_nothing(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, soon: Clocks
 ) -> None:
     policy('members."*".ship_to = ["Office"]', approval="page", more=OFFICE)
-    async with team(open_test_process, home) as ours:
+    async with team(open_test_process, home, clocks=soon) as ours:
         assert (await ours.place("bob", 1))["outcome"] == "waiting"
         policy('members."*".ship_to = ["Office"]', approval="page", more=OFFICE.replace("12 Planted", "14 Planted"))
         async with visitor(f"{ours.origin}/approve/") as bob:
@@ -217,10 +223,10 @@ async def test_a_yes_to_an_order_for_an_address_that_is_not_named_any_more_sends
 
 @pytest.mark.parametrize("lowered", ["team.max_day = 5200", "roles.order.max_orders_day = 1"])
 async def test_a_yes_is_held_to_the_limits_of_several_that_hold_when_it_is_given(
-    open_test_process: OpenProcess, zinc: FakeZinc, url: str, home: Path, policy: Any, lowered: str
+    open_test_process: OpenProcess, zinc: FakeZinc, url: str, home: Path, policy: Any, soon: Clocks, lowered: str
 ) -> None:
     policy(approval="page")
-    async with team(open_test_process, home, journal=url) as ours:
+    async with team(open_test_process, home, clocks=soon, journal=url) as ours:
         for name, number in (("ada", 1), ("bob", 2)):
             assert (await ours.place(name, number))["outcome"] == "waiting"
         policy(lowered, approval="page")
@@ -289,10 +295,10 @@ async def test_get_balance_tells_a_member_what_each_limit_that_applies_leaves(
 
 
 async def test_a_question_says_what_the_narrowest_limit_leaves(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, soon: Clocks
 ) -> None:
     policy("team.max_day = 12000", "roles.order.max_month = 11000", approval="page")
-    async with team(open_test_process, home) as ours:
+    async with team(open_test_process, home, clocks=soon) as ours:
         await ours.place("bob", 1)
         async with visitor(f"{ours.origin}/approve/") as bob:
             shown = words((await bob.sign_in(ours.tokens["bob"])).text)
