@@ -15,8 +15,8 @@ green with it.
 import argparse
 import json
 import os
-import secrets
 import re
+import secrets
 import shutil
 import subprocess
 import sys

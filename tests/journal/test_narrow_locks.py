@@ -78,7 +78,7 @@ def test_a_yes_to_each_of_many_questions_at_once_keeps_a_limit_that_was_lowered(
             consent: dict[str, Any] = {"how": "page", "id": f"q{number}", "digest": "d", "question": {}, "until": 9e9}
             asked.append(journal.ask(made, consent, 100))
     # The entries themselves count as well: what is admitted is what the others leave.
-    admission = Admission(lambda *_: Limits(day_cents=8 * EACH_CENTS), lambda: True, 86_400.0, lambda: False)
+    admission = Admission(lambda _entry, _kept: Limits(day_cents=8 * EACH_CENTS), lambda: True, 86_400.0, lambda: False)
     taken: list[str] = []
 
     def work(journal: Journal, number: int) -> None:
@@ -139,7 +139,7 @@ def test_a_yes_to_each_of_many_callers_at_once_keeps_a_limit_over_all_of_them(
     asked = asked_about(url, 12)
     most = Rolling(day_cents=8 * EACH_CENTS)
     limits = Limits(team=most) if limited == "team" else Limits(role=most)
-    admission = Admission(lambda *_: limits, lambda: True, 86_400.0, lambda: known_before)
+    admission = Admission(lambda _entry, _kept: limits, lambda: True, 86_400.0, lambda: known_before)
     taken: list[str] = []
 
     def work(journal: Journal, number: int) -> None:
@@ -156,7 +156,7 @@ def test_a_yes_to_each_of_many_callers_at_once_keeps_a_limit_over_all_of_them(
 def test_sending_for_many_callers_at_once_keeps_a_limit_over_all_of_them(url: str, known_before: bool) -> None:
     asked = asked_about(url, 12)
     limits = Limits(team=Rolling(orders_day=8))
-    admission = Admission(lambda *_: limits, lambda: True, 86_400.0, lambda: known_before)
+    admission = Admission(lambda _entry, _kept: limits, lambda: True, 86_400.0, lambda: known_before)
     sent: list[bool] = []
 
     def work(journal: Journal, number: int) -> None:
