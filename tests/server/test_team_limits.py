@@ -2,9 +2,11 @@
 
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from journals import journal_of
 from server.as_a_host import both_eras, call, refused
 from server.on_a_port import connected, served
 from server.visitor import visitor, words
+from started import Started
 from wanted import ADDRESS, arguments, book
 
 from zinc_mcp.known_settings import Role
@@ -337,3 +340,56 @@ def test_no_new_member_gets_a_name_that_a_caller_is_too_short_for(home: Path) ->
     [caller] = Members(home / "members.json").known()
     assert caller.startswith("x" * 40 + "#")
     assert Member("y" * 40, "0" * 64, "1" * 16).caller == f"{'y' * 40}#{'1' * 16}"
+
+
+async def test_the_owner_s_command_prints_the_lines_of_a_team_and_what_is_used_together(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tmp_path: Path, policy: Any
+) -> None:
+    zinc.clock = HandClock(time.time())
+    policy("team.max_day = 30000", "roles.order.max_orders_day = 5", 'members.adda.ship_to = ["Office"]', more=OFFICE)
+    async with team(open_test_process, home, clock=zinc.clock) as ours:
+        await ours.place("ada", 1)
+        await ours.place("cy", 2)
+    started = Started(tmp_path)
+    environ = {"ZINC_MCP_HOME": str(home), "ZINC_API_KEY": "zn_test_planted"}
+
+    async def run(*words: str) -> str:
+        return (await anyio.to_thread.run_sync(partial(started.run, *words, **environ))).stdout
+
+    screen = " ".join((await run("policy")).split())
+    for line in (
+        "team.max_day $300.00 zinc.toml",
+        "roles.order.max_orders_day 5 zinc.toml",
+        "ship_to Office zinc.toml",
+    ):
+        assert line in screen
+    assert "members.json here has no member adda: the lines of that name then hold for nobody." in screen
+    assert "all with the role order: $51.00 by 1 order in 24 hours" in screen
+    assert "all together: $102.00 by 2 orders in 24 hours, $102.00 in 30 days" in screen
+    found = json.loads(await run("policy", "--json"))
+    assert [(each["role"], each["day_cents"], each["day_orders"]) for each in found["used_together"]] == [
+        ("order", ORDER, 1),
+        (None, 2 * ORDER, 2),
+    ]
+    assert "team.max_day $300.00, roles.order.max_orders_day 5" in " ".join((await run("doctor")).split())
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("team.max_dya = 1", "unknown key `team.max_dya` under [policy]"),
+        ("roles.boss.max_day = 1", "roles.boss"),
+        ("members.Ada.max_day = 1", "must have tables by members' names"),
+        ('team.max_day = "1"', "`team.max_day` under [policy]"),
+    ],
+)
+async def test_a_line_of_a_team_that_cannot_be_understood_stops_every_order(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, line: str, wrong: str
+) -> None:
+    policy()
+    async with team(open_test_process, home) as ours:
+        policy(line)
+        told = await ours.refused("ada", 1)
+        assert told["code"] == "policy_invalid"
+        assert wrong in told["summary"]
+    assert zinc.posts == []

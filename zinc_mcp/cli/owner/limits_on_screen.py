@@ -138,9 +138,8 @@ def show_limits(found: Found) -> None:
     ]
     show(grid((0, max(len(key) for key, _, _ in lines), None, None), rows))
     for name in found.strangers:
-        show_line(
-            f"No member is called {plain(name, 64)}, so the lines under members.{plain(name, 64)} hold for nobody."
-        )
+        # A server may have been given another file of members.
+        show_line(f"members.json here has no member {plain(name, 64)}: the lines of that name then hold for nobody.")
     click.echo("")
     show_line(f"Saved addresses: {', '.join(found.addresses) or 'none'}")
     click.echo(f"PIN: {'set' if found.has_pin else 'not set'}")
@@ -150,9 +149,9 @@ def show_limits(found: Found) -> None:
     show(Hanging(f"Used of the limits ({found.mode}){own}:", "  ", "bold"))
     for each in found.used:
         show_line(f"  {plain(each.name, 64)}: {_said(*each.day)} in 24 hours, {_said(*each.month)} in 30 days")
-    for each in found.together:
-        whose = "all together" if each.role is None else f"all with the role {each.role}"
-        held = each.held
+    for shared in found.together:
+        whose = "all together" if shared.role is None else f"all with the role {shared.role}"
+        held = shared.held
         show_line(
             f"  {whose}: {_said(held.day_cents, held.day_orders)} in 24 hours, {printed(held.month_cents)} in 30 days"
         )
