@@ -15,6 +15,7 @@ green with it.
 import argparse
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -141,7 +142,8 @@ def _tests(by: ByTests, tree: Path, folder: Path) -> tuple[bool, str]:
 def noticed_by_tests(code: int, stdout: str) -> tuple[bool, str]:
     """Return whether a test failed, by pytest's exit code and summary, and which; none if one did not run."""
     lines = stdout.splitlines()
-    could_not = [line for line in lines if line.startswith(("SKIPPED ", "ERROR "))]
+    # A line of a failed test's log has more spaces behind its level.
+    could_not = [line for line in lines if re.match(r"(SKIPPED|ERROR) \S", line)]
     failed = [line.removeprefix("FAILED ") for line in lines if line.startswith("FAILED ")]
     if could_not:
         return False, f"could not be tried: {could_not[0]}"

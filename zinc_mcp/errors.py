@@ -59,6 +59,9 @@ ErrorCode = Literal[
     "internal_error",
 ]
 """The closed list of codes a tool result can carry."""
+Whose = Literal["caller", "member", "role", "team"]
+"""Whose orders count against a limit: of one caller, for every caller or by the member's name; of all with one role; of
+all callers."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,10 @@ class LimitExceededError(RefusedError):
     default_next_step = "Tell the user which limit it is; only they can raise it, or wait until earlier orders age out."
     period_seconds: float | None = 86_400.0
     """The period of the limit; None for a limit without a period."""
+    whose: Whose = "caller"
+    """Whose orders count against it."""
+    limit_in_words = ""
+    """The limit and its period, as the sentence names them."""
 
 
 class TimeUnknownError(RefusedError):

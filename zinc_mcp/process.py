@@ -15,7 +15,7 @@ from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.records.entry import Entry, Mode, State
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.runner import Runner, Unwritten
-from zinc_mcp.known_settings import RailName
+from zinc_mcp.known_settings import RailName, Role
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.rails import Rail
@@ -177,6 +177,8 @@ class Process:
     """For what Zinc tells everybody. It has no key."""
     policy: Callable[[], Policy]
     """Reads the owner's policy as it stands; raises `policy_invalid`."""
+    role_of: Callable[[str], Role | None]
+    """Returns the role of a caller in a team as it stands, None for the owner; raises `SettingsError`."""
     clocks: Clocks
     times: Times
     leases: LeaseClock

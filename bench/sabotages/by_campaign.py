@@ -68,8 +68,8 @@ BY_CAMPAIGN = (
         "limits-of-what-is-there-alone",
         "a new order is added to the money that counts already",
         "zinc_mcp/journal/checks/opening.py",
-        "        if cents is not None and held + asked > cents:",
-        "        if cents is not None and held > cents:",
+        "    if limits.day_cents is not None and held.day_cents + asked > limits.day_cents:",
+        "    if limits.day_cents is not None and held.day_cents > limits.day_cents:",
         _account("slow", red=(OVER_LIMIT,)),
     ),
     Sabotage(

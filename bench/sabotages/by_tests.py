@@ -14,6 +14,7 @@ _STOPPED = "tests/checkout/test_stopped_processes.py"
 _SEARCHES, _BY_WALLET = "tests/find/test_searches.py", "tests/find/test_paid_by_wallet.py"
 _AFTERCARE = "tests/aftercare"
 _OWN = "tests/checkout/test_own_accounts.py"
+_TEAM = "tests/server/test_team_limits.py"
 _UNHEARD = "tests/checkout/test_unheard_time.py"
 _SECOND = "tests/consent/test_second_yes.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
@@ -623,8 +624,8 @@ BY_TESTS = (
         "an-owner-s-account-for-every-member",
         "a member uses only the own accounts that the policy names for that member",
         "zinc_mcp/owner/objection.py",
-        "    named = policy.accounts_of(member)",
-        "    named = policy.accounts_of(None)",
+        "    named = policy.accounts_of(caller)",
+        "    named = policy.accounts_of(LOCAL)",
         _tests("tests/server/test_v1_members.py::test_a_member_uses_only_the_accounts_named_for_them"),
     ),
     Sabotage(
@@ -715,6 +716,44 @@ BY_TESTS = (
         "        if False:",
         _tests(
             "tests/cli/test_webhooks_command.py::test_an_address_that_was_not_set_here_is_neither_replaced_nor_removed"
+        ),
+    ),
+    Sabotage(
+        "several-callers-under-the-lock-of-one",
+        "limits over several callers are checked and reserved under a lock over all of them",
+        "zinc_mcp/journal/storage/statements.py",
+        "    if connection.info.get(_HELD) is not WHOLE:",
+        "    if False:",
+        _tests(
+            "tests/journal/test_narrow_locks.py"
+            "::test_a_yes_to_each_of_many_callers_at_once_keeps_a_limit_over_all_of_them"
+        ),
+    ),
+    Sabotage(
+        "a-yes-beyond-the-limit-of-all",
+        "the limits of a team are checked again when a yes is taken",
+        "zinc_mcp/journal/checks/opening.py",
+        "limits, now, entry.id) if limits.are_shared else None",
+        "limits, now, entry.id) if False else None",
+        _tests(f"{_TEAM}::test_a_yes_is_held_to_the_limits_of_several_that_hold_when_it_is_given"),
+    ),
+    Sabotage(
+        "orders-that-count-for-no-role",
+        "an order counts for the role that its member had when it was opened",
+        "zinc_mcp/checkout/place_order.py",
+        "        role=role,\n    )\n\n\ndef _consent",
+        "    )\n\n\ndef _consent",
+        _tests(f"{_TEAM}::test_a_role_s_limit_is_shared_by_all_with_the_role_and_kept_when_one_of_them_changes"),
+    ),
+    Sabotage(
+        "to-an-address-that-is-not-named",
+        "a member's orders go only to the addresses that are named for the team or the member",
+        "zinc_mcp/owner/objection.py",
+        "    if place_of(order.ship_to) in {place_of(address) for address in allowed}:",
+        "    if True:",
+        _tests(
+            f"{_TEAM}::test_orders_go_only_to_the_addresses_named_for_the_team_or_the_member",
+            f"{_TEAM}::test_a_yes_to_an_order_for_an_address_that_is_not_named_any_more_sends_nothing",
         ),
     ),
 )

@@ -225,7 +225,7 @@ def test_a_decision_is_about_the_entry_as_another_process_has_just_left_it(
     make_database: Callable[..., str], clock: HandClock, what: str
 ) -> None:
     url = make_database()
-    admission = Admission(admit=lambda entry: Limits(), takes_dialogues=lambda: True, window_seconds=60.0)
+    admission = Admission(lambda _entry, _kept: Limits(), lambda: True, 60.0, lambda: False)
     with Journal.open(url, clock=clock) as journal:
         entry = opened(journal, draft())
         if what == "resolve":

@@ -173,7 +173,7 @@ def test_what_is_followed_says_how_it_ends_and_ends_so(started: Started, term: s
 
 # For programs
 
-LIMITS = {"config", "config_exists", "mode", "policy", "addresses", "pin", "used", "pauses"}
+LIMITS = {"config", "config_exists", "mode", "policy", "addresses", "pin", "used", "used_together", "pauses"}
 REPORT = {"version", "started_as", "mode", "settings", "findings", "wrong"}
 
 
@@ -208,6 +208,6 @@ def test_the_report_is_there_for_programs_by_names_that_stay(started: Started) -
 
 def test_what_programs_get_is_documented() -> None:
     page = (ROOT / "docs" / "owner.md").read_text(encoding="utf-8")
-    used = {"caller", "name", "day_cents", "day_orders", "month_cents", "month_orders"}
+    used = {"caller", "name", "day_cents", "day_orders", "month_cents", "month_orders", "role"}
     finding = {"level", "subject", "sentence", "advice", "command"}
     assert {name for name in LIMITS | REPORT | used | finding if f"`{name}`" not in page} == set()

@@ -343,7 +343,7 @@ def test_a_command_tells_its_refusal_to_the_owner() -> None:
         (["orders", "resolve", "nothing", "--not-bought"], "Run it in a terminal of your own"),
         (["addresses", "remove", "nowhere"], "addresses list` prints the names"),
         (["members", "remove", "nobody"], "members list` prints the names."),
-        (["members", "add", "No Name"], "Use 1 to 64 of a-z"),
+        (["members", "add", "No Name"], "Use 1 to 40 of a-z"),
         (["approve", "nothing"], "Run it in a terminal of your own"),
     ],
 )

@@ -10,7 +10,7 @@ from conftest import HandClock
 from journal.test_journal import draft as order_draft
 from journal.test_journal import entry as order_entry
 
-from zinc_mcp.errors import RefusedError
+from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Draft, Entry, Limits, StaleEntryError, Standing
 from zinc_mcp.journal.records.twin import change_digest
@@ -63,7 +63,7 @@ def test_a_change_costs_nothing_and_counts_against_no_limit(journal: Journal) ->
     assert journal.counted("local", "test", 86_400) == (0, 0)
     full = Limits(day_cents=0, orders_day=0)
     assert isinstance(full, Limits)
-    assert journal.filling("local", "test", 86_400) == []
+    assert journal.filling(draft(), LimitExceededError("it is full")) == []
 
 
 def test_the_same_change_is_opened_once_and_in_doubt_for_ever(journal: Journal, clock: HandClock) -> None:

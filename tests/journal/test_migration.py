@@ -74,7 +74,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def without_totals(connection: sa.Connection) -> None:
-    """Take away what version 12 has added."""
+    """Take away what the versions from 12 on have added."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("DROP FUNCTION zinc_count_totals, zinc_tell_news CASCADE")
     else:
@@ -82,6 +82,7 @@ def without_totals(connection: sa.Connection) -> None:
             connection.exec_driver_sql(f"DROP TRIGGER zinc_totals_{name}")
     connection.exec_driver_sql("DROP TABLE zinc_totals")
     connection.exec_driver_sql("DROP INDEX zinc_entries_look_ups")
+    connection.exec_driver_sql("ALTER TABLE zinc_entries DROP COLUMN role")
 
 
 def into(table: str, row: Mapping[str, object]) -> sa.TextClause:

@@ -36,6 +36,7 @@ rows = st.fixed_dictionaries(
         "kind": st.sampled_from(["order", "order", "look_up"]),
         "rail": st.sampled_from(["account", "agent"]),
         "state": st.sampled_from(["placed", "placed", "unknown", "failed", "paid_no_order"]),
+        "role": st.sampled_from([None, "order", "admin"]),
         "counted_at": moments,
         "counts_cents": st.integers(0, 900),
     }
@@ -70,6 +71,7 @@ def database(url: str, journal: Journal) -> Iterator[sa.Engine]:
 def test_what_counts_is_the_sum_of_all_entries_of_the_window(
     journal: Journal,
     database: sa.Engine,
+    clock: HandClock,
     opened: list[dict[str, Any]],
     changed: list[tuple[int, dict[str, Any]]],
     deleted: list[int],
@@ -95,6 +97,24 @@ def test_what_counts_is_the_sum_of_all_entries_of_the_window(
             with database.connect() as connection:
                 plain = connection.execute(sa.text(summed), {"caller": caller, "since": NOW - (NOW - since)}).one()
             assert journal.counted(caller, "live", NOW - since) == tuple(map(int, plain)), since
+    for since in begins:
+        clock.now = since + 86_400.0  # so that the window of 24 hours begins then
+        try:
+            together = {role: journal.counted_together("live", role) for role in ("order", "admin")}
+        finally:
+            clock.now = NOW
+        orders = "coalesce(sum(CASE WHEN kind = 'order' THEN 1 ELSE 0 END), 0)"
+        theirs = "mode = 'live' AND counts_cents > 0 AND counted_at >= :since"
+        summed = f"SELECT coalesce(sum(counts_cents), 0), {orders} FROM zinc_entries WHERE {theirs}"
+        given = {"since": since // 60 * 60}
+        with database.connect() as connection:
+            of_all = connection.execute(sa.text(summed), given).one()
+            for role, sums in together.items():
+                of_role = connection.execute(sa.text(f"{summed} AND role = :role"), {**given, "role": role}).one()
+                assert (sums.role.day_cents, sums.role.day_orders) == tuple(map(int, of_role)), since
+                assert (sums.team.day_cents, sums.team.day_orders) == tuple(map(int, of_all)), since
+                ever = connection.execute(sa.text(summed), {"since": 0.0}).one()
+                assert sums.team.month_cents == int(ever[0])
     is_open = "state = 'unknown' OR (rail = 'agent' AND state IN ('failed', 'paid_no_order'))"
     spent = f"SELECT mode, sum(CASE WHEN {is_open} THEN 0 ELSE counts_cents END) FROM zinc_entries"
     of_a_day = "WHERE counts_cents > 0 AND counted_at >= :since GROUP BY mode"

@@ -21,8 +21,6 @@ from zinc_mcp.find.details import look_up_order
 from zinc_mcp.journal.records.decision import OWNER, SECOND_YES, Decision, closed, new_question_id, noted, out_of_time
 from zinc_mcp.journal.records.entry import (
     CHANGES,
-    DAY_SECONDS,
-    MONTH_SECONDS,
     Entry,
     Kind,
     StaleEntryError,
@@ -66,12 +64,11 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
     if policy.check_before_asking and entry.mode != "test" and entry.rail != "v1":
         await refuse_before_asking(process, order)
     looked = await look_up_order(process, entry.caller, order, _rail_to_ask(process, entry), policy)
-    held, orders = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, DAY_SECONDS))
-    held_month, _ = await process.journal.run(lambda journal: journal.counted(entry.caller, entry.mode, MONTH_SECONDS))
+    limits = limits_of(policy, entry.caller, entry.role)
+    left = await process.journal.run(lambda journal: journal.left(entry, limits))
     now = process.times.clock()
     before = await process.journal.run(lambda journal: journal.near_twins(entry, process.clocks.twin))
     twin = next((each for each in before if each.twin == entry.twin), None)
-    limits = limits_of(policy)
     needs_second = await process.journal.run(lambda journal: journal.needs_second_yes(entry, limits))
     question = question_about(
         order,
@@ -79,9 +76,9 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
         rail=entry.rail,
         mode=entry.mode,
         fee_cents=entry.fee_cents,
-        left_day_cents=max(0, policy.max_day - held),
-        left_month_cents=None if policy.max_month is None else max(0, policy.max_month - held_month),
-        left_orders_day=None if policy.max_orders_day is None else max(0, policy.max_orders_day - orders),
+        left_day_cents=left.day_cents,
+        left_month_cents=left.month_cents,
+        left_orders_day=left.orders_day,
         saved_as=saved_as,
         twin=None if twin is None else _how_it_stands(twin, now),
         near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],

@@ -26,10 +26,12 @@ from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, Time
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.records.twin import body_digest, digests, given_key, to_bytes, twin_digest
-from zinc_mcp.known_settings import RailName
+from zinc_mcp.known_settings import RailName, Role
+from zinc_mcp.owner.addresses import named_addresses
 from zinc_mcp.owner.kept_settings import how_to_get_a_key
-from zinc_mcp.owner.objection import limits_of, objection
+from zinc_mcp.owner.objection import addresses_for, limits_of, objection
 from zinc_mcp.owner.policy import Policy
+from zinc_mcp.owner.team.member import LOCAL
 from zinc_mcp.process import Answer, Attempt, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.own_account import facts_of_account
@@ -95,6 +97,8 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     rail = _rail(process, intent.rail)
     policy = process.policy()
     fee_cents = await rail.fee_cents()
+    role = None if intent.caller == LOCAL else process.role_of(intent.caller)
+    named = addresses_for(policy, intent.caller)
     refusal = objection(
         policy,
         intent.order,
@@ -102,6 +106,8 @@ async def _bought(process: Process, intent: Intent) -> Answer:
         rail=rail.name,
         mode=rail.mode,
         saved=intent.saved_as is not None,
+        role=role,
+        allowed=None if named is None else await named_addresses(process.settings, process.journal, named),
         fee_cents=fee_cents,
     )
     if refusal is not None:
@@ -109,7 +115,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     account: Mapping[str, Any] = {}
     if intent.order.profile is not None:
         account = await facts_of_account(process, intent.order, rail)
-    draft = _draft(intent, rail, fee_cents, account)
+    draft = _draft(intent, rail, role, fee_cents, account)
     if not process.times.agree:
         await hear_the_time(process, rail)
     try:
@@ -191,7 +197,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
 # Opening
 
 
-def _draft(intent: Intent, rail: Rail, fee_cents: int, account: Mapping[str, Any]) -> Draft:
+def _draft(intent: Intent, rail: Rail, role: Role | None, fee_cents: int, account: Mapping[str, Any]) -> Draft:
     order = intent.order
     compared = digests(intent.caller, rail.mode, order)
     key = order.idempotency_key
@@ -224,6 +230,7 @@ def _draft(intent: Intent, rail: Rail, fee_cents: int, account: Mapping[str, Any
             **({} if salt is None else {SALT: salt}),
         },
         near=compared.near,
+        role=role,
     )
 
 
@@ -254,7 +261,7 @@ async def _opened(
     again: Mapping[int, Entry],
 ) -> Attempt | Entry | Resembling | Standing:
     """Open an entry and send it, or leave it waiting without consent, or return an earlier one that stands."""
-    limits = limits_of(policy)
+    limits = limits_of(policy, draft.caller, draft.role)
     at_once = consent is not None and rail.paying is None
 
     def marks() -> Mapping[str, Any]:

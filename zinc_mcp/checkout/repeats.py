@@ -188,8 +188,7 @@ async def make_room(process: Process, draft: Draft, full: LimitExceededError) ->
 
     All of it takes no longer than a refusal may wait.
     """
-    seconds = full.period_seconds
-    entries = await process.journal.run(lambda journal: journal.filling(draft.caller, draft.mode, seconds))
+    entries = await process.journal.run(lambda journal: journal.filling(draft, full))
     some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)
 
     async def bring_up_to_date(entry: Entry) -> None:

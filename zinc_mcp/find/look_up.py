@@ -7,7 +7,7 @@ is written down for them.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -126,8 +126,9 @@ async def _opened(
     calls: Sequence[DataCall[Any]],
     forgets_refusals: bool,
 ) -> list[tuple[Entry | RefusedError, bool]]:
-    drafts = [draft_of(caller, rail, call) for call in calls]
-    limits = replace(limits_of(policy), orders_day=None, unproved_cents=None)  # a look-up is no order
+    role = process.role_of(caller)
+    drafts = [draft_of(caller, role, rail, call) for call in calls]
+    limits = limits_of(policy, caller, role).of_money
     forgotten: frozenset[State] = frozenset({"refused", "rejected"} if forgets_refusals else {"refused"})
     return await process.journal.run(
         lambda journal: journal.open_look_ups(

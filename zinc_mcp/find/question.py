@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from zinc_mcp.journal.records.entry import Draft, Entry
+from zinc_mcp.known_settings import Role
 from zinc_mcp.rails import Rail
 from zinc_mcp.zinc.find.products import LOOK_UP_CENTS, A, DataCall, Looked, kept
 from zinc_mcp.zinc.orders import canonical
@@ -25,7 +26,7 @@ class Found(Generic[A]):
     """How long ago it was asked, if the answer was remembered."""
 
 
-def draft_of(caller: str, rail: Rail, call: DataCall[Any]) -> Draft:
+def draft_of(caller: str, role: Role | None, rail: Rail, call: DataCall[Any]) -> Draft:
     """Return the entry of a question before it is opened. The same question has the same digest, whoever asks it."""
     asked = canonical(["look_up", rail.origin, call.path, call.compared]).encode()
     digest = hashlib.sha256(asked).hexdigest()[:40]
@@ -43,6 +44,7 @@ def draft_of(caller: str, rail: Rail, call: DataCall[Any]) -> Draft:
         fee_cents=0,
         facts={"path": call.path},
         kind="look_up",
+        role=role,
     )
 
 

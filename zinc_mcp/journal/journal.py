@@ -43,7 +43,7 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
-from zinc_mcp.journal.storage.statements import NO_LOCK, first, of_caller
+from zinc_mcp.journal.storage.statements import NO_LOCK, WHOLE, Lock, first, locked, of_caller
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, entries_of, entry_of
 from zinc_mcp.journal.storage.version import check
 from zinc_mcp.journal.visits import KeptVisits
@@ -81,7 +81,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
 
         Args:
             draft: what is wanted.
-            limits: those that the reservation must keep.
+            limits: those that the reservation must keep. Those over several callers are checked under a lock over all.
             owner: who opens it.
             lease_seconds: for how long no other process may end it.
             window_seconds: how long an earlier order for the same stands.
@@ -100,7 +100,8 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         written = self.file.newest
-        with self._marking() as marked, self._writing(of_caller(draft.caller), reads_schema=True) as connection:
+        lock = WHOLE if limits.role or limits.team else of_caller(draft.caller)
+        with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             its_id = rows.next_id(connection)
             asking = opening.ask_before(connection, draft, limits, earliest)
             before = opening.looked_up(connection, asking, draft, limits)
@@ -112,7 +113,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
             if earlier is not None:
                 return earlier
-            opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
+            opening.check_limits(connection, draft, limits, before.counted, earliest)
             if zinc_at is None:
                 without_time.check_without_time(connection, draft, limits, again)
             draft = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
@@ -231,7 +232,26 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
         """
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
         self.file.check(self.file.newest)
-        lock = of_caller(entry.caller) if to_be_sent else NO_LOCK
+
+        def moved(lock: Lock) -> Entry:
+            return self._moved(lock, entry, state, what, detail or {}, admission, to_be_sent, payment, changes)
+
+        if not to_be_sent:
+            return moved(NO_LOCK)
+        return locked(of_caller(entry.caller), moved, is_shared=admission is not None and admission.shares())
+
+    def _moved(
+        self,
+        lock: Lock,
+        entry: Entry,
+        state: State,
+        what: str,
+        detail: Mapping[str, Any],
+        admission: Admission | None,
+        to_be_sent: bool,
+        payment: Payment | None,
+        changes: Mapping[str, Any],
+    ) -> Entry:
         with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             if to_be_sent:
                 refuse_when_paused(rows.why_paused(connection, entry))
@@ -239,13 +259,13 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
                 if is_first and is_over(entry, self._clock(), self._times.zinc()):
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    limits = admission.admit(entry)
+                    limits = admission.admit(entry, lambda: rows.addresses(connection))
                     opening.check_limits_again(connection, entry, limits, self._times.earliest())
                     is_told = self._times.zinc() is not None
                     if not is_told:
                         without_time.check_limits_without_time(connection, entry, limits)
                     second_yes.check_given(connection, entry, limits, self._times.earliest() if is_told else None)
-            moved = rows.change(connection, entry, state, what, detail or {}, changes, self._clock())
+            moved = rows.change(connection, entry, state, what, detail, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment)
             if entry.rail == "agent" and entry.state in DOUBTFUL and state not in DOUBTFUL:
@@ -338,11 +358,10 @@ def _look_up_refusal(
     before = opening.looked_up(connection, asking, draft, limits)
     try:
         refuse_when_paused(before.paused)
-        opening.check_limits(draft.rail, draft.reserved_cents, limits, before.counted)
+        opening.check_limits(connection, draft, limits, before.counted, now)
     except LimitExceededError as full:
-        cost, most = printed(draft.ceiling_cents), full.facts["limit_cents"]
         return LimitExceededError(
-            f"This question costs {cost}, and the limit of {printed(most)} in {full.facts['period']} has "
+            f"This question costs {printed(draft.ceiling_cents)}, and {full.limit_in_words} has "
             f"{printed(full.facts['left_cents'])} left. Nothing was asked.",
             "Tell the user which limit it is; only they can raise it, or wait until what counts has aged out.",
             facts=full.facts,

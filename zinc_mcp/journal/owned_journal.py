@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -36,7 +36,6 @@ from zinc_mcp.journal.storage.tables import (
     entries_of,
     entry_of,
     number,
-    rows_of,
 )
 from zinc_mcp.journal.storage.totals import TOTALS
 
@@ -117,7 +116,7 @@ class OwnedJournal(Database):
     def addresses(self) -> dict[str, Mapping[str, Any]]:
         """Return the addresses the owner saved here, by name, as they were given; without those that are unreadable."""
         with self._reading() as connection:
-            return dict(rows_of(connection, sa.select(ADDRESSES), None, (ADDRESSES.c.name,), _address_of))
+            return rows.addresses(connection)
 
     def address_names(self) -> list[str]:
         """Return the names of all addresses saved here, readable or not."""
@@ -308,11 +307,3 @@ def _meant(
             "No such order with this key is in the journal.", owner_step=f"{command('orders')} lists the keys."
         )
     return found[0]
-
-
-def _address_of(row: Sequence[Any]) -> tuple[str, Mapping[str, Any]]:
-    name, fields = row
-    known: object = json.loads(fields)
-    if not isinstance(known, dict) or not isinstance(name, str):
-        raise ValueError
-    return name, cast(dict[str, Any], known)

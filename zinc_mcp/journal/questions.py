@@ -34,7 +34,7 @@ from zinc_mcp.journal.records.decision import (
 from zinc_mcp.journal.records.entry import Entry, Limits
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.statements import first, of_caller, of_entry
+from zinc_mcp.journal.storage.statements import Lock, first, locked, of_caller, of_entry
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, PINS, UNFINISHED, entries_of, entry_of, number_or_none
 from zinc_mcp.text import plain
 
@@ -142,11 +142,16 @@ class Questions(Database):
         """
         taken: list[Taken] = []
         with self._kept_after_all(about, said) as kept:
-            taken.append(self._approved(about, caller, said, until, admission, by_another=by_another))
+
+            def approved(lock: Lock) -> Taken:
+                return self._approved(lock, about, caller, said, until, admission, by_another=by_another)
+
+            taken.append(locked(of_entry(about.entry_id), approved, is_shared=admission.shares()))
         return taken[0] if taken else Taken(kept[0])
 
     def _approved(
         self,
+        lock: Lock,
         about: QuestionRef,
         caller: str | None,
         said: Mapping[str, Any],
@@ -155,7 +160,7 @@ class Questions(Database):
         *,
         by_another: bool,
     ) -> Taken:
-        with self._writing(of_entry(about.entry_id)) as connection:
+        with self._writing(lock) as connection:
             now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:
@@ -173,7 +178,7 @@ class Questions(Database):
                 )
             try:
                 refuse_when_paused(rows.why_paused(connection, entry))
-                limits = admission.admit(entry)
+                limits = admission.admit(entry, lambda: rows.addresses(connection))
                 opening.check_limits_again(connection, entry, limits, earliest)
             except RefusedError as error:
                 problem = {"code": error.code, "summary": error.summary}

@@ -5,11 +5,13 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal.checks import opening
+from zinc_mcp.errors import LimitExceededError
+from zinc_mcp.journal.checks import opening, shared
 from zinc_mcp.journal.records.decision import pause_of
 from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
     FOREVER,
+    MONTH_SECONDS,
     OPEN,
     ORDERS,
     STANDING,
@@ -17,6 +19,7 @@ from zinc_mcp.journal.records.entry import (
     Entry,
     Event,
     Kind,
+    Limits,
     Mode,
     RailIdentity,
     State,
@@ -43,10 +46,12 @@ from zinc_mcp.journal.storage.tables import (
     rows_of,
 )
 from zinc_mcp.journal.storage.totals import TOTALS
-from zinc_mcp.known_settings import RailName
+from zinc_mcp.known_settings import RailName, Role
 
 _MOST_FILLING = 100
 """Orders that are brought up to date before a full limit refuses."""
+_MOST_NEWEST = 200
+"""Orders of all callers among which those are looked for that fill a limit over several callers."""
 _SLICE = 500
 # The `+` keeps SQLite from using the index of ids, by which it would read every order to find the few unfinished ones.
 _ID: sa.ColumnElement[int] = sa.literal_column("+zinc_entries.id", sa.Integer)
@@ -202,24 +207,53 @@ class ReadJournal(Database):
         with self._reading() as connection:
             return opening.counted(connection, caller, mode, self._times.earliest() - seconds)
 
+    def counted_together(self, mode: Mode, role: Role | None) -> shared.Together:
+        """Return what counts against the limits over several callers: of those with a role, and of all."""
+        with self._reading() as connection:
+            return shared.count_together(connection, mode, role, self._times.earliest())
+
+    def left(self, entry: Entry, limits: Limits) -> shared.Left:
+        """Return what the limits leave for other orders of the caller; the entry counts already."""
+        with self._reading() as connection:
+            now = self._times.earliest()
+            day_cents, day_orders = opening.counted(connection, entry.caller, entry.mode, now - DAY_SECONDS)
+            month_cents, _ = opening.counted(connection, entry.caller, entry.mode, now - MONTH_SECONDS)
+            own = shared.Held(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents)
+            together = shared.count_together(connection, entry.mode, entry.role, now) if limits.are_shared else None
+        return shared.left_of(limits, own, together)
+
     def counted_look_ups(self, caller: str, mode: Mode) -> int:
         """Return the cents that a caller's look-ups count against `max_lookups_day`."""
         with self._reading() as connection:
             since = self._times.earliest() - DAY_SECONDS
             return opening.counted_look_ups(connection, caller, mode, since)[0]
 
-    def filling(self, caller: str, mode: Mode, seconds: float | None) -> list[Entry]:
+    def filling(self, draft: Draft, full: LimitExceededError) -> list[Entry]:
         """List the orders that fill a limit, the newest first, and before them those that are still open.
 
-        They count against a caller over the last `seconds`. Without `seconds`, they were paid up front, ended without
-        an order, and are not proved to have come back.
+        Of a limit without a period they were paid up front, ended without an order, and are not proved to have come
+        back. Of a limit over several callers they are open, or among the newest orders of all.
         """
-        since = None if seconds is None else self._times.earliest() - seconds
+        since = None if full.period_seconds is None else self._times.earliest() - full.period_seconds
         counts = UNPROVED if since is None else sa.and_(COUNTING, ENTRIES.c.counted_at > since)
         is_over = sa.case((ENTRIES.c.state.in_(OPEN), 0), else_=1)
-        query = sa.select(ENTRIES).where(ENTRIES.c.mode == mode, ENTRIES.c.caller == caller, IS_ORDER, counts)
+        orders = sa.select(ENTRIES).where(ENTRIES.c.mode == draft.mode, IS_ORDER)
+        of_caller = orders.where(ENTRIES.c.caller == draft.caller, counts).order_by(is_over, ENTRIES.c.id.desc())
         with self._reading() as connection:
-            return entries_of(connection, query.order_by(is_over, ENTRIES.c.id.desc()).limit(_MOST_FILLING))
+            if full.whose in ("caller", "member") or since is None:
+                return entries_of(connection, of_caller.limit(_MOST_FILLING))
+            # A window of all callers may be far longer than what is brought up to date.
+            unfinished = orders.where(UNFINISHED, ENTRIES.c.state.in_(OPEN), counts).order_by(ENTRIES.c.id.desc())
+            found = entries_of(connection, unfinished.limit(_MOST_FILLING))
+            found += entries_of(connection, orders.order_by(ENTRIES.c.id.desc()).limit(_MOST_NEWEST))
+        fills = {
+            entry.id: entry
+            for entry in found
+            if entry.counts_cents > 0
+            and entry.counted_at > since
+            and (full.whose == "team" or entry.role == draft.role)
+        }
+        return list(fills.values())[:_MOST_FILLING]
 
     def freed(
         self, caller: str, mode: Mode, seconds: float, limit: int, *, look_ups_alone: bool = False

@@ -3,7 +3,7 @@
 They are in `zinc.toml` or in the journal. If both have an address with one name, the file's is used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -59,6 +59,30 @@ def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, A
             with suppress(RefusedError):
                 addresses[name] = _address(name, table, "the journal")
     return addresses
+
+
+async def named_addresses(settings: Settings, runner: "Runner", names: Sequence[str]) -> list[Address]:
+    """Return the addresses that are saved under some names, as `those_named` does.
+
+    Raises:
+        RefusedError: as `saved_addresses`.
+        JournalError: the journal cannot be read.
+    """
+    return those_named(settings, names, await runner.run(lambda journal: journal.addresses()))
+
+
+def those_named(settings: Settings, names: Sequence[str], kept: Kept) -> list[Address]:
+    """Return the addresses that are saved under some names; a name under which none is saved adds none.
+
+    Raises:
+        RefusedError: as `saved_addresses`.
+    """
+    found: list[Address] = []
+    addresses = saved_addresses(settings, kept)
+    for name in names:
+        with suppress(InvalidArgumentsError):
+            found.append(chosen(addresses, name))
+    return found
 
 
 def chosen(addresses: Mapping[str, Address], name: str) -> Address:

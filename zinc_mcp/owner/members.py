@@ -27,6 +27,7 @@ from zinc_mcp.owner.team.member import (
     LOCAL,
     MOST_IDENTITIES,
     MOST_IDENTITY_CHARACTERS,
+    MOST_NAME_CHARACTERS,
     Identity,
     Member,
     identities_of,
@@ -90,6 +91,19 @@ class Members:
                 found = caller
         return found
 
+    def role_of(self, caller: str) -> Role | None:
+        """Return the role by which limits apply to a caller: None for the owner.
+
+        Whoever is no member and is let in all the same, as each identity of an issuer may be, counts as ordering.
+
+        Raises:
+            SettingsError: as `known`.
+        """
+        if caller == LOCAL:
+            return None
+        member = self.known().get(caller)
+        return DEFAULT_ROLE if member is None else member.role
+
     def by_identity(self, identity: Identity) -> Member | None:
         """Return the member that an identity is mapped to.
 
@@ -150,9 +164,10 @@ def add_member(
         RefusedError: the name, an identity or the e-mail address cannot be used, or is taken.
         SettingsError: the file cannot be used.
     """
-    if not is_name(name):
+    if not is_name(name) or len(name) > MOST_NAME_CHARACTERS:
         raise _refused(
-            "That is not a member's name.", f"Use 1 to 64 of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved."
+            "That is not a member's name.",
+            f"Use 1 to {MOST_NAME_CHARACTERS} of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved.",
         )
     token = _new_token()
     with _changing(path) as members:

@@ -1,15 +1,17 @@
 """An order held against the owner's policy, before it is opened and again before it is sent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from zinc_mcp.errors import RefusedError
+from zinc_mcp.errors import RefusedError, Whose
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.entry import CHANGES, Entry, Limits, Mode
 from zinc_mcp.journal.records.twin import any_order_of
-from zinc_mcp.known_settings import RailName
+from zinc_mcp.known_settings import RailName, Role
 from zinc_mcp.owner.policy import Policy
-from zinc_mcp.owner.team.member import LOCAL, name_of
-from zinc_mcp.text import printed
+from zinc_mcp.owner.team.limits import TEAM_TABLES, GroupLimits
+from zinc_mcp.owner.team.member import LOCAL
+from zinc_mcp.text import plain, printed
+from zinc_mcp.zinc.orders import Address
 from zinc_mcp.zinc.product_urls.url_parts import ProductAddress
 from zinc_mcp.zinc.wish import Wish
 
@@ -21,7 +23,16 @@ _WAYS: Mapping[RailName, str] = {
 
 
 def objection(
-    policy: Policy, order: Wish, *, caller: str, rail: RailName, mode: Mode, saved: bool, fee_cents: int = 100
+    policy: Policy,
+    order: Wish,
+    *,
+    caller: str,
+    rail: RailName,
+    mode: Mode,
+    saved: bool,
+    role: Role | None = None,
+    allowed: Sequence[Address] | None = None,
+    fee_cents: int = 100,
 ) -> RefusedError | None:
     """Return why the policy does not allow this order, as far as that is known without the journal; None if it does.
 
@@ -32,15 +43,18 @@ def objection(
         rail: the way it would be paid.
         mode: live, test or sandbox.
         saved: whether the shipping address is one that the owner saved.
+        role: the caller's in a team.
+        allowed: the saved addresses of those that `addresses_for` names, or None if it names none.
         fee_cents: the fee that Zinc adds to `max_price`.
     """
     return (
         _wrong_rail(policy, rail)
         or _wrong_retailer(policy, order.pages)
         or _wrong_place(policy, order, saved=saved)
+        or _wrong_address(policy, order, caller, allowed)
         or _wrong_account(policy, order, caller, mode)
         or (_unlimited_spending(policy, order) if mode == "live" else None)
-        or _too_much(policy, order, fee_cents)
+        or _too_much(policy, order, caller, role, fee_cents)
     )
 
 
@@ -49,25 +63,40 @@ def product_objection(policy: Policy, address: ProductAddress, country: str) -> 
     return _wrong_retailer(policy, [address]) or _wrong_country(policy, country)
 
 
-def limits_of(policy: Policy) -> Limits:
-    """Return the rolling limits of a policy."""
+def limits_of(policy: Policy, caller: str, role: Role | None) -> Limits:
+    """Return the rolling limits that a policy has for the orders of a caller."""
+    of_team = {whose: table.rolling for whose, table in _tables(policy, caller, role).items()}
     return Limits(
         day_cents=policy.max_day,
         month_cents=policy.max_month,
         orders_day=policy.max_orders_day,
         unproved_cents=policy.most_unproved,
         second_yes_cents=policy.second_yes_above,
+        **of_team,
     )
 
 
-def admitted(policy: Policy, entry: Entry) -> Limits:
+def has_shared_limits(policy: Policy) -> bool:
+    """Say whether the policy has rolling limits over several callers."""
+    return not policy.model_fields_set.isdisjoint(TEAM_TABLES) and policy.are_shared
+
+
+def addresses_for(policy: Policy, caller: str) -> Sequence[str] | None:
+    """Return the names of the saved addresses to which a caller's orders may go; None if the policy names none."""
+    return None if policy.model_fields_set.isdisjoint(TEAM_TABLES) else policy.addresses_of(caller)
+
+
+def admitted(policy: Policy, entry: Entry, saved: Callable[[Sequence[str]], Sequence[Address]]) -> Limits:
     """Check an entry, before it is sent, against the whole policy, and return the rolling limits.
+
+    `saved` returns the saved addresses of some names, where the policy names any.
 
     Raises:
         RefusedError: the policy does not allow it any more.
     """
     if entry.kind in CHANGES:
         return Limits()  # it buys nothing; whether a person has to say yes was decided before it was opened
+    named = addresses_for(policy, entry.caller)
     refusal = objection(
         policy,
         any_order_of(entry),
@@ -75,11 +104,18 @@ def admitted(policy: Policy, entry: Entry) -> Limits:
         rail=entry.rail,
         mode=entry.mode,
         saved="saved" in (entry.facts.get("ship_to") or {}),
+        role=entry.role,
+        allowed=None if named is None else saved(named),
         fee_cents=entry.fee_cents,
     )
     if refusal is not None:
         raise refusal
-    return limits_of(policy)
+    return limits_of(policy, entry.caller, entry.role)
+
+
+def _tables(policy: Policy, caller: str, role: Role | None) -> Mapping[Whose, GroupLimits]:
+    """Return the tables about a team that apply to a caller; most policies have none."""
+    return {} if policy.model_fields_set.isdisjoint(TEAM_TABLES) else dict(policy.about(caller, role))
 
 
 def _not_allowed(summary: str, next_step: str) -> RefusedError:
@@ -132,6 +168,21 @@ def _wrong_place(policy: Policy, order: Wish, *, saved: bool) -> RefusedError | 
     return _wrong_country(policy, order.ship_to.country)
 
 
+def _wrong_address(policy: Policy, order: Wish, caller: str, allowed: Sequence[Address] | None) -> RefusedError | None:
+    if allowed is None:
+        return None
+    from zinc_mcp.zinc.places.reading import place_of  # most policies name no address
+
+    if place_of(order.ship_to) in {place_of(address) for address in allowed}:
+        return None
+    names = ", ".join(plain(name, 40) for name in (addresses_for(policy, caller) or ())[:20]) or "none"
+    return _not_allowed(
+        "The owner's policy does not ship orders of this caller to that address.",
+        f'Give shipping_address as {{"saved": name}}. Allowed: {names} (`ship_to` under [policy.team] and '
+        "[policy.members] in zinc.toml). If none of them is right, tell the user.",
+    )
+
+
 def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
     if policy.countries is not None and country not in policy.countries:
         return _not_allowed(
@@ -146,22 +197,22 @@ def _wrong_account(policy: Policy, order: Wish, caller: str, mode: Mode) -> Refu
 
     Of the accounts at Zinc it may allow the owner all.
     """
-    member = None if caller == LOCAL else name_of(caller)
-    named = policy.accounts_of(member)
+    is_owner = caller == LOCAL
+    named = policy.accounts_of(caller)
     if order.profile is not None and order.profile not in named:
-        key, whose = ("retailer_accounts", "") if member is None else ("member_retailer_accounts", " of this member")
+        key, whose = ("retailer_accounts", "") if is_owner else ("member_retailer_accounts", " of this member")
         return _not_allowed(
             "The owner's policy does not allow this retailer account.",
             f"Leave retailer_account out, or tell the user: `{key}` under [policy] in zinc.toml names the "
             f"accounts that orders{whose} may use ({', '.join(named[:20]) or 'none now'}).",
         )
-    is_allowed = (member is None and policy.retailer_accounts is True) or order.account_id in named
+    is_allowed = (is_owner and policy.retailer_accounts is True) or order.account_id in named
     if mode == "live" and order.account_id is not None and not is_allowed:
         return _not_allowed(
             "retailer_credentials_id spends outside the limits, and the owner's policy does not allow it.",
             "Leave retailer_credentials_id out, or tell the user that `retailer_accounts = true` under [policy] in "
             "zinc.toml allows each account at Zinc, and a list of their ids those alone."
-            if member is None
+            if is_owner
             else "Leave retailer_credentials_id out, or tell the user that `member_retailer_accounts` under [policy] "
             "in zinc.toml names the ids that orders of this member may use.",
         )
@@ -179,14 +230,24 @@ def _unlimited_spending(policy: Policy, order: Wish) -> RefusedError | None:
     return None
 
 
-def _too_much(policy: Policy, order: Wish, fee_cents: int) -> RefusedError | None:
+def largest_order(policy: Policy, caller: str, role: Role | None) -> tuple[int, Whose]:
+    """Return the lowest limit of one order that applies to a caller, in cents, and whose it is."""
+    found: list[tuple[int, Whose]] = [(policy.max_order, "caller")]
+    for whose, table in _tables(policy, caller, role).items():
+        if table.max_order is not None and table.max_order < found[-1][0]:
+            found.append((table.max_order, whose))
+    return found[-1]
+
+
+def _too_much(policy: Policy, order: Wish, caller: str, role: Role | None, fee_cents: int) -> RefusedError | None:
+    most, whose = largest_order(policy, caller, role)
     total = order.ceiling_cents + fee_cents
-    if total <= policy.max_order:
+    if total <= most:
         return None
     beside = total - order.max_price
-    largest = policy.max_order - beside
+    largest = most - beside
     facts = {
-        "limit_cents": policy.max_order,
+        "limit_cents": most,
         "max_price_cents": order.max_price,
         "fee_cents": fee_cents,
         "largest_max_price_cents": max(largest, 0),
@@ -197,9 +258,10 @@ def _too_much(policy: Policy, order: Wish, fee_cents: int) -> RefusedError | Non
         parts.append(f"{printed(order.ceiling_cents - order.max_price)} that may come on top of it")
     if fee_cents or len(parts) == 1:
         parts.append(f"Zinc's fee of {printed(fee_cents)}")
+    of = {"caller": "", "member": " of this member", "role": f" with the role {role}", "team": " of the team"}[whose]
     summary = (
-        f"This order could cost {printed(total)} ({' and '.join(parts)}); the owner's limit for one order is "
-        f"{printed(policy.max_order)}."
+        f"This order could cost {printed(total)} ({' and '.join(parts)}); the owner's limit for one order{of} is "
+        f"{printed(most)}."
     )
     next_step = (
         f"The largest max_price allowed is {largest} ({printed(largest)}). If that cannot buy it, tell the user that "

@@ -11,26 +11,26 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.invocation import command
 from zinc_mcp.known_settings import Approval, RailName, settings_of
 from zinc_mcp.owner.settings import Reader, Settings, read_config
+from zinc_mcp.owner.team.limits import Limit, TeamRules
+from zinc_mcp.owner.team.member import LOCAL, lines_for
 
-Limit = Annotated[int, Field(strict=True, ge=0)]
 Switch = Annotated[bool, Field(strict=True)]
 
 _SETTINGS = settings_of("policy")
-EVERY_MEMBER = "*"
-"""Stands for each member; no member can be called so."""
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
-class Policy(BaseModel):
-    """The `[policy]` table, with the variables that override it. Money is US cents."""
+class Policy(TeamRules):
+    """The `[policy]` table, with the variables that override it. Money is US cents.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    Its own limits are those of each caller; `TeamRules` has those of a team.
+    """
 
     approval: Approval | None = None
     """None: no mode was chosen. Then practice asks nobody; with `auto` it does."""
@@ -70,11 +70,10 @@ class Policy(BaseModel):
         """The amount of `max_unproved`, or its default."""
         return self.max_day if self.max_unproved is None else self.max_unproved
 
-    def accounts_of(self, member: str | None) -> tuple[str, ...]:
-        """Return the accounts at retailers that the policy names for a member, or for the owner (None)."""
-        if member is not None:
-            both = (self.member_retailer_accounts.get(each, ()) for each in (member, EVERY_MEMBER))
-            return tuple(dict.fromkeys(chain.from_iterable(both)))
+    def accounts_of(self, caller: str) -> tuple[str, ...]:
+        """Return the accounts at retailers that the policy names for a member, or for the owner."""
+        if caller != LOCAL:
+            return tuple(dict.fromkeys(chain.from_iterable(lines_for(self.member_retailer_accounts, caller))))
         return self.retailer_accounts if isinstance(self.retailer_accounts, tuple) else ()
 
     def members_of(self, account: str) -> list[str]:

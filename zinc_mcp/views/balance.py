@@ -48,11 +48,13 @@ class LimitView(View):
     """One rolling limit of the owner, in US cents or orders."""
 
     limit: str
+    """Its key under `[policy]`: `max_day` for each caller, `members.max_day` for this member, `roles.order.max_day` and
+    `team.max_day` for several callers together."""
     of: int
     used: int
     left: int
     frees: list[dict[str, Any]]
-    """When the next amounts leave the limit by age: they may be spent again then."""
+    """When the next amounts leave the limit by age: they may be spent again then. Empty where others' orders count."""
 
 
 class WalletView(View):
@@ -281,7 +283,7 @@ def _wallet_said(wallet: WalletView | None) -> str:
 
 def _mode_said(mode: ModeView) -> str:
     parts = [
-        f"{limit.left if limit.limit == 'max_orders_day' else printed(limit.left)} left of {limit.limit}"
+        f"{limit.left if limit.limit.endswith('max_orders_day') else printed(limit.left)} left of {limit.limit}"
         for limit in mode.limits
     ]
     kind = {"live": "", "test": " (practice with a test key)", "sandbox": " (practice in the sandbox)"}[mode.mode]

@@ -24,9 +24,11 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.runner import Unwritten
+from zinc_mcp.owner.addresses import those_named
 from zinc_mcp.owner.kept_settings import opened
-from zinc_mcp.owner.objection import admitted
-from zinc_mcp.owner.policy import read_policy
+from zinc_mcp.owner.members import Members
+from zinc_mcp.owner.objection import admitted, has_shared_limits
+from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.wiring.wallet import usable_wallet, wallet_settings, warm
@@ -61,6 +63,7 @@ _TELLING_STARTS_SECONDS = 15.0
 async def open_process(
     settings: Settings,
     *,
+    members: Members | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     wallet_transport: httpx.AsyncBaseTransport | None = None,
     clocks: Clocks | None = None,
@@ -75,6 +78,7 @@ async def open_process(
 
     Args:
         settings: the owner's settings.
+        members: those of a team, by default the file `members.json` in the home.
         transport: replaces the network in tests.
         wallet_transport: replaces the network that a payment wallet talks to.
         clocks: the waiting times; by default the product's own.
@@ -142,15 +146,19 @@ async def open_process(
                 unwritten=Unwritten(runner),
                 client=client,
                 policy=policy,
+                role_of=(members or Members(settings.home / "members.json")).role_of,
                 clocks=clocks,
                 times=times,
                 leases=LeaseClock(times.shared, uptime),
                 owner=owner,
                 holder=this_process(),
                 admission=Admission(
-                    admit=lambda entry: admitted(policy(), entry),
+                    admit=lambda entry, kept: admitted(
+                        policy(), entry, lambda names: those_named(settings, names, kept())
+                    ),
                     takes_dialogues=lambda: policy().approval != "page",
                     window_seconds=clocks.twin,
+                    shares=partial(_has_shared_limits, policy),
                 ),
                 checkpoint=checkpoint,
                 tasks=tasks,
@@ -209,6 +217,13 @@ async def open_payers(
         await client.aclose()
         if v1_client is not None:
             await v1_client.aclose()
+
+
+def _has_shared_limits(policy: Callable[[], Policy]) -> bool:
+    try:
+        return has_shared_limits(policy())
+    except RefusedError:
+        return False  # it is told where the policy is checked
 
 
 def _account_rail(settings: Settings, client: ZincClient, clock: Callable[[], float]) -> AccountRail | None:

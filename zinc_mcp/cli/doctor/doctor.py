@@ -181,8 +181,10 @@ def limits_in_words(policy: Policy) -> str:
     asking: str = policy.approval or "auto"
     if policy.second_yes_above is not None:
         asking += f", and of another person above {printed(policy.second_yes_above)} in 24 hours"
+    team = "".join(f", {key} {value}" for key, value in policy.team_lines())
     return (
-        f"{printed(policy.max_order)} an order, {printed(policy.max_day)} in 24 hours{month}{count}; approval: {asking}"
+        f"{printed(policy.max_order)} an order, {printed(policy.max_day)} in 24 hours{month}{count}{team}; "
+        f"approval: {asking}"
     )
 
 

@@ -7,11 +7,11 @@ from zinc_mcp.cli.screen import advice
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.owner.digest_key import FILE, digest_key
 from zinc_mcp.owner.members import members_callers
-from zinc_mcp.owner.policy import EVERY_MEMBER, Policy
+from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.retailer_accounts import KIND, opened_account, profile_named
 from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.owner.team.member import LOCAL
+from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL
 from zinc_mcp.text import plain
 from zinc_mcp.wiring import v1_origin
 
@@ -56,7 +56,7 @@ def _account(settings: Settings, policy: Policy | None, name: str) -> Finding:
         return Finding("note", _SUBJECT, sentence, advised, ("retailer-accounts", "add"), (name,))
     if policy is None:
         return Finding("note", _SUBJECT, f"{what}; whether an order may use it is not known without the policy")
-    whose = ["your own orders"] if name in policy.accounts_of(None) else []
+    whose = ["your own orders"] if name in policy.accounts_of(LOCAL) else []
     members = ["each member" if each == EVERY_MEMBER else plain(each, 64) for each in policy.members_of(name)]
     whose += [f"orders of {', '.join(members)}"] if members else []
     if not whose:
@@ -67,7 +67,10 @@ def _account(settings: Settings, policy: Policy | None, name: str) -> Finding:
 
 def _named_wrongly(settings: Settings, policy: Policy, kept: list[str]) -> Iterator[Finding]:
     """Yield the names in the policy that are of no account or no member."""
-    named = {*policy.accounts_of(None), *(each for names in policy.member_retailer_accounts.values() for each in names)}
+    named = {
+        *policy.accounts_of(LOCAL),
+        *(each for names in policy.member_retailer_accounts.values() for each in names),
+    }
     if others := sorted(named.difference(kept)):
         sentence = f"The policy names {plain(', '.join(others[:20]), 300)}, which is not kept here."
         yield Finding("note", _SUBJECT, f"{sentence} It counts as the id of an account at Zinc, if there is one.")

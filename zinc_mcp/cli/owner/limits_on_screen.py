@@ -10,14 +10,17 @@ from rich.text import Text
 
 from zinc_mcp.cli.console import Hanging, grid, show
 from zinc_mcp.cli.screen import show_line
+from zinc_mcp.journal.checks.shared import Held
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
+from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.members import members_callers
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.owner.team.member import LOCAL
+from zinc_mcp.owner.team.limits import TEAM_TABLES
+from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.owner.export import moment
 
@@ -48,6 +51,14 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedTogether:
+    """What several callers have used of their limits together: those with a role, or all of them."""
+
+    role: Role | None
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The policy and what counts against it."""
 
@@ -58,6 +69,10 @@ class Found:
     has_pin: bool
     pin_ends: float | None
     used: Sequence[Used]
+    together: Sequence[UsedTogether]
+    """As far as the policy has such limits."""
+    strangers: Sequence[str]
+    """Names for which the policy has a table, and which no member has."""
     pauses: Sequence[str]
 
     @property
@@ -86,6 +101,9 @@ def limits_found(settings: Settings) -> Found:
             )
             for caller in dict.fromkeys((LOCAL, *members, *journal.callers(settings.mode)))
         ]
+        together = [UsedTogether(role, journal.counted_together(settings.mode, role).role) for role in held.roles]
+        if held.team.rolling is not None:
+            together.append(UsedTogether(None, journal.counted_together(settings.mode, None).team))
         return Found(
             settings,
             held,
@@ -94,6 +112,8 @@ def limits_found(settings: Settings) -> Found:
             journal.pin() is not None,
             journal.pin_ends(),
             used,
+            together,
+            sorted(held.members.keys() - {EVERY_MEMBER, *members.values()}),
             [plain(why) for why in journal.pauses()],
         )
 
@@ -103,13 +123,23 @@ def show_limits(found: Found) -> None:
     config = found.settings.config
     show_line(f"{config}{'' if config.exists() else ' (not there: defaults hold)'}")
     click.echo("")
-    names = list(Policy.model_fields)
+    names = [name for name in Policy.model_fields if name not in TEAM_TABLES]
     values = {name: shown(name, getattr(found.policy, name)) for name in names}
+    lines = [(name, values[name], name) for name in names]
+    lines += [(key, value, key.partition(".")[0]) for key, value in found.policy.team_lines()]
     rows = [
-        (Text(""), Text(name), Hanging(values[name], style="bold" if name in _MONEY else ""), _source(found, name))
-        for name in names
+        (
+            Text(""),
+            Text(plain(key, 90)),
+            Hanging(value, style="bold" if key.rpartition(".")[2] in _MONEY else ""),
+            _source(found, table),
+        )
+        for key, value, table in lines
     ]
-    show(grid((0, max(map(len, names)), None, None), rows))
+    show(grid((0, max(len(key) for key, _, _ in lines), None, None), rows))
+    for name in found.strangers:
+        # A server may have been given another file of members.
+        show_line(f"members.json here has no member {plain(name, 64)}: the lines of that name then hold for nobody.")
     click.echo("")
     show_line(f"Saved addresses: {', '.join(found.addresses) or 'none'}")
     click.echo(f"PIN: {'set' if found.has_pin else 'not set'}")
@@ -119,6 +149,12 @@ def show_limits(found: Found) -> None:
     show(Hanging(f"Used of the limits ({found.mode}){own}:", "  ", "bold"))
     for each in found.used:
         show_line(f"  {plain(each.name, 64)}: {_said(*each.day)} in 24 hours, {_said(*each.month)} in 30 days")
+    for shared in found.together:
+        whose = "all together" if shared.role is None else f"all with the role {shared.role}"
+        held = shared.held
+        show_line(
+            f"  {whose}: {_said(held.day_cents, held.day_orders)} in 24 hours, {printed(held.month_cents)} in 30 days"
+        )
     for why in found.pauses:
         show_line(f"Paused: {why}")
 
@@ -145,6 +181,15 @@ def limits_record(found: Found) -> Mapping[str, Any]:
                 "month_orders": each.month[1],
             }
             for each in found.used
+        ],
+        "used_together": [
+            {
+                "role": each.role,
+                "day_cents": each.held.day_cents,
+                "day_orders": each.held.day_orders,
+                "month_cents": each.held.month_cents,
+            }
+            for each in found.together
         ],
         "pauses": list(found.pauses),
     }

@@ -13,12 +13,13 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.owner.account_document import MAX_BYTES, account_in
 from zinc_mcp.owner.kept_settings import SOURCES
-from zinc_mcp.owner.policy import EVERY_MEMBER, read_policy
+from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.retailer_accounts import Profile, is_profile_name, profile_named, profiles, secret_name
 from zinc_mcp.owner.secrets.records import Place
 from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.secrets.system_keyring import ELSE
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL
 from zinc_mcp.text import plain
 from zinc_mcp.wiring import v1_origin
 from zinc_mcp.zinc.v1.products import RETAILERS
@@ -138,7 +139,7 @@ def remove(name: str, force: bool) -> None:
 def _allowed(settings: Settings) -> tuple[str, ...] | None:
     """Return the names that the policy has for the owner's own orders, or None if it cannot be read."""
     try:
-        return read_policy(settings).accounts_of(None)
+        return read_policy(settings).accounts_of(LOCAL)
     except ZincMcpError:
         return None
 

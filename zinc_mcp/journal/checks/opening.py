@@ -7,8 +7,8 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from zinc_mcp.errors import LimitExceededError, RefusedError
-from zinc_mcp.invocation import command
+from zinc_mcp.errors import RefusedError, Whose
+from zinc_mcp.journal.checks import full, shared
 from zinc_mcp.journal.records.decision import pause_of
 from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
@@ -20,6 +20,7 @@ from zinc_mcp.journal.records.entry import (
     Entry,
     Limits,
     Mode,
+    Rolling,
     Standing,
     State,
 )
@@ -41,8 +42,6 @@ from zinc_mcp.journal.storage.tables import (
     number,
     one_of,
 )
-from zinc_mcp.known_settings import RailName
-from zinc_mcp.text import printed
 
 _ENDED: frozenset[State] = frozenset(get_args(State)) - STANDING
 
@@ -157,16 +156,13 @@ _BEFORE = sa.select(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(shared.Held):
     """The money and the orders that count against a caller's limits."""
 
-    day_cents: int
-    day_orders: int
-    """Over 24 hours."""
-    month_cents: int
-    """Over 30 days, where they are limited."""
     unproved_cents: int
     """Money that was paid up front by wallet, bought nothing, and is not proved to have come back."""
+    together: shared.Together | None = None
+    """Those of several callers, where their limits have to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,23 +189,30 @@ class Asking:
     """The reads that decide whether an entry is opened, sent together."""
 
     before: Asked
+    together: Asked | None
     named: Asked | None
     an_order: Asked | None
 
 
 def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Asking:
-    """Ask for what decides whether a draft becomes an entry."""
+    """Ask for what decides whether a draft becomes an entry.
+
+    Raises:
+        NarrowLockError: limits over several callers are to be kept, and the lock is not over all of them.
+    """
+    together = shared.ask_together(connection, draft, limits, now) if limits.role or limits.team else None
     day = now - DAY_SECONDS
-    month = day if limits.month_cents is None else now - MONTH_SECONDS
+    by_month = limits.month_cents is not None or (limits.member is not None and limits.member.month_cents is not None)
+    month = now - MONTH_SECONDS if by_month else day
     own_pause = pause_of(draft.caller, draft.mode, draft.rail)
     windows = {**totals.window("day", day), **totals.window("month", month)}
     given = {**intention(draft), **windows, "own_pause": own_pause}
     before = ask(connection, _BEFORE, given)
     key = draft.given_key
     if key is None:
-        return Asking(before, None, None)
+        return Asking(before, together, None, None)
     named = ask(connection, _NAMED, {"key": key, "caller": draft.caller, "mode": draft.mode})
-    return Asking(before, named, ask(connection, _KNOWN_ORDER, {"order_id": key, "folded": key.lower()}))
+    return Asking(before, together, named, ask(connection, _KNOWN_ORDER, {"order_id": key, "folded": key.lower()}))
 
 
 def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: Limits) -> Before:
@@ -218,7 +221,13 @@ def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: L
     limited = draft.rail == "agent" and limits.unproved_cents is not None
     unproved = unproved_cents(connection, draft.caller, draft.mode) if limited else 0
     day_cents, day_orders, month_cents = map(int, cents)
-    counted = Counted(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents, unproved_cents=unproved)
+    counted = Counted(
+        day_cents=day_cents,
+        day_orders=day_orders,
+        month_cents=month_cents,
+        unproved_cents=unproved,
+        together=None if asking.together is None else shared.together_in(asking.together),
+    )
     return Before(paused, schema, clock, number(newest), int(newest_id), int(twins), counted)
 
 
@@ -315,51 +324,50 @@ def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, 
 
     Raises:
         LimitExceededError: one does not.
+        NarrowLockError: limits over several callers are to be kept, and the lock is not over all of them.
     """
+    together = shared.ask_together(connection, entry, limits, now, entry.id) if limits.are_shared else None
     day_cents, day_orders = counted(connection, entry.caller, entry.mode, now - DAY_SECONDS, entry.id)
     month_cents, _ = counted(connection, entry.caller, entry.mode, now - MONTH_SECONDS, entry.id)
     unproved = unproved_cents(connection, entry.caller, entry.mode) if entry.rail == "agent" else 0
-    others = Counted(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents, unproved_cents=unproved)
-    check_limits(entry.rail, entry.reserved_cents, limits, others)
+    others = Counted(
+        day_cents=day_cents,
+        day_orders=day_orders,
+        month_cents=month_cents,
+        unproved_cents=unproved,
+        together=None if together is None else shared.together_in(together),
+    )
+    check_limits(connection, entry, limits, others, now)
 
 
-def check_limits(rail: RailName, asked: int, limits: Limits, counted: Counted) -> None:
-    """Check that the rolling limits admit what an order may cost.
+def check_limits(connection: sa.Connection, order: Draft | Entry, limits: Limits, counted: Counted, now: float) -> None:
+    """Check that the rolling limits admit an order beside what counts.
 
     Raises:
         LimitExceededError: one does not.
     """
-    for period, seconds, cents, held in (
-        ("24 hours", DAY_SECONDS, limits.day_cents, counted.day_cents),
-        ("30 days", MONTH_SECONDS, limits.month_cents, counted.month_cents),
-    ):
-        if cents is not None and held + asked > cents:
-            left = max(0, cents - held)
-            fee = "" if rail == "v1" else " with Zinc's fee"  # v1 tells none
-            full = LimitExceededError(
-                f"This order could cost {printed(asked)}{fee}, and the limit of {printed(cents)} in "
-                f"{period} has {printed(left)} left.",
-                facts={"limit_cents": cents, "left_cents": left, "asked_cents": asked, "period": period},
-            )
-            full.period_seconds = seconds
-            raise full
-    if rail == "agent" and limits.unproved_cents is not None and counted.unproved_cents > limits.unproved_cents:
-        full = LimitExceededError(
-            f"{printed(counted.unproved_cents)} was paid up front by wallet for orders that ended with nothing bought, "
-            "and it is not proved to have come back. The owner's limit for that (max_unproved) is "
-            f"{printed(limits.unproved_cents)}.",
-            "Tell the user to look whether it came back; "
-            f"{command('orders', 'refunded', 'KEY', 'CENTS')} in a terminal then says so for each order. "
-            "place_order, which pays from a Zinc balance, is not stopped by this.",
-            facts={"limit_cents": limits.unproved_cents, "unproved_cents": counted.unproved_cents},
-        )
-        full.period_seconds = None
-        raise full
-    if limits.orders_day is not None and counted.day_orders >= limits.orders_day:
-        raise LimitExceededError(
-            f"The limit of {limits.orders_day} orders in 24 hours is reached.",
-            facts={"limit_orders": limits.orders_day, "orders": counted.day_orders, "period": "24 hours"},
-        )
+    _check(connection, order, "caller", limits, counted, now)
+    if limits.member is not None:
+        _check(connection, order, "member", limits.member, counted, now)
+    if counted.together is not None:
+        if limits.role is not None:
+            _check(connection, order, "role", limits.role, counted.together.role, now)
+        if limits.team is not None:
+            _check(connection, order, "team", limits.team, counted.together.team, now)
+    if order.rail == "agent" and limits.unproved_cents is not None and counted.unproved_cents > limits.unproved_cents:
+        raise full.unproved(limits.unproved_cents, counted.unproved_cents)
+
+
+def _check(
+    connection: sa.Connection, order: Draft | Entry, whose: Whose, limits: Rolling, held: shared.Held, now: float
+) -> None:
+    asked = order.reserved_cents
+    if limits.day_cents is not None and held.day_cents + asked > limits.day_cents:
+        raise full.of_money(connection, order, whose, DAY_SECONDS, limits.day_cents, held.day_cents, now)
+    if limits.month_cents is not None and held.month_cents + asked > limits.month_cents:
+        raise full.of_money(connection, order, whose, MONTH_SECONDS, limits.month_cents, held.month_cents, now)
+    if limits.orders_day is not None and held.day_orders >= limits.orders_day:
+        raise full.of_orders(connection, order, whose, limits.orders_day, held.day_orders, now)
 
 
 def intention(draft: Draft) -> dict[str, str]:

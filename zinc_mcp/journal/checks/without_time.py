@@ -25,7 +25,7 @@ def check_without_time(connection: sa.Connection, draft: Draft, limits: Limits, 
         raise time_unknown("The same goods were ordered for the same address before")
     try:
         counted = opening.looked_up(connection, asking, draft, limits).counted
-        opening.check_limits(draft.rail, draft.reserved_cents, limits, counted)
+        opening.check_limits(connection, draft, limits, counted, _EVER)
     except LimitExceededError:
         raise time_unknown("Earlier orders may still count against a limit") from None
 

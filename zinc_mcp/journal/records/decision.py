@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
@@ -112,13 +112,16 @@ class PinTry:
 class Admission:
     """The policy of the process that takes a decision or sends an order. Each call reads the present policy."""
 
-    admit: Callable[[Entry], Limits]
+    admit: Callable[[Entry, Callable[[], Mapping[str, Mapping[str, Any]]]], Limits]
     """Checks an entry that is going to be sent, and returns the rolling limits that it has to keep. Raises a refusal if
-    the policy does not allow the entry any more, and `policy_invalid`."""
+    the policy does not allow the entry any more, and `policy_invalid`. Its second argument reads the addresses that the
+    journal keeps, by name."""
     takes_dialogues: Callable[[], bool]
     """Says whether an answer given in a host's dialogue counts; raises `policy_invalid`."""
     window_seconds: float
     """An earlier order for the same goods stands for this time."""
+    shares: Callable[[], bool]
+    """Says whether the policy has limits over several callers; False where it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

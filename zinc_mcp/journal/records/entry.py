@@ -10,12 +10,12 @@ unknown → paid_no_order                                           money moved,
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import command
-from zinc_mcp.known_settings import RailName
+from zinc_mcp.known_settings import RailName, Role
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +151,8 @@ class Entry:
     """For rejected, refused and failed: our code, sentence and facts. Never a secret."""
     facts: Mapping[str, Any]
     """A summary of the order that is shown without the body: retailer, items, ship-to name and city."""
+    role: Role | None = None
+    """The role in a team that the caller had when it was opened; None for the owner, and before version 13."""
 
     @property
     def fee_is_known(self) -> bool:
@@ -185,6 +187,8 @@ class Draft:
     """Of a change of a placed order: that order, by Zinc's id."""
     near: tuple[str, ...] = ()
     """Digests of caller, mode, ship-to and each product: equal for orders that may be one wish in other words."""
+    role: Role | None = None
+    """The caller's role in a team; None for the owner."""
 
     @property
     def reserved_cents(self) -> int:
@@ -216,16 +220,43 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Rolling limits for one caller in one mode, in cents; None does not limit."""
+class Rolling:
+    """Limits over 24 hours and 30 days, in cents and in orders; None does not limit."""
 
     day_cents: int | None = None
     month_cents: int | None = None
     orders_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits(Rolling):
+    """The rolling limits that an order of one caller has to keep, in one mode. Its own fields are about that caller."""
+
     unproved_cents: int | None = None
     """The most that may be paid up front by wallet for orders that came to nothing, until it is proved to be back."""
     second_yes_cents: int | None = None
     """Above it, in 24 hours, another person has to say yes."""
+    member: Rolling | None = None
+    """Others for the same caller, as a member of a team."""
+    role: Rolling | None = None
+    """For all orders that were opened by somebody with the caller's role, taken together."""
+    team: Rolling | None = None
+    """For the orders of all callers, taken together."""
+
+    @property
+    def of_money(self) -> "Limits":
+        """Those that also count for a look-up, which is no order and is not paid up front."""
+
+        def without(rolling: Rolling | None) -> Rolling | None:
+            return None if rolling is None else replace(rolling, orders_day=None)
+
+        member, role, team = without(self.member), without(self.role), without(self.team)
+        return replace(self, orders_day=None, unproved_cents=None, member=member, role=role, team=team)
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether orders of other callers count, so that they are checked under a lock over all callers."""
+        return self.role is not None or self.team is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.reading import one
 from zinc_mcp.journal.storage.statements import ask, first, is_sqlite, write
 from zinc_mcp.journal.storage.tables import (
+    ADDRESSES,
     COLUMNS,
     ENTRIES,
     EVENTS,
@@ -291,3 +292,16 @@ def write_payment(connection: sa.Connection, payment: Payment) -> None:
         "order_key": None if payment.order_key is None else payment.order_key.get_secret_value(),
     }
     write(connection, _PAID_ON_SQLITE if is_sqlite(connection) else _PAID, values)
+
+
+def addresses(connection: sa.Connection) -> dict[str, Mapping[str, Any]]:
+    """Return the addresses that the owner saved in the journal, by name, without those that cannot be read."""
+    return dict(rows_of(connection, sa.select(ADDRESSES), None, (ADDRESSES.c.name,), _address_of))
+
+
+def _address_of(row: Sequence[Any]) -> tuple[str, Mapping[str, Any]]:
+    name, fields_of = row
+    known: object = json.loads(fields_of)
+    if not isinstance(known, dict) or not isinstance(name, str):
+        raise ValueError
+    return name, cast(dict[str, Any], known)

@@ -180,14 +180,25 @@ def _add_visits(connection: sa.Connection) -> None:
     tables.VISITS.create(connection, checkfirst=True)
 
 
-def _add_totals_and_news(connection: sa.Connection) -> None:
-    """Version 12: running totals for the limits, an index of the look-ups that count, and news of changes."""
+def _add_news(connection: sa.Connection) -> None:
+    """Version 12: an index of the look-ups that count, and news of changes. Version 13 makes its totals."""
     if sa.inspect(connection).has_table(totals.TOTALS.name):
-        return  # they keep themselves, whatever the version says
-    totals.TOTALS.create(connection)
+        return  # they are there, whatever the version says
     tables.LOOK_UPS_INDEX.create(connection)
-    totals.create(connection)
     notifying.create(connection)
+
+
+def _add_roles_and_totals(connection: sa.Connection) -> None:
+    """Version 13: the role that a caller had, and running totals for the limits, by caller and role."""
+    inspector = sa.inspect(connection)
+    if "role" not in {column["name"] for column in inspector.get_columns(ENTRIES.name)}:
+        _add_column(connection, "role")
+    if inspector.has_table(totals.TOTALS.name):
+        if "role" in {column["name"] for column in inspector.get_columns(totals.TOTALS.name)}:
+            return  # they keep themselves, whatever the version says
+        totals.drop(connection)
+    totals.TOTALS.create(connection)
+    totals.create(connection)
 
 
 def _add_column(connection: sa.Connection, name: str) -> None:
@@ -206,7 +217,8 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     9: forget_again,  # what purges of earlier versions have left of payments
     10: _renew_twins,
     11: _add_visits,
-    12: _add_totals_and_news,
+    12: _add_news,
+    13: _add_roles_and_totals,
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

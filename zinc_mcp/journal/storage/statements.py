@@ -7,6 +7,7 @@ are sent together (`postgresql.Together`).
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import ExecutableReturnsRows
@@ -16,14 +17,18 @@ from zinc_mcp.journal.storage.postgresql import Asked, Read, Row, Values
 
 _ZINC = 0x7A696E63
 """Begins all advisory locks of a journal: "zinc" in ASCII."""
+_HELD = "zinc_mcp_lock"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
     """What no other process does meanwhile, on PostgreSQL. On SQLite nobody else writes in any case.
 
-    Limits, twins, keys and questions are a caller's own, so what opens entries of one caller leaves the others alone.
-    What concerns several callers needs `WHOLE`, which is also the lock of earlier versions.
+    Twins, keys, questions and most limits are a caller's own, so what opens entries of one caller leaves the others
+    alone. What concerns several callers needs `WHOLE`, which is also the lock of earlier versions. Limits over several
+    callers are counted only where `must_be_alone` finds it held, and `locked` chooses the lock.
     """
 
     statements: tuple[tuple[str, Values | None], ...]
@@ -48,17 +53,53 @@ def of_entry(entry_id: int) -> Lock:
     return Lock((_SHARED, (own, {"zinc": _ZINC, "id": entry_id})))
 
 
+class NarrowLockError(Exception):
+    """Limits over several callers were to be checked under a lock of one of them. It never leaves the journal."""
+
+
+def locked(narrow: Lock, work: Callable[[Lock], T], *, is_shared: bool) -> T:
+    """Do some work under the lock of one caller, or under `WHOLE` where it checks limits over several.
+
+    Args:
+        narrow: the lock of the caller.
+        work: does it in a transaction of its own, under the lock it is given.
+        is_shared: whether the policy has such limits, as far as it was read. If another policy holds once the lock is
+            taken, the work is done again under `WHOLE`.
+    """
+    if not is_shared:
+        try:
+            return work(narrow)
+        except NarrowLockError:
+            pass
+    return work(WHOLE)
+
+
+def must_be_alone(connection: sa.Connection) -> None:
+    """Check that the transaction holds `WHOLE`, on either database.
+
+    Raises:
+        NarrowLockError: others may open entries meanwhile, or it may only read.
+    """
+    if connection.info.get(_HELD) is not WHOLE:
+        raise NarrowLockError
+
+
 @contextmanager
 def transaction(connection: sa.Connection, lock: Lock = WHOLE) -> Generator[None]:
     """Begin a transaction that writes, under a lock; commit it at the end."""
-    if is_sqlite(connection):
-        sqlite.begin_writing(connection)
-        yield
-        return
-    with postgresql.transaction(connection) as together:
-        for text, given in lock.statements:
-            together.ask(text, given)
-        yield
+    connection.info[_HELD] = lock
+    try:
+        if is_sqlite(connection):
+            sqlite.begin_writing(connection)
+            yield
+            return
+        with postgresql.transaction(connection) as together:
+            for text, given in lock.statements:
+                together.ask(text, given)
+            yield
+    finally:
+        if not connection.invalidated:
+            connection.info.pop(_HELD, None)
 
 
 def ask(

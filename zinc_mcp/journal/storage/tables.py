@@ -14,9 +14,9 @@ from sqlalchemy import exc as sa_exc
 
 from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableEntryError, tell_unreadable
 from zinc_mcp.journal.storage.statements import ask, is_sqlite
-from zinc_mcp.known_settings import RailName
+from zinc_mcp.known_settings import ROLES, RailName
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""
@@ -73,6 +73,7 @@ ENTRIES = sa.Table(
     sa.Column("consent", sa.Text),
     sa.Column("problem", sa.Text),
     sa.Column("facts", sa.Text, nullable=False),
+    sa.Column("role", sa.String(8)),
 )
 
 EVENTS = sa.Table(
@@ -193,11 +194,12 @@ IS_OF_THIS_VERSION = sa.exists().where(
 COLUMNS = tuple(sys.intern(str(name)) for name in ENTRIES.c.keys())
 """The names of an entry's columns, as Python has the names of fields. SQLAlchemy's are a subclass of `str`, and a call
 with such keywords compares each of them with each parameter."""
-_WORDS: Mapping[str, frozenset[str]] = {
+_WORDS: Mapping[str, frozenset[str | None]] = {
     "state": frozenset(get_args(State)),
     "mode": frozenset(get_args(Mode)),
     "rail": frozenset(get_args(RailName)),
     "kind": frozenset(get_args(Kind)),
+    "role": frozenset({None, *ROLES}),
 }
 _TIMES = tuple(name for name in COLUMNS if isinstance(ENTRIES.c[name].type, sa.Double))
 _TYPES = {

@@ -1,20 +1,24 @@
-"""Running totals of what counts against the limits of each caller, by minute and by hour.
+"""Running totals of what counts against the limits of each caller, by role, by minute and by hour.
 
 A limit over a million orders reads some hundred totals, and the single entries of one minute: the one in which the
-limit's window begins. The database itself keeps the totals, by triggers in the transaction of each change. So they are
-exact whatever changes an entry, a process of an earlier version too.
+limit's window begins. A limit over several callers reads some hundred totals of each, and no entry: its window begins
+with a whole minute. There is no total of all callers, since one row that each order changes would let no two callers
+order at once. The database itself keeps the totals, by triggers in the transaction of each change. So they are exact
+whatever changes an entry, a process of an earlier version too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import floor
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
+from zinc_mcp.errors import Whose
 from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.journal.storage.tables import COUNTING, ENTRIES, IS_ORDER, TABLES
 
 MINUTE, HOUR = 60, 3600
+Dialect = Literal["sqlite", "postgresql"]
 
 TOTALS = sa.Table(
     "zinc_totals",
@@ -23,11 +27,13 @@ TOTALS = sa.Table(
     sa.Column("caller", sa.String(64), primary_key=True),
     sa.Column("span", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("role", sa.String(8), primary_key=True),
     sa.Column("cents", sa.BigInteger, nullable=False),
     sa.Column("orders", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,  # its key is most of it: one page less in each commit
 )
-"""`span` is a minute or an hour, in seconds. `start` is the number of minutes, or of hours, since the epoch."""
+"""`span` is a minute or an hour, in seconds. `start` is the number of minutes, or of hours, since the epoch. `role` is
+that of the entries, or empty; it is the last of the key, because limits of one caller do not ask for it."""
 
 
 def create(connection: sa.Connection) -> None:
@@ -35,29 +41,38 @@ def create(connection: sa.Connection) -> None:
     on_postgresql = connection.dialect.name == "postgresql"
     minute = _MINUTE_ON_POSTGRESQL if on_postgresql else _MINUTE_ON_SQLITE
     for span, start in ((MINUTE, minute), (HOUR, f"{minute} / 60")):
-        counted = f"{span}, {start}, sum(new.counts_cents), sum(CASE new.kind WHEN 'order' THEN 1 ELSE 0 END)"
+        counted = "sum(new.counts_cents), sum(CASE new.kind WHEN 'order' THEN 1 ELSE 0 END)"
         connection.exec_driver_sql(
-            f"INSERT INTO zinc_totals SELECT new.mode, new.caller, {counted} FROM zinc_entries AS new "  # noqa: S608
-            "WHERE new.counts_cents > 0 GROUP BY 1, 2, 3, 4"
+            f"INSERT INTO zinc_totals SELECT new.mode, new.caller, {span}, {start}, {_ROLE}, {counted} "  # noqa: S608
+            "FROM zinc_entries AS new WHERE new.counts_cents > 0 GROUP BY 1, 2, 3, 4, 5"
         )
     for statement in _ON_POSTGRESQL if on_postgresql else _ON_SQLITE:
         connection.exec_driver_sql(statement)
 
 
+def drop(connection: sa.Connection) -> None:
+    """Take the totals of an earlier version away, with their triggers."""
+    on_postgresql = connection.dialect.name == "postgresql"
+    for statement in _AWAY_ON_POSTGRESQL if on_postgresql else _AWAY_ON_SQLITE:
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("DROP TABLE zinc_totals")
+
+
 # Whole seconds first: then no division is rounded, and `start` says exactly which times are counted in a total.
 _MINUTE_ON_SQLITE = "CAST(new.counted_at AS INTEGER) / 60"
 _MINUTE_ON_POSTGRESQL = "CAST(floor(new.counted_at) AS bigint) / 60"
+_ROLE = "coalesce(new.role, '')"
 
 
 def _added(minute: str, table: str) -> str:
     orders = "CASE new.kind WHEN 'order' THEN 1 ELSE 0 END"
     totals = " UNION ALL ".join(
-        f"SELECT new.mode, new.caller, {span}, {start}, new.counts_cents, {orders} WHERE new.counts_cents > 0"
+        f"SELECT new.mode, new.caller, {span}, {start}, {_ROLE}, new.counts_cents, {orders} WHERE new.counts_cents > 0"
         for span, start in ((MINUTE, minute), (HOUR, f"{minute} / 60"))
     )
     return (
-        f"INSERT INTO zinc_totals (mode, caller, span, start, cents, orders) SELECT * FROM ({totals}) AS added "  # noqa: S608
-        "WHERE true ON CONFLICT (mode, caller, span, start) "
+        f"INSERT INTO zinc_totals (mode, caller, span, start, role, cents, orders) SELECT * FROM ({totals}) "  # noqa: S608
+        "AS added WHERE true ON CONFLICT (mode, caller, span, start, role) "
         f"DO UPDATE SET cents = {table}cents + excluded.cents, orders = {table}orders + excluded.orders;"
     )
 
@@ -67,7 +82,7 @@ def _taken(minute: str) -> str:
     return (
         "UPDATE zinc_totals SET cents = cents - old.counts_cents, "  # noqa: S608
         "orders = orders - CASE old.kind WHEN 'order' THEN 1 ELSE 0 END "
-        "WHERE old.counts_cents > 0 AND mode = old.mode AND caller = old.caller "
+        "WHERE old.counts_cents > 0 AND mode = old.mode AND caller = old.caller AND role = coalesce(old.role, '') "
         f"AND ((span = {MINUTE} AND start = {minute}) OR (span = {HOUR} AND start = {minute} / 60));"
     )
 
@@ -95,6 +110,12 @@ BEGIN
 END $$""",
     "CREATE TRIGGER zinc_totals_counted AFTER INSERT OR DELETE OR UPDATE OF caller, counts_cents, counted_at "
     "ON zinc_entries FOR EACH ROW EXECUTE FUNCTION zinc_count_totals()",
+)
+
+_AWAY_ON_SQLITE = tuple(f"DROP TRIGGER IF EXISTS zinc_totals_{each}" for each in ("added", "changed", "taken"))
+_AWAY_ON_POSTGRESQL = (
+    "DROP TRIGGER IF EXISTS zinc_totals_counted ON zinc_entries",
+    "DROP FUNCTION IF EXISTS zinc_count_totals()",
 )
 
 
@@ -148,6 +169,87 @@ def _caller_after(mode: str | sa.ColumnElement[str], caller: str | sa.ColumnElem
     return next_one.scalar_subquery().label("caller")
 
 
+def _those() -> sa.CTE:
+    """Return all callers that have totals. The database jumps from one to the next, and reads no other total."""
+    in_mode = TOTALS.c.mode == sa.bindparam("mode")
+    first = sa.select(sa.func.min(TOTALS.c.caller).label("caller")).where(in_mode)
+    those = first.cte("those", recursive=True)
+    later = sa.select(sa.func.min(TOTALS.c.caller)).where(in_mode, TOTALS.c.caller > those.c.caller)
+    following = sa.select(later.correlate(those).scalar_subquery()).where(those.c.caller.is_not(None))
+    return those.union_all(following)
+
+
+def _of_each(
+    those: sa.CTE,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    by: sa.Column[Any],
+    on: Dialect,
+) -> sa.Select[Any, Any, Any]:
+    """Return a query for the totals of each of `those`: what `by` groups them by, their cents and orders.
+
+    PostgreSQL is made to look into the index for one caller after the other: it would read all totals, since it does
+    not know how few of them are as new as these. SQLite does so by itself.
+    """
+    theirs = (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == those.c.caller, *conditions)
+    cents, orders = sa.func.sum(TOTALS.c.cents).label("cents"), sa.func.sum(TOTALS.c.orders).label("orders")
+    found = sa.select(by.label("by"), cents, orders).where(*theirs).group_by(by)
+    if on == "sqlite":
+        return found
+    each = found.correlate(those).lateral("each")
+    return sa.select(each.c.by, each.c.cents, each.c.orders).select_from(those.join(each, sa.true()))
+
+
+def counted_together(on: Dialect) -> sa.Select[Any]:
+    """Return a query for what counts against the limits over several callers, without the entry `beside`.
+
+    Its columns are the cents and orders of the window `day` and the cents of the window `month`, of all callers, and
+    the same of those entries whose role is `role`. Its values are those of `window` under these names, with `mode`,
+    `role` and `beside`. A window begins with the whole minute in which it would begin for one caller.
+    """
+    those, is_order = _those(), sa.case((IS_ORDER, 1), else_=0)
+    parts: list[sa.Select[Any, Any, Any, Any]] = []
+    for name in ("day", "month"):
+        minute, hour_over = _number(f"{name}_minute"), _number(f"{name}_hour_over")
+        in_minutes = (TOTALS.c.span == MINUTE, TOTALS.c.start >= minute, TOTALS.c.start < hour_over)
+        in_hours = (TOTALS.c.span == HOUR, TOTALS.c.start > _number(f"{name}_hour"))
+        during: sa.ColumnElement[str] = sa.literal_column(f"'{name}'", sa.String).label("during")
+        for some in (in_minutes, in_hours):
+            found = _of_each(those, some, TOTALS.c.role, on).subquery()
+            parts.append(sa.select(during, found.c.by, found.c.cents, found.c.orders))
+        single = (ENTRIES.c.id == sa.bindparam("beside"), ENTRIES.c.mode == sa.bindparam("mode"), COUNTING)
+        role = sa.func.coalesce(ENTRIES.c.role, "")
+        taken = sa.select(during, role, -ENTRIES.c.counts_cents, -is_order)
+        parts.append(taken.where(*single, ENTRIES.c.counted_at >= sa.bindparam(f"{name}_minute_begins")))
+    found = sa.union_all(*parts).subquery("together")
+    is_day, is_role = found.c.during == sa.literal_column("'day'"), found.c.by == sa.bindparam("role")
+    is_month = found.c.during == sa.literal_column("'month'")
+    sums = (
+        (found.c.cents, is_day),
+        (found.c.orders, is_day),
+        (found.c.cents, is_month),
+        (found.c.cents, sa.and_(is_day, is_role)),
+        (found.c.orders, sa.and_(is_day, is_role)),
+        (found.c.cents, sa.and_(is_month, is_role)),
+    )
+    return sa.select(*(sa.func.coalesce(sa.func.sum(sa.case((of, column), else_=0)), 0) for column, of in sums))
+
+
+def ageing(whose: Whose, on: Dialect) -> sa.Select[Any, Any, Any]:
+    """Return a query for the totals of one span from `first` to `last`: start, cents and orders, the oldest first.
+
+    They are those of a caller, of a role or of all callers; its other values are `mode`, `span`, `caller` and `role`.
+    """
+    some = [TOTALS.c.span == _number("span"), TOTALS.c.start.between(_number("first"), _number("last"))]
+    if whose in ("caller", "member"):
+        own = (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == sa.bindparam("caller"), *some)
+        found = sa.select(TOTALS.c.start.label("by"), TOTALS.c.cents, TOTALS.c.orders).where(*own).subquery()
+    else:
+        some += [TOTALS.c.role == sa.bindparam("role")] if whose == "role" else []
+        found = _of_each(_those(), some, TOTALS.c.start, on).subquery()
+    query = sa.select(found.c.by, sa.func.sum(found.c.cents), sa.func.sum(found.c.orders))
+    return query.group_by(found.c.by).order_by(found.c.by)
+
+
 def window(name: str, since: float) -> Mapping[str, Any]:
     """Return the values of `counted` for a window that begins at a time, in seconds since the epoch."""
     minute = floor(since) // MINUTE
@@ -155,6 +257,7 @@ def window(name: str, since: float) -> Mapping[str, Any]:
     return {
         name: since,
         f"{name}_minute": minute,
+        f"{name}_minute_begins": minute * 60.0,
         f"{name}_minute_over": (minute + 1) * 60.0,
         f"{name}_hour": hour,
         f"{name}_hour_over": (hour + 1) * 60,

@@ -5,13 +5,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from zinc_mcp.known_settings import ROLES, Right, Role
 
 LOCAL = "local"
 """The owner: the caller on stdio, and over HTTP while there are no members (`server.http.access`)."""
 DEFAULT_ROLE: Role = "order"
+EVERY_MEMBER = "*"
+"""Stands for each member in the policy; no member can be called so."""
+MOST_NAME_CHARACTERS = 40
+"""Of a new name, which a caller then has whole."""
 MOST_IDENTITIES = 10
 MOST_IDENTITY_CHARACTERS = 255
 """Of a subject, as OpenID Connect bounds it (Core 1.0, section 2), and of an issuer here."""
@@ -20,10 +24,13 @@ _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{16}")
 _NAME_IN_CALLER = 47
-"""The longest part of a name in a caller, in characters: the journal keeps 64 of a caller."""
+"""The longest part of a name in a caller, in characters: the journal keeps 64 of a caller. Names of earlier versions
+may be longer."""
 _MOST_EMAIL_CHARACTERS = 254
 _BY_ISSUER = "oauth:"
 """No member's name has a colon, so no member can be such a caller."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,23 @@ def name_of(caller: str) -> str:
     return caller.partition("#")[0]
 
 
+def is_named(caller: str, name: str) -> bool:
+    """Say whether a caller is a member with this name, as far as a caller holds a name.
+
+    No new name is longer than that, so none is taken for somebody else's.
+    """
+    whole, is_cut, _ = caller.partition("#")
+    return whole == (name[:_NAME_IN_CALLER] if is_cut else name)
+
+
+def lines_for(lines: Mapping[str, T], caller: str) -> list[T]:
+    """Return what lines by members' names say of a caller: the line by the name first, then the one for each member."""
+    own = [line for name, line in lines.items() if name != EVERY_MEMBER and is_named(caller, name)]
+    return [*own, lines[EVERY_MEMBER]] if EVERY_MEMBER in lines else own
+
+
 def is_name(name: str) -> bool:
-    """Say whether a member may have this name."""
+    """Say whether a member may have this name; a new one also has at most `MOST_NAME_CHARACTERS`."""
     return _NAME.fullmatch(name) is not None and name != LOCAL
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -330,7 +331,7 @@ async def _serve(
     shown = None if metrics is None else _metrics()
     async with (
         watched(shown) as watch,
-        (opener or open_process)(settings, watch=watch) as process,
+        (opener or partial(open_process, members=members))(settings, watch=watch) as process,
     ):
         server = BoundedServer(
             build_app(process, hosts, members, local=local, base=base),

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
-from zinc_mcp.known_settings import RailName
+from zinc_mcp.journal.checks.shared import Held
+from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode, Rolling
+from zinc_mcp.known_settings import RailName, Role
+from zinc_mcp.owner.objection import largest_order, limits_of
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
@@ -23,6 +25,7 @@ from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.balance import (
     AccountView,
     BalanceView,
+    LimitView,
     ManagedView,
     ModeView,
     WalletView,
@@ -171,24 +174,37 @@ async def _modes(process: Process, policy: Policy, caller: str, modes: Sequence[
     rails: dict[Mode, list[RailName]] = {
         mode: [rail.name for rail in process.rails.values() if rail.mode == mode] for mode in modes
     }
+    role = process.role_of(caller)
     # In one piece: each piece of the journal's work costs a change of threads, and between two the sums could change.
     return await process.journal.run(
-        lambda journal: [_mode(journal, policy, caller, mode, rails[mode], now) for mode in modes]
+        lambda journal: [_mode(journal, policy, caller, role, mode, rails[mode], now) for mode in modes]
     )
 
 
 def _mode(
-    journal: "Journal", policy: Policy, caller: str, mode: Mode, rails: Sequence[RailName], now: float
+    journal: "Journal",
+    policy: Policy,
+    caller: str,
+    role: Role | None,
+    mode: Mode,
+    rails: Sequence[RailName],
+    now: float,
 ) -> ModeView:
+    kept = limits_of(policy, caller, role)
+    by_month = kept.month_cents is not None or (kept.member is not None and kept.member.month_cents is not None)
     day_cents, orders = journal.counted(caller, mode, DAY_SECONDS)
-    freed = journal.freed(caller, mode, DAY_SECONDS, _MOST_FREED)
-    limits = [limit_view("max_day", policy.max_day, day_cents, freed)]
-    if policy.max_month is not None:
-        month_cents, _ = journal.counted(caller, mode, MONTH_SECONDS)
-        freed = journal.freed(caller, mode, MONTH_SECONDS, _MOST_FREED)
-        limits.append(limit_view("max_month", policy.max_month, month_cents, freed))
-    if policy.max_orders_day is not None:
-        limits.append(limit_view("max_orders_day", policy.max_orders_day, orders))
+    month_cents = journal.counted(caller, mode, MONTH_SECONDS)[0] if by_month else 0
+    own = Held(day_cents=day_cents, day_orders=orders, month_cents=month_cents)
+    day_freed = journal.freed(caller, mode, DAY_SECONDS, _MOST_FREED)
+    month_freed = journal.freed(caller, mode, MONTH_SECONDS, _MOST_FREED) if by_month else ()
+    limits = _views("", kept, own, day_freed, month_freed)
+    if kept.member is not None:
+        limits += _views("members.", kept.member, own, day_freed, month_freed)
+    if kept.are_shared:
+        together = journal.counted_together(mode, role)
+        # When which order of another caller leaves a limit is not told.
+        for table, rolling, held in ((f"roles.{role}.", kept.role, together.role), ("team.", kept.team, together.team)):
+            limits += [] if rolling is None else _views(table, rolling, held)
     if mode == "live" or "agent" in rails:  # elsewhere a question about products costs nothing
         freed = journal.freed(caller, mode, DAY_SECONDS, _MOST_FREED, look_ups_alone=True)
         spent_cents = journal.counted_look_ups(caller, mode)
@@ -196,8 +212,25 @@ def _mode(
     paid, counts = journal.paid_up_front(caller, mode, MOST_PAID), journal.unproved_cents(caller, mode)
     return ModeView(
         mode=mode,
-        max_order_cents=policy.max_order,
+        max_order_cents=largest_order(policy, caller, role)[0],
         limits=limits,
         unproved=unproved_view(paid, counts, policy.most_unproved, now),
         paused=[_TOOLS[name] for name in rails if journal.is_paused(caller, mode, name)],
     )
+
+
+def _views(
+    table: str,
+    limits: Rolling,
+    held: Held,
+    day_freed: Sequence[tuple[float, int]] = (),
+    month_freed: Sequence[tuple[float, int]] = (),
+) -> list[LimitView]:
+    found: list[LimitView] = []
+    if limits.day_cents is not None:
+        found.append(limit_view(f"{table}max_day", limits.day_cents, held.day_cents, day_freed))
+    if limits.month_cents is not None:
+        found.append(limit_view(f"{table}max_month", limits.month_cents, held.month_cents, month_freed))
+    if limits.orders_day is not None:
+        found.append(limit_view(f"{table}max_orders_day", limits.orders_day, held.day_orders))
+    return found
