@@ -140,6 +140,7 @@ SAME_PAGE = [
         "https://amazon.com/dp/B07JGBW826/",
         "https://www.amazon.com:443/dp/b07jgbw826#reviews",
         "https://smile.amazon.com/gp/product/B07JGBW826?psc=1&th=1",
+        "https://business.amazon.com/dp/B07JGBW826?ref_=ast",
         "https://www.amazon.com/Some-Words/dp/B07JGBW826/ref=sr_1_3?crid=1&keywords=words&qid=5&sr=8-3&tag=x-20",
         "https://www.amazon.com/Other-Words/dp/B07JGBW826?utm_source=x&pd_rd_w=y&pf_rd_p=z&_encoding=UTF8",
         "https://www.amazon.com/gp/aw/d/B07JGBW826",
@@ -526,6 +527,24 @@ def test_two_numbers_never_share_a_canonical_form(data: st.DataObject) -> None:
     one, other = data.draw(st.lists(PLAIN[form], min_size=2, max_size=2, unique=True))
     assert canonical(form.format(one)) != canonical(form.format(other))
     assert read_product_url(form.format(one)).product != read_product_url(form.format(other)).product
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://www.aliexpress.com/item/1005006.html", "https://de.aliexpress.com/item/1005006.html?newtag=glo2deu"),
+        ("https://www.aliexpress.com/item/1005007.html?spm2=x", "https://www.aliexpress.com/item/1005007.html?z=1&y=2"),
+        ("https://www.sephora.com/product/P481990?kind=a", "https://www.sephora.com/product/P481990"),
+    ],
+)
+def test_a_parameter_that_nobody_knows_makes_another_product_that_is_likely_the_same(one: str, other: str) -> None:
+    assert read_product_url(one).product != read_product_url(other).product
+    assert read_product_url(one).likely == read_product_url(other).likely
+
+
+def test_of_a_shop_whose_variants_have_no_known_parameters_each_parameter_makes_another_product() -> None:
+    page = "https://www.officedepot.com/a/products/123456/"
+    assert read_product_url(page).likely != read_product_url(f"{page}?pack=12").likely
 
 
 # The corpus: pairs of addresses that others can add to, in every `products*.json`. A pair is `open` where one address

@@ -155,7 +155,8 @@ def _numbered_page(shop: Shop, parts: UrlParts) -> _Found | None:
 def _address_by_number(url: str, parts: UrlParts, shop: Shop, host: str, found: _Found) -> ProductAddress:
     """Return the address of a page whose product number is known."""
     page = f"{host}{found.page}"
-    product = with_query(f"{shop.hosts[0]}{found.page}" if shop.one_series else page, _spelled(found.rest))
+    numbered = f"{shop.hosts[0]}{found.page}" if shop.one_series else page
+    product = with_query(numbered, _spelled(found.rest))
     return ProductAddress(
         url=url,
         host=parts.host,
@@ -163,7 +164,8 @@ def _address_by_number(url: str, parts: UrlParts, shop: Shop, host: str, found: 
         product_id=found.number,
         canonical=with_query(page, _spelled(found.variants + found.offers + found.rest)),
         product=product,
-        likely=likely_product(product, is_known=True),
+        # Where the parameters that choose a variant are known, the rest seldom makes another product.
+        likely=likely_product(numbered if shop.variant else product, is_known=True),
         choices=tuple((name, unquote(value)) for name, value in found.variants + found.offers),
         chooses_seller=bool(found.offers),
         chooses_variant=bool(found.variants),

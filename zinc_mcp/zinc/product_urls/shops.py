@@ -87,7 +87,7 @@ SHOPS = (
             for country in "com ca com.mx com.br co.uk ie de fr it es nl se pl com.be com.tr ae sa eg in sg com.au "
             "co.jp cn co.za".split()
         ),
-        aliases=("smile",),
+        aliases=("smile", "business"),
         series=(
             Series(
                 _AMAZON_ASIN,
