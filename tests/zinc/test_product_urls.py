@@ -532,8 +532,14 @@ def test_two_numbers_never_share_a_canonical_form(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("https://www.aliexpress.com/item/1005006.html", "https://de.aliexpress.com/item/1005006.html?newtag=glo2deu"),
-        ("https://www.aliexpress.com/item/1005007.html?spm2=x", "https://www.aliexpress.com/item/1005007.html?z=1&y=2"),
+        (
+            "https://www.aliexpress.com/item/1005006123.html",
+            "https://de.aliexpress.com/item/1005006123.html?newtag=glo2deu",
+        ),
+        (
+            "https://www.aliexpress.com/item/1005007123.html?spm2=x",
+            "https://www.aliexpress.com/item/1005007123.html?z=1&y=2",
+        ),
         ("https://www.sephora.com/product/P481990?kind=a", "https://www.sephora.com/product/P481990"),
     ],
 )
