@@ -132,8 +132,10 @@ def test_a_journal_of_any_version_knows_its_orders_again_by_todays_digests(url: 
         connection.execute(into("zinc_entries", ENTRY), rows)
         connection.exec_driver_sql("INSERT INTO zinc_near_twins VALUES ('of another folding', 2)")
         connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
-        without_totals(connection)
-        VISITS.drop(connection)
+        if version < 12:
+            without_totals(connection)
+        if version < 11:
+            VISITS.drop(connection)
         if version < 7:
             LISTED_INDEX.drop(connection)
             FORGETTABLE_INDEX.drop(connection)

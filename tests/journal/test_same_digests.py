@@ -44,6 +44,10 @@ ORDERS: dict[str, dict[str, Any]] = {
     },
     "of a shop that nobody knows": {"products": [{"url": "https://shop.example/p/12?colour=red&ref=mail"}]},
     "of a colour": {"products": [{"url": "https://www.macys.com/shop/product/bowl?ID=1234567&upc_id=98765"}]},
+    "with a parameter that nobody knows": {
+        "products": [{"url": "https://www.aliexpress.com/item/1005006123.html?newtag=glo2usa&skuId=12000034"}]
+    },
+    "for a business": {"products": [{"url": "https://business.amazon.com/dp/B07JGBW826"}]},
     "used": {"products": [{"url": "https://www.ebay.com/itm/Old-Thing/234567890123?hash=item1&var=512345678901"}]},
     "two": {
         "products": [
@@ -60,7 +64,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "to Tokyo": {"shipping_address": {**ADDRESS, **JP, "address_line1": "渋谷2丁目21-1"}},
 }
 
-RENEWED_AT = 10
+RENEWED_AT = 14
 DIGESTS: dict[str, str] = {
     "a book": "5fc27ccfd3f00c6e 864ba383ed14008a",
     "three of it": "673a34bf95ee696a 864ba383ed14008a",
@@ -71,6 +75,8 @@ DIGESTS: dict[str, str] = {
     "of a shop's own system": "95e2e726ddb69b97 861ffaf780589114",
     "of a shop that nobody knows": "15980e27f6fd318e 24586d68e13953de",
     "of a colour": "1a131256faa33c6f 1ca3f4cda86e6232",
+    "with a parameter that nobody knows": "ddbc62326bd32e1d 1e8ed491914bb417",
+    "for a business": "5fc27ccfd3f00c6e 864ba383ed14008a",
     "used": "765cb49f61aca03f a098324e5c7683ad",
     "two": "f9544e5e00e16d03 288a77abfe56822e 7e9e2128d1ee762e",
     "a unit": "6ba89fea26429d2d 2b2203875905c637",

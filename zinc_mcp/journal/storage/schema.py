@@ -140,7 +140,7 @@ def _add_questions_and_proofs(connection: sa.Connection) -> None:
 
 
 def _renew_twins(connection: sa.Connection) -> None:
-    """Versions 6, 8 and 10: products and places are compared by other rules, so that orders get today's digests.
+    """Versions 6, 8, 10 and 14: products and places are compared by other rules, so that orders get today's digests.
 
     This is done for all that are in doubt and for the newest ones: else a twin of an order from before the upgrade
     would not be noticed within its window.
@@ -219,6 +219,7 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     11: _add_visits,
     12: _add_news,
     13: _add_roles_and_totals,
+    14: _renew_twins,
 }
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

@@ -16,7 +16,7 @@ from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableE
 from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.known_settings import ROLES, RailName
 
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""
