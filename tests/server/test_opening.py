@@ -97,7 +97,8 @@ def test_a_server_that_only_lists_what_there_is_loads_no_room_that_buys(practice
     assert practice.ask(4, "prompts/list")["prompts"]
     practice.end()
     rooms = {"journal", "checkout", "consent", "spending", "find", "aftercare", "views", "rails", "sandbox", "process"}
-    assert not practice.loaded & {*rooms, "httpx", "sqlalchemy", "jinja2"}, practice.loaded
+    loaded = practice.loaded & {*rooms, "httpx", "sqlalchemy", "jinja2"}
+    assert not loaded, loaded
     assert not home.exists() or not [path for path in home.iterdir() if "journal" in path.name]
 
 

@@ -4,16 +4,20 @@ All that apply to an order must hold, beside those that `[policy]` has for every
 that.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from zinc_mcp.errors import Whose
-from zinc_mcp.journal.records.entry import Rolling
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL, is_name, lines_for
 from zinc_mcp.text import printed
+
+if TYPE_CHECKING:
+    from zinc_mcp.journal.records.entry import Rolling
 
 Limit = Annotated[int, Field(strict=True, ge=0)]
 
@@ -31,6 +35,8 @@ class GroupLimits(BaseModel):
     @property
     def rolling(self) -> Rolling | None:
         """Those over a time; None where there is none."""
+        from zinc_mcp.journal.records.entry import Rolling  # the journal: the policy is read without it
+
         found = Rolling(day_cents=self.max_day, month_cents=self.max_month, orders_day=self.max_orders_day)
         return None if found == Rolling() else found
 
