@@ -23,7 +23,7 @@ from zinc_mcp.owner.members import Members
 from zinc_mcp.process import Process
 from zinc_mcp.server.http.access import TOKEN_FILE, local_token
 from zinc_mcp.server.http.app import build_app
-from zinc_mcp.server.http.connections import BoundedServer
+from zinc_mcp.server.http.bounded_server import BoundedServer
 from zinc_mcp.server.http.requests import Hosts
 from zinc_mcp.server.pages.browser import Show
 

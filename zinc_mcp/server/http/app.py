@@ -26,7 +26,8 @@ from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
-from zinc_mcp.server.http.connections import BoundedServer, Listener, raise_file_limit
+from zinc_mcp.server.http.bounded_server import BoundedServer, Listener
+from zinc_mcp.server.http.connections import raise_file_limit
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer

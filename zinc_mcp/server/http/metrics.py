@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from zinc_mcp.server.http.connections import LoopbackServer
+from zinc_mcp.server.http.bounded_server import LoopbackServer
 from zinc_mcp.telemetry.measures import HAPPENING, STANDING, JournalFigures, Measure
 
 PATH = "/metrics"

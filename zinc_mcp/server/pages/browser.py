@@ -215,7 +215,7 @@ class _OwnServer:
         """Return the origin of the page, serving it from now on."""
         async with self._one:
             if self._base is None:
-                from zinc_mcp.server.http.connections import serve_on_loopback
+                from zinc_mcp.server.http.bounded_server import serve_on_loopback
 
                 name, self._stop = await serve_on_loopback(self._tasks, self._app)
                 self._base = f"http://{name}"
