@@ -1,4 +1,4 @@
-"""What v1 says of another order, or in words that are not known, is never taken for what became of ours."""
+"""An answer of v1 about another order, or with unknown words, never decides what became of our order."""
 
 from pathlib import Path
 from typing import Any

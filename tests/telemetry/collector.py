@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Collector:
-    """What was sent."""
+    """The spans and figures that a server has sent."""
 
     address: str = ""
     sent: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])

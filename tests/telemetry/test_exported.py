@@ -1,4 +1,4 @@
-"""What a server sends to a collector of OpenTelemetry: steps and figures, and nothing that a person or an order is."""
+"""A server sends steps and figures to a collector of OpenTelemetry, and nothing of a person or an order."""
 
 import json
 import os
@@ -174,7 +174,7 @@ def test_a_collector_that_refuses_or_hangs_stops_no_server_and_is_told_once(tmp_
     assert process.returncode == 0, stderr
     assert len(refusing.sent) > 2
     assert stderr.count("spans cannot be sent") == 1
-    # What the library logs by itself may quote addresses, and what a collector answers.
+    # The library's own log may quote addresses, and answers of a collector.
     assert not any(word in stderr for word in (TOKEN, "Traceback", "opentelemetry.", "Failed to export"))
 
 

@@ -52,7 +52,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class UsedTogether:
-    """What several callers have used of their limits together: those with a role, or all of them."""
+    """The used part of the limits over several callers: those with a role, or all of them."""
 
     role: Role | None
     held: Held

@@ -1,4 +1,4 @@
-"""What counts against limits over several callers: those of a role, and of the whole team.
+"""The sums that count against limits over several callers: those of a role, and of the whole team.
 
 An order counts for the role that its caller had when it was opened, until it is too old for the window. So a role's
 limit is kept whatever becomes of its members: somebody who gets another role, or leaves, frees nothing.
