@@ -1,22 +1,24 @@
-"""Runs all benches one after the other and prints their figures as one Markdown table."""
+"""Runs all benches one after the other and prints their figures, each as soon as it is measured, and what was missed."""
 
 import asyncio
 import sys
 import time
 
 from bench import answers, connections, get_order, place_order, postgres, purge, reading, sizes, startup
-from bench.figures import Figure, arguments, printed
+from bench.figures import Figure, arguments, table
 
 
 def main() -> int:
-    """Run every bench and print the table; 1 when a target is missed."""
+    """Run every bench and print each one's table, and at the end the rows that missed; 1 when there is one."""
     quick: bool = arguments(__doc__).parse_args().quick
-    figures: list[Figure] = []
-    for bench in (startup, get_order, reading, place_order, postgres, answers, purge, sizes, connections):
+    missed: list[Figure] = []
+    for bench in (startup, get_order, reading, place_order, answers, purge, sizes, connections, postgres):
         began = time.monotonic()
-        figures += asyncio.run(bench.measure(quick=quick))
-        print(f"{bench.__name__}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    return printed(figures)
+        figures = asyncio.run(bench.measure(quick=quick))
+        print(f"\n{bench.__name__} ({time.monotonic() - began:.0f} s)\n\n{table(figures)}", flush=True)
+        missed += [each for each in figures if each.holds is False]
+    print(f"\nMissed:\n\n{table(missed)}" if missed else "\nEvery target holds.")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from bench.delaying import Delaying
 from bench.figures import Figure, at_least, at_most, compared, in_turns, run_bench
 from bench.wanted import configured, order
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.storage import totals
 
 DELAY_SECONDS = 0.0025
 IN_A_DAY = 1_000_000
@@ -163,7 +164,11 @@ def _prepare(address: str, count: int) -> None:
     )
     now = time.time()
     with engine.begin() as connection:
+        # Counted once, at the end: a trigger for each of a million rows would take minutes.
+        totals.drop(connection)
         connection.execute(sa.text(f"{_FILL} {numbers} {_FILLED}"), {"count": count, "now": now})
+        totals.TOTALS.create(connection)
+        totals.create(connection)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE" if is_sqlite else "VACUUM ANALYZE")
     engine.dispose()
