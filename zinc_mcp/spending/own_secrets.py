@@ -6,23 +6,29 @@ They would be kept in the journal, shown, and sent to Zinc. The values are known
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem
+from zinc_mcp.known_settings import SETTINGS, keys_in
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.zinc.texts.notes import texts_in
 
 _SHORTEST = 6
 """Characters of a secret. A shorter one may stand in any text by chance."""
-_OF_SETTINGS = ("api_key", "v1_client_token", "tempo_private_key", "stripe_secret_key", "notify_secret",
-                "webhook_secret", "digest_key", "state_keys")  # fmt: skip
 _SPACES = re.compile(r"[\s-]")
 
 
 def secrets_in(settings: Settings) -> list[SecretStr]:
-    """Return the secrets of a process."""
-    return [each for name in _OF_SETTINGS if (each := getattr(settings, name)) is not None]
+    """Return the secrets in the settings of a process."""
+    given = [(each, getattr(settings, each.name)) for each in SETTINGS if each.is_secret]
+    return [
+        SecretStr(secret)
+        for setting, value in given
+        if value is not None
+        for secret in _secrets_of(setting.kind, value.get_secret_value())
+    ]
 
 
 def refuse_secrets(given: Mapping[str, Any], secrets: Iterable[SecretStr]) -> None:
@@ -40,6 +46,17 @@ def refuse_secrets(given: Mapping[str, Any], secrets: Iterable[SecretStr]) -> No
                 "An argument holds a login, password or key of the owner's. Nothing was sent.",
                 problems=[Problem(field, "holds a login, password or key of the owner's; leave it out")],
             )
+
+
+def _secrets_of(kind: str, value: str) -> tuple[str, ...]:
+    match kind:
+        case "keys":
+            return keys_in(value)
+        case "database" | "proxy":
+            password = urlsplit(value).password or ""
+            return (password, unquote(password))
+        case _:
+            return (value,)
 
 
 def _plain(text: str) -> str:
