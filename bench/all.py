@@ -1,4 +1,4 @@
-"""Runs all benches one after the other and prints their figures, each as soon as it is measured, and what was missed."""
+"""Runs all benches one after the other and prints the figures of each as they come, and at the end what was missed."""
 
 import asyncio
 import sys

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.replicas import Intention, judge
+from bench.replicas.intentions import Intention
+from bench.replicas.judge import OVER_TEAM, judge
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Draft, Entry, Limits
 
@@ -44,6 +45,7 @@ def entry_at(path: Path, order_id: str, caller: str) -> Entry:
         ("lost", [], [], "ada", 1),
         ("lost", [("o9", 1, 5.0)], [(1.0, {"order_id": "o9"})], "ada", 1),
         ("overruns of a member's limit", [("o1", 1, 5.0)], [(1.0, {"order_id": "o1"})], "ada", 0),
+        (OVER_TEAM, [("o1", 1, 5.0), ("o9", 9, 6.0)], [(1.0, {"order_id": "o1"})], "ada", 1),
         ("wrong member", [("o1", 1, 5.0)], [(1.0, {"order_id": "o1"})], "bob", 1),
         ("told wrongly", [("o1", 1, 5.0)], [(6.0, REFUSED), (7.0, {"order_id": "o1"})], "ada", 1),
         ("told wrongly", [("o1", 1, 5.0)], [(1.0, REFUSED)], "ada", 1),
@@ -64,6 +66,7 @@ def test_each_broken_promise_is_noticed_and_nothing_else(
     if kind == "duplicated":
         known.append(replace(known[0], order_id="o2"))
     there = [(order_id, f"B{number:09d}", at) for order_id, number, at in orders]
-    broken = {name for name, found in judge([wanted], there, known, most).broken.items() if found}
+    judged = judge([wanted], there, known, most_of_member=most, most_of_team=1 if kind == OVER_TEAM else 9)
+    broken = {name for name, found in judged.broken.items() if found}
     assert broken - {"told wrongly"} == ({kind} if kind else set()) - {"told wrongly"}
     assert ("told wrongly" in broken) == (kind == "told wrongly") or kind == "lost"

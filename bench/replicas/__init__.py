@@ -1,0 +1,1 @@
+"""Three servers on one PostgreSQL behind nginx, with members that order while servers and the database fail."""

@@ -1,0 +1,112 @@
+"""The hosts of the members, which are the SDK's own clients, with a person at each who says yes."""
+
+import asyncio
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.context import ClientRequestContext
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitRequestParams, ElicitResult
+
+from bench.replicas.intentions import Intention
+
+ERAS = ("auto", "legacy", "sse")
+AT_ONCE = 3
+"""Intentions of one member that are placed at the same time."""
+_TRIES = 40
+_PAUSE_SECONDS = 0.5
+_CALL_SECONDS = 80
+
+
+class Hosts:
+    """All hosts of all members."""
+
+    def __init__(self, origin: str, token_of: Callable[[str], str], happened: Counter[str]) -> None:
+        self._origin = origin
+        self._token_of = token_of
+        self._happened = happened
+
+    async def place(self, wanted: Intention, era: str) -> None:
+        """Place an intention until an answer comes that is no failure of a moment."""
+        for _ in range(_TRIES):
+            began = time.time()
+            try:
+                async with asyncio.timeout(_CALL_SECONDS), self._host(wanted.member, era) as client:
+                    result = await client.call_tool("place_order", wanted.arguments())
+            except* Exception:
+                wanted.unanswered += 1
+                self._happened["calls without an answer"] += 1
+            else:
+                facts: dict[str, Any] = {"is_error": result.is_error, **(result.structured_content or {})}
+                wanted.told.append((began, facts))
+                self._happened[f"answers: {facts.get('code') or facts.get('outcome')}"] += 1
+                if facts.get("order_id") or facts.get("code") == "limit_exceeded":
+                    return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def place_all(self, intentions: Sequence[Intention], dice: random.Random, done: Callable[[], None]) -> None:
+        """Place intentions, some through two hosts at once, each member a few at a time."""
+
+        async def placed(wanted: Intention, own: random.Random) -> None:
+            eras = own.sample(ERAS, 2 if own.random() < 0.3 else 1)
+            await asyncio.gather(*(self.place(wanted, era) for era in eras))
+            done()
+
+        await _by_member(intentions, dice, placed)
+
+    async def place_again(self, intentions: Sequence[Intention], dice: random.Random) -> None:
+        """Place each intention once more, as somebody does who wants to know how it stands."""
+        await _by_member(intentions, dice, lambda wanted, own: self.place(wanted, own.choice(ERAS)))
+
+    @asynccontextmanager
+    async def _host(self, member: str, era: str) -> AsyncGenerator[Client]:
+        headers = {"Authorization": f"Bearer {self._token_of(member)}"}
+        if era == "sse":
+            async with Client(
+                sse_client(f"{self._origin}/sse", headers=headers), mode="legacy", elicitation_callback=_yes
+            ) as client:
+                yield client
+            return
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=90) as http,
+            Client(
+                streamable_http_client(f"{self._origin}/mcp", http_client=http), mode=era, elicitation_callback=_yes
+            ) as client,
+        ):
+            yield client
+
+
+async def _by_member(
+    intentions: Sequence[Intention],
+    dice: random.Random,
+    work: Callable[[Intention, random.Random], Awaitable[None]],
+) -> None:
+    by_member: dict[str, list[Intention]] = defaultdict(list)
+    for each in intentions:
+        by_member[each.member].append(each)
+
+    async def go_through(rest: list[Intention], own: random.Random) -> None:
+        while rest:
+            await work(rest.pop(0), own)
+
+    async with asyncio.TaskGroup() as tasks:
+        for own in by_member.values():
+            for _ in range(AT_ONCE):
+                tasks.create_task(go_through(own, random.Random(dice.random())))
+
+
+def show_progress(done: int, of: int) -> None:
+    """Write on stderr how many intentions are placed."""
+    print(f"\r{done} of {of}", end="", file=sys.stderr)
+
+
+async def _yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"approve": True})
