@@ -44,7 +44,12 @@ class Delaying:
             while True:
                 client, _ = self._listening.accept()
                 server = socket.socket(socket.AF_UNIX if isinstance(self._server, str) else socket.AF_INET)
-                server.connect(self._server)
+                try:
+                    server.connect(self._server)
+                except OSError:  # it restarts
+                    client.close()
+                    server.close()
+                    continue
                 answered = threading.Event()
                 answered.set()
                 threading.Thread(target=self._ask, args=(client, server, answered), daemon=True).start()

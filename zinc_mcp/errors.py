@@ -163,12 +163,17 @@ class JournalError(ZincMcpError):
     is_told = False
     """Whether `summary` states the consequence."""
 
-    def before_sending(self) -> "JournalError":
-        """Return this error with the consequence that nothing was sent; an error with a consequence stays as it is."""
+    def before_sending(self, *, is_unread: bool = False) -> "JournalError":
+        """Return this error with the consequence that nothing was sent; an error with a consequence stays as it is.
+
+        Args:
+            is_unread: the journal could not say either whether an earlier call has ordered the same.
+        """
         if self.is_told:
             return self
+        by_others = " by this call. Whether an earlier call has ordered the same cannot be looked up now"
         told = JournalError(
-            f"{self.summary} Nothing was sent.",
+            f"{self.summary} Nothing was sent{by_others if is_unread else ''}.",
             self.next_step,
             code=self.code,
             facts=self.facts,

@@ -105,7 +105,7 @@ async def _by_member(
 
 def show_progress(done: int, of: int) -> None:
     """Write on stderr how many intentions are placed."""
-    print(f"\r{done} of {of}", end="", file=sys.stderr)
+    print(f"\r{done} of {of} ", end="", file=sys.stderr, flush=True)
 
 
 async def _yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:

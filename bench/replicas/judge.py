@@ -3,10 +3,11 @@
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.replicas.intentions import Intention
 from zinc_mcp.journal.records.entry import Entry
@@ -68,7 +69,7 @@ def judge(
                 verdict.add("lost", f"{wanted.product}: {told} was told, and Zinc does not have it")
             elif told and told not in ids:
                 verdict.add("told wrongly", f"{wanted.product}: told {told}, which is {product_of[told]}")
-            elif not told and facts.get("money_may_have_moved") is False and any(at < began for _, at in there):
+            elif not told and _denies_it(facts) and any(at < began for _, at in there):
                 verdict.add("told wrongly", f"{wanted.product}: {facts.get('code')} though it was ordered before")
         last = wanted.told[-1][1] if wanted.told else {}
         if there and last.get("order_id") not in ids:
@@ -81,6 +82,11 @@ def judge(
     if len(orders) > most_of_team:
         verdict.add(OVER_TEAM, f"{len(orders)} of {most_of_team}")
     return verdict
+
+
+def _denies_it(facts: Mapping[str, Any]) -> bool:
+    """Say whether an answer lets the host think that nothing like it was ordered before."""
+    return facts.get("money_may_have_moved") is False and "earlier call" not in facts["summary"]
 
 
 def ledger(path: Path) -> list[tuple[str, str, float]]:

@@ -122,7 +122,8 @@ async def despite_the_journal(process: Process, error: JournalError, draft: Draf
     """Return the earlier order for the same intention, from this process's memory or a journal that only reads.
 
     Raises:
-        JournalError: `error` with its consequence: nothing was sent, or the earlier order is in doubt.
+        JournalError: `error` with its consequence: nothing was sent (by this call, where the journal cannot even be
+            read), or the earlier order is in doubt.
     """
     known = process.unwritten.twin_of(draft)
     if known is not None:
@@ -130,7 +131,7 @@ async def despite_the_journal(process: Process, error: JournalError, draft: Draf
     try:
         twin = await process.journal.run(lambda journal: journal.standing_twin(draft, process.clocks.twin))
     except JournalError:
-        twin = None
+        raise error.before_sending(is_unread=True) from error
     own = twin is not None and twin.state == "waiting" and twin.lease_owner == process.owner  # this call's
     if twin is None or own or process.unwritten.known(twin.id) is not None:  # or known to have bought nothing
         raise error.before_sending() from error
