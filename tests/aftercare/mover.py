@@ -1,15 +1,17 @@
 """A process that asks for one change of an order and kills itself at a step.
 
 Its one word is JSON with `home`, `origin`, `step` (empty: none), `tool`, `arguments`, and `yes`, whether a person then
-says yes to the question that waits. With `v1` it speaks to Zinc's v1.
+says yes to the question that waits. All its clocks are `ahead` seconds ahead. With `v1` it speaks to Zinc's v1.
 """
 
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,14 @@ from pydantic import SecretStr
 
 from zinc_mcp.checkout.decide import questions_for
 from zinc_mcp.decisions import decide
+from zinc_mcp.journal.records.clocks import machine_uptime
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.wiring import open_process
 
 CLOCKS = Clocks(
-    answer=8.0, wire=2.0, lease_margin=0.5, looking_lease=1.0, refresh=1.0, poll=0.05, peek=0.02, sweep=60.0
+    answer=8.0, wire=2.0, lease_margin=0.5, looking_lease=1.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=60.0
 )
 
 
@@ -42,7 +45,16 @@ def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> Abstra
         browser=False,
         **whose,
     )
-    return open_process(settings, clocks=CLOCKS, checkpoint=checkpoint)
+    ahead: float = request["ahead"]
+    boot, _ = machine_uptime()
+    return open_process(
+        settings,
+        # A question waits for its yes until the call is over, and here the yes comes after it.
+        clocks=replace(CLOCKS, answer=1.5) if request["yes"] else CLOCKS,
+        clock=lambda: time.time() + ahead,
+        uptime=lambda: (boot, time.monotonic() + ahead),
+        checkpoint=checkpoint,
+    )
 
 
 async def asked(process: Process, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process
 from zinc_mcp.zinc.orders import OrderCreate
 
-CLOCKS = Clocks(answer=8.0, wire=8.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
+CLOCKS = Clocks(answer=8.0, wire=8.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=3600.0)
 
 
 def ahead(path: Path) -> float:
