@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 INTENTIONS = 300
 """The campaign must notice within so many."""
 CAMPAIGN_SECONDS, TESTS_SECONDS = 900, 600
-_PYTEST = ("-m", "pytest", "-q", "-rsfE", "-n0", "-p", "no:cacheprovider")
+_PYTEST = ("-m", "pytest", "-q", "-rsfE", "-n0", "-m", "", "-p", "no:cacheprovider")
 _CANNOT_RUN = ("ImportError", "ModuleNotFoundError", "SyntaxError", "NameError")
 """Errors of a test that has not come to the line that it tests."""
 _LEFT_OUT = shutil.ignore_patterns(

@@ -31,7 +31,7 @@ def load_libraries() -> None:
 def pytest_run(words: Sequence[str], plugin: object) -> int:
     """Run tests in this process, one after the other, and return the exit code of pytest."""
     pytest: Any = importlib.import_module("pytest")
-    given = ["-q", "-n0", "--assert=plain", "--tb=line", "-p", "no:cacheprovider", *words]
+    given = ["-q", "-n0", "-m", "", "--assert=plain", "--tb=line", "-p", "no:cacheprovider", *words]
     return int(pytest.main(given, plugins=[plugin]))
 
 

@@ -1,4 +1,7 @@
-"""A small fault campaign with real processes, sockets and kills finds no broken promise on any rail."""
+"""Small fault campaigns with real processes, sockets and kills find no broken promise on any rail.
+
+A run of all tests has the smallest one, on all three rails at once; the others are thorough.
+"""
 
 import json
 import os
@@ -48,6 +51,19 @@ def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
+def test_the_smallest_campaign_is_planned_carried_out_and_judged_on_all_three_rails(tmp_path: Path) -> None:
+    found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "6", "--evenings", "0")
+    counts: dict[str, int] = found["counts"]
+    assert counts["intentions"] == 6
+    assert counts["orders placed"] >= 1
+    for row in (*BROKEN_BY_WALLET, *BROKEN_BY_V1):
+        assert counts.get(row, 0) == 0, found["findings"]
+    assert len(found["reached"]) >= 6
+    assert found["unforeseen"] == []
+    assert found["racing"] >= 1
+
+
+@pytest.mark.thorough
 def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
     found = campaign(tmp_path, "--seed", "11", "--intentions", "48", "--at-once", "3")
     assert found["counts"]["intentions"] >= 48
@@ -59,6 +75,7 @@ def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_rac
     assert found["racing"] >= 8
 
 
+@pytest.mark.thorough
 def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
     found = campaign(
         tmp_path, "--rail", "agent", "--seed", "5", "--intentions", "36", "--at-once", "4", "--evenings", "0"
@@ -76,6 +93,7 @@ def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp
     assert found["racing"] >= 4
 
 
+@pytest.mark.thorough
 def test_one_intention_stays_one_purchase_on_v1_and_on_all_three_rails_at_once(tmp_path: Path) -> None:
     found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "36", "--at-once", "4", "--evenings", "0")
     counts: dict[str, int] = found["counts"]
@@ -99,6 +117,7 @@ def reached_cases(found: dict[str, Any]) -> dict[str, int]:
     return times
 
 
+@pytest.mark.thorough
 def test_one_intention_stays_one_purchase_through_false_answers_old_questions_far_clocks_and_stops(
     tmp_path: Path,
 ) -> None:
@@ -111,6 +130,7 @@ def test_one_intention_stays_one_purchase_through_false_answers_old_questions_fa
     assert found["counts"]["answers that were not taken"] >= 5, "old and doubled answers were given"
 
 
+@pytest.mark.thorough
 def test_one_intention_is_paid_once_through_failing_orders_failing_journals_and_stops(tmp_path: Path) -> None:
     kinds = "answers,failing,journal,stops"
     found = campaign(
@@ -124,6 +144,7 @@ def test_one_intention_is_paid_once_through_failing_orders_failing_journals_and_
     assert found["counts"]["wallets asked"] >= 3
 
 
+@pytest.mark.thorough
 def test_a_plain_client_on_the_same_plan_buys_twice_so_the_campaign_can_fail() -> None:
     ended = run("bench.plain_client", "--seed", "11", "--intentions", "40")
     assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -131,6 +152,7 @@ def test_a_plain_client_on_the_same_plan_buys_twice_so_the_campaign_can_fail() -
     assert int(line.split()[1]) >= 5
 
 
+@pytest.mark.thorough
 def test_a_cancellation_a_return_and_a_report_are_filed_once_through_faults_kills_and_stops(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     ended = run(
@@ -150,6 +172,7 @@ def test_a_cancellation_a_return_and_a_report_are_filed_once_through_faults_kill
     assert sum(times for _, _, what, times in found["reached"] if what.startswith("stopped")) >= 1
 
 
+@pytest.mark.thorough
 def test_a_plain_client_without_a_journal_files_twice_on_the_same_plan() -> None:
     ended = run("bench.plain_client", "--kinds", "return,case", "--seed", "3", "--intentions", "12")
     assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -157,6 +180,7 @@ def test_a_plain_client_without_a_journal_files_twice_on_the_same_plan() -> None
     assert int(line.split()[-1]) >= 2
 
 
+@pytest.mark.thorough
 def test_one_question_is_paid_once_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
     found = campaign(tmp_path, "--kinds", "look_up", "--seed", "6", "--intentions", "48")
     counts: dict[str, int] = found["counts"]
