@@ -1,5 +1,6 @@
 """The sabotages fit the code, and `bench.sabotage` reports one that does not fit or that no test notices."""
 
+import os
 import re
 import subprocess
 import sys
@@ -119,6 +120,7 @@ def test_only_a_test_that_ran_and_failed_has_noticed_a_sabotage(
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rsfE", "-x", "-p", "no:cacheprovider", *chosen],
         cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # they take most of the time
         capture_output=True,
         encoding="utf-8",
         check=False,

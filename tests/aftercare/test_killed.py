@@ -15,6 +15,7 @@ import pytest
 from aftercare import mover
 from aftercare.after import SUCCESS, back, created, problem
 from deciding import yes
+from variants import rare
 from wanted import arguments
 
 from zinc_mcp.checkout.decide import questions_for
@@ -90,8 +91,15 @@ async def machine(home: Path) -> AsyncGenerator[Machine]:
         yield Machine(home, sandbox, origin)
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("tool", ["return_order", "report_problem"])
+@pytest.mark.parametrize(
+    ("tool", "step"),
+    [
+        *(("return_order", step) for step in STEPS),
+        ("report_problem", "leaving"),
+        ("report_problem", "answered"),
+        *(rare("report_problem", step) for step in ("opened", "sending", "accepted")),
+    ],
+)
 async def test_a_process_killed_at_any_step_files_once_and_loses_nothing(
     machine: Machine, tool: str, step: str
 ) -> None:

@@ -1,6 +1,7 @@
 """Only our own errors leave a call when the journal fails at any step or another process changes the entry."""
 
 import dataclasses
+import itertools
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -18,6 +19,7 @@ from journal.full_journal import driven
 from journal.test_journal import draft
 from journal.test_journal import entry as opened
 from journals import entry_of
+from variants import rare
 from wanted import BOOK, book, intent, order
 
 from zinc_mcp.checkout.decide import await_decision, decide, questions_for, send_all_approved
@@ -171,6 +173,18 @@ CALLS: dict[str, tuple[str, Step, Step]] = {
     "sweep": (NONE, one_doubted, swept),
 }
 MOST_STEPS = 40
+HOWS = ("moved", "fails once", "fails")
+OFTEN = {
+    *((call, "fails once") for call in ("place", "place by wallet", "place and ask", "place again", "say no", "sweep")),
+    *(("say yes", how) for how in HOWS),
+    ("place", "fails"),
+    ("place what waits", "moved"),
+    ("await a decision", "moved"),
+    ("send what was approved", "fails once"),
+    ("look at what waited", "fails"),
+    ("look by its id", "fails once"),
+}
+"""The calls that move money, and each way in which a step fails."""
 
 
 @asynccontextmanager
@@ -182,8 +196,10 @@ async def refusing(opened: Process, home: Path, clock: HandClock) -> AsyncGenera
     await runner.aclose()
 
 
-@pytest.mark.parametrize("how", ["moved", "fails once", "fails"])
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("call", "how"),
+    [each if each in OFTEN else rare(*each) for each in itertools.product(CALLS, HOWS)],
+)
 async def test_only_our_own_true_errors_leave_a_call_when_the_journal_fails_or_changes(
     open_test_process: OpenProcess,
     clock: HandClock,

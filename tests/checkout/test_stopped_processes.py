@@ -17,6 +17,7 @@ import preloaded
 import pytest
 from checkout import buyer
 from started import ROOT
+from variants import rare
 from wanted import arguments
 
 from zinc_mcp.checkout.watch import look
@@ -186,15 +187,22 @@ PRACTICE = [
     )
 ]
 PROGRAM = [("program", step, 1) for step in ("signing", "asking", "signed", "sending", "answered")]
+STOPS = [
+    *((*each, 400) for each in (*ACCOUNT, *PRACTICE, *PROGRAM)),
+    *((*each, 700) for each in (*ACCOUNT[1:3], *PRACTICE[5:6])),
+]
+OFTEN = [
+    ("account", "opened", 1, 400),
+    ("account", "answered", 1, 400),
+    ("account", "sending", 1, 700),
+    ("practice", "leaving", 1, 400),
+    ("practice", "sending", 1, 700),
+    ("program", "asking", 1, 400),
+    ("program", "answered", 1, 400),
+]
 
 
-@pytest.mark.parametrize(
-    ("way", "step", "nth", "gone"),
-    [
-        *((*each, 400) for each in (*ACCOUNT, *PRACTICE, *PROGRAM)),
-        *((*each, 700) for each in (*ACCOUNT[1:3], *PRACTICE[5:6])),
-    ],
-)
+@pytest.mark.parametrize(("way", "step", "nth", "gone"), [each if each in OFTEN else rare(*each) for each in STOPS])
 async def test_a_process_that_stood_still_until_its_time_was_over_buys_nothing_twice(
     machine: Machine, way: str, step: str, nth: int, gone: float
 ) -> None:

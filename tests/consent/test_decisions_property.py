@@ -202,9 +202,20 @@ async def lived(happenings: list[Happening], home: Path) -> World:
     return world
 
 
-@settings(max_examples=120)
-@given(st.lists(_happenings, min_size=2, max_size=18))
+_lives = st.lists(_happenings, min_size=2, max_size=18)
+
+
+@settings(max_examples=40)
+@given(_lives)
 def test_nothing_is_sent_whose_own_question_was_not_answered_with_a_yes(happenings: list[Happening]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        anyio.run(lived, happenings, Path(folder))
+
+
+@pytest.mark.thorough
+@settings(max_examples=160)
+@given(_lives)
+def test_nothing_is_sent_without_its_own_yes_in_many_more_lives(happenings: list[Happening]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         anyio.run(lived, happenings, Path(folder))
 

@@ -21,6 +21,7 @@ from fake_zinc import FakeZinc, Step, failure
 from journals import entry_of
 from server.as_a_host import said
 from sqlalchemy import event
+from variants import rare, usual
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import place_order
@@ -44,6 +45,8 @@ ROADS: dict[str, list[Step]] = {
     "rejected": [failure(400, "url_unreachable")],
     "no connection": ["refuse"],
 }
+OFTEN = ("lost and repeated", "rejected")
+"""The roads with the most steps, which a run of all tests cuts off at each byte."""
 
 
 def cut(home: Path, to: Path, log_bytes: int | None = None, *, index: bool = False) -> Path:
@@ -68,7 +71,7 @@ async def place(process: Process, wanted: Intent | None = None) -> Answer | Zinc
         return error
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", usual(ROADS, lambda road: road in OFTEN))
 async def test_cut_off_after_any_byte_the_journal_tells_a_beginning_of_the_road(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, tmp_path: Path, road: str
 ) -> None:
@@ -326,8 +329,9 @@ async def test_an_order_is_told_even_if_the_pause_for_ignored_keys_cannot_be_wri
 # Damage and other versions
 
 
+@pytest.mark.parametrize("stride", [709, rare(311)])
 async def test_a_damaged_journal_refuses_with_a_sentence_or_tells_its_undamaged_part(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, stride: int
 ) -> None:
     async with open_test_process() as process:
         for number in range(8):
@@ -336,7 +340,7 @@ async def test_a_damaged_journal_refuses_with_a_sentence_or_tells_its_undamaged_
     sound = file.read_bytes()
     keys = {entry.key for entry, _ in told_by(home)}
     refused = 0
-    for offset in range(0, len(sound), 311):
+    for offset in range(0, len(sound), stride):
         hurt = bytes(byte ^ 0xA5 for byte in sound[offset : offset + 16])
         file.write_bytes(sound[:offset] + hurt + sound[offset + 16 :])
         try:

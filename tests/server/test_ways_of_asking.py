@@ -22,6 +22,7 @@ from mcp.types import (
 from server.as_a_host import both_eras, said
 from server.in_a_process import ClockInAFile
 from server.test_consent_matrix import Somebody, on_pipes, on_the_wire
+from variants import rare
 from wanted import arguments, book
 
 from zinc_mcp.journal.journal import Journal
@@ -74,8 +75,20 @@ def asked_of(kind: Kind, why_not_a_form: str) -> str:
 
 
 @both_eras
-@pytest.mark.parametrize("transport", [pytest.param("stdio", marks=unix), "mcp"])
-@pytest.mark.parametrize("why_not_a_form", ["", "the policy", "a PIN", "its length"])
+@pytest.mark.parametrize(
+    ("why_not_a_form", "transport"),
+    [
+        pytest.param("", "stdio", marks=unix),
+        ("the policy", "mcp"),
+        ("a PIN", "mcp"),
+        ("its length", "mcp"),
+        rare("", "mcp"),
+        *(
+            pytest.param(why, "stdio", marks=[unix, pytest.mark.thorough])
+            for why in ("the policy", "a PIN", "its length")
+        ),
+    ],
+)
 async def test_a_host_is_asked_in_a_way_that_it_declares_and_opening_a_page_buys_nothing(
     open_test_process: OpenProcess,
     zinc: FakeZinc,

@@ -1,4 +1,4 @@
-"""A month of a thousand practice orders on both rails: the export agrees with the sandbox's own ledger to the cent."""
+"""A month of practice orders on both rails: the export agrees with the sandbox's own ledger to the cent."""
 
 import csv
 import io
@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import HandClock
+from variants import rare
 from wanted import ADDRESS, book, order
 
 from zinc_mcp.checkout.look_up import refresh
@@ -21,7 +23,6 @@ from zinc_mcp.views.owner.export import costs, row_of, to_csv, totals
 from zinc_mcp.wiring import open_process
 
 NOVEMBER, DECEMBER = 1_793_491_200.0, 1_796_083_200.0
-ORDERS = 1_000
 PRODUCTS = (
     "success",
     "out-of-stock",
@@ -38,7 +39,8 @@ PRODUCTS = (
 RAILS: tuple[RailName, ...] = ("account", "agent", "agent")
 
 
-async def test_a_month_of_a_thousand_orders_agrees_with_zinc_s_ledger(tmp_path: Path) -> None:
+@pytest.mark.parametrize("orders", [120, rare(1_000)])
+async def test_a_month_of_orders_agrees_with_zinc_s_ledger(tmp_path: Path, orders: int) -> None:
     clock = HandClock(NOVEMBER + 60.0)
     sandbox = Sandbox(clock=clock)
     (tmp_path / "zinc.toml").write_text(
@@ -46,7 +48,7 @@ async def test_a_month_of_a_thousand_orders_agrees_with_zinc_s_ledger(tmp_path: 
     )
     settings = Settings(home=tmp_path, config=tmp_path / "zinc.toml", sandbox=True, browser=False)
     async with open_process(settings, transport=sandbox.transport(), clock=clock, uptime=None) as process:
-        for number in range(ORDERS):
+        for number in range(orders):
             scenario = PRODUCTS[number // 2 % len(PRODUCTS)]
             products = book(number) if number % 2 else [{"url": f"https://zinc.com/shop/products/test-{scenario}"}]
             address = {**ADDRESS, "address_line1": f"{number} Planted Street"}
@@ -58,13 +60,13 @@ async def test_a_month_of_a_thousand_orders_agrees_with_zinc_s_ledger(tmp_path: 
             clock.pass_seconds(2_500.0)
         assert clock() < DECEMBER
         clock.pass_seconds(7 * 86_400.0)
-        for entry in await process.journal.run(lambda journal: journal.entries(ORDERS)):
+        for entry in await process.journal.run(lambda journal: journal.entries(orders)):
             await refresh(process, entry, process.rails[entry.rail])
         found = await process.journal.run(lambda journal: list(journal.in_period(NOVEMBER, DECEMBER, ["sandbox"])))
         nothing = await process.journal.run(lambda journal: list(journal.in_period(DECEMBER, 2e9, ["sandbox"])))
-    assert (nothing, [part.unreadable for part in found]) == ([], [0, 0])
+    assert (nothing, {part.unreadable for part in found}) == ([], {0})
     rows = [row_of(entry) for part in found for entry in part.entries if costs(entry)]
-    assert len(rows) == ORDERS
+    assert len(rows) == orders
     ledger = _of_ledger(sandbox)
     assert {row["order_id"] for row in rows if row["order_id"]} == set(ledger)
     for row in rows:
