@@ -268,6 +268,8 @@ def main(*words: str) -> int:
         return 0
     where, program, *rest = words
     given = started(program, rest, os.environ, os.getcwd(), [0, 1, 2], where)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, _: os.kill(given.pid, number))
     for stream in (0, 1):  # only the program may keep them open
         os.close(stream)
     return given.wait() % 256

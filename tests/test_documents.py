@@ -584,12 +584,15 @@ def test_every_command_between_the_lines_is_known_and_none_besides() -> None:
 
 @cache
 def help_of(module: str) -> str:
-    """Return the help of a bench, which is asked for it in this process: an interpreter of its own takes a second."""
+    """Return the help of a bench, in this process: an interpreter of its own takes a second for each."""
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said):
         patched.setattr(sys, "argv", [module, "--help"])
         with pytest.raises(SystemExit) as ended:
-            sys.exit(importlib.import_module(module).main())
+            found = importlib.import_module(module)
+            if hasattr(found, "__path__"):
+                found = importlib.import_module(f"{module}.__main__")
+            sys.exit(found.main())
     assert ended.value.code == 0
     return said.getvalue()
 

@@ -16,6 +16,7 @@ from keyboard import at_a_terminal
 from pasting import pasted
 from server.as_a_host import call, host, refused
 from started import ROOT, Started
+from variants import rare
 from wanted import arguments, intent
 
 from zinc_mcp.checkout.place_order import place
@@ -99,7 +100,7 @@ def test_windows_is_given_what_powershell_reads() -> None:
 
 
 @posix
-@pytest.mark.parametrize("way", ["the module in its folder", "the module by PYTHONPATH", "a script"])
+@pytest.mark.parametrize("way", [rare("the module in its folder"), "the module by PYTHONPATH", "a script"])
 def test_a_command_that_a_server_prints_works_in_a_bare_terminal(tmp_path: Path, way: str) -> None:
     started = Started(tmp_path / "it's a home")
     started.home.parent.mkdir()
@@ -134,7 +135,7 @@ def test_a_command_that_a_server_prints_works_in_a_bare_terminal(tmp_path: Path,
 
 
 @posix
-@pytest.mark.parametrize("key", ["order-1", "--help", "it's;$(id)"])
+@pytest.mark.parametrize("key", [rare("order-1"), rare("--help"), "--it's;$(id)"])
 async def test_the_approving_command_of_a_tools_answer_works_in_a_bare_terminal(
     open_test_process: OpenProcess,
     zinc: FakeZinc,

@@ -17,6 +17,7 @@ from keyboard import at_a_terminal
 from mcp import Client
 from pasting import pasted
 from started import Started
+from variants import rare
 from wanted import BOOK, LISTED, book, intent
 
 from zinc_mcp.checkout.place_order import place
@@ -74,7 +75,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> str:
     return Started(tmp_path_factory.mktemp("demo")).process("-m", "zinc_mcp", "demo").stdout
 
 
-@pytest.mark.parametrize("width", [120, 60])
+@pytest.mark.parametrize("width", [60, rare(120)])
 def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path: Path, width: int) -> None:
     environ = Started(tmp_path).environment
     code, screen = at_a_terminal(["demo"], environ, seconds=90, columns=width)
@@ -147,7 +148,7 @@ async def _three(open_test_process: OpenProcess, zinc: FakeZinc) -> list[Entry]:
     return [first, second, third]
 
 
-@pytest.mark.parametrize("width", [120, 80, 60, 40])
+@pytest.mark.parametrize("width", [80, 40, *map(rare, (120, 60))])
 async def test_orders_name_goods_time_and_how_to_answer(
     open_test_process: OpenProcess, zinc: FakeZinc, started: Started, width: int
 ) -> None:

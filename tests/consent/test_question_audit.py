@@ -18,6 +18,7 @@ from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 from pydantic import BaseModel, ValidationError
 from server.as_a_host import both_eras, said
+from variants import rare
 from wanted import ADDRESS, BOOK, arguments, intent
 
 from zinc_mcp.checkout.decide import decide, questions_for
@@ -230,7 +231,7 @@ def test_every_field_is_in_the_question_whole(path: Path) -> None:
     assert missing(order, question.text()) == []
 
 
-@both_eras
+@pytest.mark.parametrize("mode", ["auto", rare("legacy")])
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
 async def test_every_field_reaches_the_person_whole_by_every_way_of_asking(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Any], mode: str, path: Path

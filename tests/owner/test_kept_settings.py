@@ -154,7 +154,7 @@ def test_commands_that_need_no_key_do_not_ask_the_keyring(home: Path, tmp_path: 
 
 
 STARTED = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 import zinc_mcp.wiring
 from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.owner.settings import load_settings
@@ -167,43 +167,63 @@ async def main():
         print(json.dumps([rail and rail.mode, unusable and unusable.summary, "keyring" in sys.modules,
                           "zinc_mcp.owner.secrets.store" in sys.modules]))
 
-asyncio.run(main())
+for each in sys.argv[1:]:  # each in a process of its own that has loaded what every start loads
+    if not (child := os.fork()):
+        os.environ |= json.loads(each)
+        asyncio.run(main())
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 """
 
 
-def start(home: Path, **variables: str) -> list[object]:
-    environ = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "ZINC_MCP_HOME": str(home), **variables}
+def starts(*cases: tuple[Path, dict[str, str]], path: Path = ROOT / "tests") -> list[list[object]]:
+    """Start in each of these homes with its variables, and return what was found."""
+    given = [json.dumps({**variables, "ZINC_MCP_HOME": str(home)}) for home, variables in cases]
     ended = subprocess.run(
-        [sys.executable, "-c", STARTED], env=environ, capture_output=True, encoding="utf-8", timeout=60, check=False
+        [sys.executable, "-c", STARTED, *given],
+        env={"PYTHONPATH": f"{path}:{ROOT}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     assert LIVE not in ended.stdout + ended.stderr
-    found: list[object] = json.loads(ended.stdout)
-    return found
+    return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
 def test_a_start_loads_the_store_where_there_is_one_and_the_keyring_where_the_key_is_in_it(
     home: Path, tmp_path: Path
 ) -> None:
-    assert start(home) == [None, None, False, False]
-    keep(home)
-    assert start(home) == ["test", None, False, True]
-    assert start(home, ZINC_MCP_SANDBOX="1") == ["sandbox", None, False, False]
-    variables = in_the_keyring(home, tmp_path, LIVE)
-    assert start(home, **variables) == ["live", None, True, True]
-    assert start(home, **variables, ZINC_API_KEY="zn_test_1") == ["test", None, False, False]
+    in_a_file, elsewhere = tmp_path / "in a file", tmp_path / "in a keyring"
+    keep(in_a_file)
+    variables = in_the_keyring(elsewhere, tmp_path, LIVE)
+    assert starts(
+        (home, {}),
+        (in_a_file, {}),
+        (in_a_file, {"ZINC_MCP_SANDBOX": "1"}),
+        (elsewhere, variables),
+        (elsewhere, {**variables, "ZINC_API_KEY": "zn_test_1"}),
+    ) == [
+        [None, None, False, False],
+        ["test", None, False, True],
+        ["sandbox", None, False, False],
+        ["live", None, True, True],
+        ["test", None, False, False],
+    ]
 
 
 def test_a_locked_keyring_leaves_a_server_that_says_why_it_cannot_order(home: Path, tmp_path: Path) -> None:
     variables = in_the_keyring(home, tmp_path)
-    rail, unusable, *_ = start(home, **variables, FAKE_KEYRING_IS="locked")
+    [[rail, unusable, *_]] = starts((home, {**variables, "FAKE_KEYRING_IS": "locked"}))
     assert (rail, unusable) == (None, "The system's keyring is locked.")
 
 
 def test_without_the_library_the_sentence_says_what_to_install(home: Path, tmp_path: Path) -> None:
     in_the_keyring(home, tmp_path)
     (tmp_path / "keyring.py").write_text("raise ImportError('not here')\n")
-    rail, unusable, *_ = start(home, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    [[rail, unusable, *_]] = starts((home, {}), path=tmp_path)
     assert rail is None and "the library for it is not installed" in str(unusable)
 
 

@@ -19,6 +19,7 @@ from server.proxies import Proxy, free_port, proxy
 from server.replicas import YES, Replica, Team, never, team, until_asked
 from server.visitor import Visitor, forms, words
 from signing import Practice, practice
+from variants import rare
 from wanted import arguments
 
 from bench.proxied import NAMES
@@ -39,7 +40,7 @@ def servers(tmp_path: Path, make_database: Callable[..., str], zinc: Practice) -
         yield running
 
 
-@pytest.fixture(params=["nginx", "caddy"])
+@pytest.fixture(params=["nginx", rare("caddy")])
 def front(request: pytest.FixtureRequest, tmp_path: Path, servers: Team) -> Generator[Proxy]:
     with proxy(request.param, tmp_path, [each.port for each in servers.replicas], free_port()) as running:
         yield running
@@ -117,7 +118,7 @@ async def test_a_foreign_name_is_refused_and_none_is_made_up_by_the_proxy(server
         assert (await client.post(f"{front.origin}/mcp", json=initialize(), headers=evil)).status_code == 403
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, rare(signal.SIGTERM)])
 async def test_when_a_server_ends_its_hosts_go_on_at_another_one(
     servers: Team, front: Proxy, zinc: Practice, how: signal.Signals
 ) -> None:

@@ -17,6 +17,7 @@ from mcp.client.stdio import stdio_client
 from server.as_a_host import both_eras, call, host, refused
 from server.on_a_port import connected, served
 from started import Started
+from variants import rare
 from wanted import ADDRESS, arguments
 
 from zinc_mcp.owner.members import add_member
@@ -42,7 +43,7 @@ def is_clean(text: str) -> None:
         assert len(value) < 4 or value not in text, value
 
 
-@both_eras
+@pytest.mark.parametrize("mode", ["auto", rare("legacy")])
 async def test_each_call_is_one_line_of_json(tmp_path: Path, mode: str) -> None:
     log = tmp_path / "log"
     async with started(tmp_path, mode, log, ZINC_MCP_LOG="json") as client:

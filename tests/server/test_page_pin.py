@@ -12,6 +12,7 @@ from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from server.on_a_port import served
 from server.visitor import Shown, Visitor, visitor, words
+from variants import rare
 from wanted import book, intent
 
 from zinc_mcp.checkout.decide import decide
@@ -76,8 +77,9 @@ async def test_a_yes_needs_the_pin_and_a_no_none(
     assert len(zinc.posts) == 1
 
 
+@pytest.mark.parametrize("every_seconds", [150, rare(50)])
 async def test_guessing_over_many_orders_gets_no_faster_than_on_one(
-    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, every_seconds: int
 ) -> None:
     set_pin(home, clock, "0087")  # of a time when four characters were enough
     looked_at: list[float] = []
@@ -96,7 +98,7 @@ async def test_guessing_over_many_orders_gets_no_faster_than_on_one(
                 else:
                     assert "this one was not looked at. The next PIN is looked at in" in answer.text
             await person.decide("no")
-            clock.pass_seconds(50)
+            clock.pass_seconds(every_seconds)
         assert looked_at[0] == 0
         assert len(looked_at) <= 12, "in the first hour, of the many that were sent"
         later = [at for at in looked_at if at > 1800]

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from fake_zinc import FakeZinc
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from server.as_a_host import both_eras, call
+from server.as_a_host import call
 from server.on_a_port import JSON, initialize, token_in, until_healthy, zinc_on_a_port
 from started import ROOT
 from variants import rare
@@ -49,8 +49,10 @@ def with_zinc(environment: dict[str, str], origin: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def program(environment: dict[str, str], *words: str) -> AsyncGenerator[anyio.abc.Process]:
-    process = await anyio.open_process([sys.executable, "-m", "zinc_mcp", *words], env=environment)
+async def program(environment: dict[str, str], *words: str, anew: bool = False) -> AsyncGenerator[anyio.abc.Process]:
+    """Start the program quickly, with signals passed on to it, or as a host starts it."""
+    start = [sys.executable, "-m", "zinc_mcp"] if anew else preloaded.command("zinc_mcp")
+    process = await anyio.open_process([*start, *words], env=environment)
     try:
         yield process
     finally:
@@ -89,7 +91,7 @@ CALL = {
 READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
-@both_eras
+@pytest.mark.parametrize("mode", ["auto", rare("legacy")])
 async def test_a_host_buys_over_stdio(environment: dict[str, str], mode: str) -> None:
     started = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environment)
     async with Client(stdio_client(started), mode=mode) as client:
@@ -225,7 +227,7 @@ async def test_serve_finishes_an_order_on_the_wire_before_it_ends(
     origin = f"http://127.0.0.1:{free_port()}"
     async with zinc_on_a_port(zinc) as zinc_origin, httpx2.AsyncClient(timeout=20) as client:
         own = with_zinc(environment, zinc_origin)
-        async with program(own, "serve", "--http", origin.removeprefix("http://")) as process:
+        async with program(own, "serve", "--http", origin.removeprefix("http://"), anew=True) as process:
             await until_healthy(client, origin)
             client.headers["Authorization"] = f"Bearer {token_in(Path(own['ZINC_MCP_HOME']))}"
             opened = await client.post(f"{origin}/mcp", headers=JSON, json=initialize())
