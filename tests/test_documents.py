@@ -528,6 +528,8 @@ LINES: Mapping[str, Expected | NotRun] = {
     "python3 -m venv .venv && . .venv/bin/activate": Expected(""),
     "pip install -e '.[test,dev]'": _REGISTRY,
     "pytest": NotRun("runs these tests"),
+    "pytest -m thorough": NotRun("runs these tests"),
+    'pytest -m ""': NotRun("runs these tests"),
     ".ci/run": NotRun("runs these tests"),
     ".ci/full": NotRun("takes hours, and runs `.ci/run`"),
     "python -m build": NotRun("installs from a registry: `.ci/run` does so"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ GIFT: dict[str, Any] = {"payment_method": {"use_gift": True}}
 LOST = {"practice": "fault=drop_before,drop_before"}
 """The first two requests never arrive."""
 Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def clocks(clocks: Clocks) -> Clocks:
+    """Let a call wait for two seconds for its yes, which comes after the call in these tests."""
+    return replace(clocks, answer=2.0)
 
 
 @pytest.fixture(autouse=True)

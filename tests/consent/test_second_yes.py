@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,19 @@ from wanted import arguments, book
 from zinc_mcp.checkout.decide import send_all_approved
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.members import add_member, change_member, rotate_member
-from zinc_mcp.process import Process
+from zinc_mcp.process import Clocks, Process
 
 ORDER = 5_100
 """The most that an order of these tests may debit, in cents."""
 ABOVE = 2 * ORDER - 1
 """One order is within it, two are not."""
 ROLES: dict[str, Role] = {"ada": "order", "bob": "order", "cy": "admin", "di": "admin"}
+
+
+@pytest.fixture
+def clocks(clocks: Clocks) -> Clocks:
+    """Let a call wait for two seconds for its yes, which comes after the call in these tests."""
+    return replace(clocks, answer=2.0)
 
 
 @dataclass

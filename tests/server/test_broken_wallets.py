@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from server.as_a_host import host, said
 from server.on_a_port import served
 from started import Started
+from variants import usual
 from wanted import arguments, intent
 
 from zinc_mcp.checkout.place_order import place
@@ -51,6 +52,7 @@ BROKEN: dict[str, dict[str, str]] = {
     "fees in words": {"ZINC_WALLET": "command", "ZINC_WALLET_COMMAND": "pay", "ZINC_WALLET_FEES": "one dollar"},
     "an unknown wallet": {"ZINC_WALLET": "paypal"},
 }
+OFTEN = ("no key", "a key with a line break", "stripe without a method", "fees in words", "an unknown wallet")
 
 
 def without_the_extra(folder: Path) -> str:
@@ -77,7 +79,7 @@ async def in_a_process(folder: Path, **variables: str) -> tuple[dict[str, Any], 
     return paid, ordered, log.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", usual(BROKEN, lambda broken: broken in OFTEN))
 async def test_a_wallet_that_is_set_up_wrongly_ends_no_server_and_is_told(tmp_path: Path, broken: str) -> None:
     paid, ordered, log = await in_a_process(tmp_path, **BROKEN[broken])
     assert paid["code"] == "wallet_unavailable", paid

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -134,8 +133,7 @@ async def test_an_error_names_the_fault_and_repeats_nothing(started: Started) ->
 async def test_the_last_line_is_answered(started: Started, ending: bytes) -> None:
     environ = {**os.environ, **started.environment, "ZINC_MCP_SANDBOX": "1"}
     given = json.dumps(initialize()).encode() + b"\n{" + ending
-    program = [sys.executable, "-m", "zinc_mcp"]
-    ended = await anyio.run_process(program, input=given, env=environ)
+    ended = await anyio.run_process(preloaded.command("zinc_mcp"), input=given, env=environ)
     assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] in ([1, None], [None, 1])
     assert ended.stderr == b""
 

@@ -52,6 +52,12 @@ ACCEPTS: Sequence[dict[str, Any] | None] = (
 )
 
 
+@pytest.fixture
+def clocks(clocks: Clocks) -> Clocks:
+    """Let a call wait for two seconds for its yes, which comes after the call in these tests."""
+    return replace(clocks, answer=2.0)
+
+
 @pytest.fixture(autouse=True)
 def on_the_page_only(write_config: Callable[[str], Path]) -> None:
     write_config('[policy]\napproval = "page"\nmax_day = 1000000\n')
