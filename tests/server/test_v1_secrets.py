@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Generator, Iterator
@@ -15,6 +14,7 @@ from typing import Any, cast, get_args, get_origin
 import anyio
 import httpx
 import planted_account as planted
+import preloaded
 import pytest
 from conftest import HandClock
 from deciding import yes
@@ -436,14 +436,6 @@ def _read(process: int, name: str) -> str:
 
 
 def _ended(environment: dict[str, str], *words: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", "zinc_mcp", *words],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
+    ended = preloaded.finished(words, environment)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended.stdout if words[-1] == "--json" else ended.stdout + ended.stderr
