@@ -273,6 +273,8 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     with socket.create_server(cast(Any, address)[:2], family=family, backlog=128) as listening:
         listening.setblocking(False)
+        # Connections inherit it. Without it, an answer in two pieces waits 40 ms for the client's acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             sandbox.app,
             http=_CuttableProtocol,

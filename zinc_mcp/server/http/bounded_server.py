@@ -129,6 +129,8 @@ async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]
         OSError: there is no port to be had.
     """
     listener = socket.create_server(("127.0.0.1", 0))
+    # Connections inherit it. Without it, an answer in two pieces waits 40 ms for the browser's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     name = f"127.0.0.1:{listener.getsockname()[1]}"
     server = LoopbackServer(make_app(name))
 
