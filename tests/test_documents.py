@@ -34,6 +34,7 @@ from mcp import Client, StdioServerParameters
 from pasting import COMMANDS, PLACEHOLDERS, Expected, Typed, furnish, home_with_orders
 from server.on_a_port import until_healthy
 from started import ROOT
+from variants import usual
 
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.policy import read_policy
@@ -616,7 +617,11 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize("command", [each for each in NAMED if isinstance(LINES.get(each), Expected)])
+TAKES_LONG = "python3 -m venv .venv && . .venv/bin/activate"
+RUN = [each for each in NAMED if isinstance(LINES.get(each), Expected)]
+
+
+@pytest.mark.parametrize("command", usual(RUN, lambda command: command != TAKES_LONG))
 def test_a_command_between_the_lines_works_as_printed(place: Place, furnished: Path, command: str) -> None:
     expected = LINES[command]
     assert isinstance(expected, Expected)

@@ -338,7 +338,10 @@ def test_the_page_says_what_works(started: Started, tmp_path: Path) -> None:
     commands = [line for line in lines.splitlines() if line and line != "zinc-mcp retailer-accounts add work"]
     assert [line.split()[2] for line in commands] == ["add", "list", "remove"], "the first add is typed elsewhere"
     started.configure(f"{policy}\n{members}")
-    environ = {**started.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    preloaded.script(programs / "zinc-mcp")
+    environ = {**started.environment, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run(
         ["/bin/sh", "-ec", "\n".join(commands)],
         env=environ,
