@@ -76,7 +76,7 @@ async def test_a_server_sends_nothing_more_once_a_newer_one_has_changed_the_jour
         with pytest.raises(JournalError) as refused:
             await place(process, intent(products=book(2)))
         assert "newer version" in refused.value.summary
-        assert "Nothing was sent." in refused.value.summary
+        assert "Nothing was sent by this call." in refused.value.summary
         with pytest.raises(ZincMcpError):
             await check_ready(process)
     assert len(zinc.posts) == 1

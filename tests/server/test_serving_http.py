@@ -332,7 +332,12 @@ async def test_strangers_who_ask_for_readiness_at_once_share_one_look(
     open_test_process: OpenProcess, home: Path
 ) -> None:
     answers: list[int] = []
-    async with open_test_process() as process, served(process) as origin, plain_client(origin) as client:
+    not_there_yet = f"sqlite:///{home / 'journal.db'}"  # then a first look waits for whoever holds the file
+    async with (
+        open_test_process(journal=not_there_yet) as process,
+        served(process) as origin,
+        plain_client(origin) as client,
+    ):
         with closing(sqlite3.connect(home / "journal.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
 
