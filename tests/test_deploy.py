@@ -100,7 +100,7 @@ def test_every_variable_in_them_is_a_setting_and_the_values_are_taken(tmp_path: 
         own.write_text(contents.get(own.name, "zn_test_1"), encoding="utf-8")
         variables[name] = str(own)
     settings = load_settings(variables)
-    assert settings.is_shared and settings.keys_of_state and settings.digest_key is not None
+    assert settings.is_shared and settings.keys("state_keys") and settings.digest_key is not None
 
 
 @pytest.mark.parametrize("words", [servers()["zinc-0"]["command"], container()["args"]], ids=["compose", "kubernetes"])

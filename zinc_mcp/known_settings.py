@@ -312,6 +312,13 @@ SETTINGS = (
         shown=("set", ""),
     ),
     Setting(
+        "ZINC_MCP_JOURNAL_KEYS", "keys",
+        "encrypt the secrets of orders in the journal: at least 32 random bytes each, separated by commas, the same "
+        "for all servers on a journal; the first encrypts, all decrypt "
+        "([docs/hosting.md](docs/hosting.md#encrypt-secrets-in-the-journal)). Unset: they are kept as they are",
+        shown=("set", ""),
+    ),
+    Setting(
         "ZINC_MCP_REPLICA", "name",
         "this server's name among several behind one proxy, such as `one`: it stands in the ids of its sessions and in "
         "the path of its messages, so that the proxy finds it ([docs/hosting.md](docs/hosting.md#replicas))",

@@ -17,6 +17,7 @@ _COMMANDS = {
     "link": ("hosts.link", "Print the link that a host opens to add this server."),
     "login": ("login.login", "Sign in to Zinc; the key is kept here and never shown."),
     "logout": ("login.account", "Forget the key that a sign-in kept here."),
+    "journal": ("owner.journal", "Look after the journal's secrets."),
     "members": ("owner.members", "Add, change, list and remove the members of a team server."),
     "notify": ("owner.notify", "Try the place where you are told about orders."),
     "orders": ("orders.orders", "List orders, show and export them, forget old ones, settle a doubtful one."),

@@ -267,7 +267,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
                     second_yes.check_given(connection, entry, limits, self._times.earliest() if is_told else None)
             moved = rows.change(connection, entry, state, what, detail, changes, self._clock())
             if payment is not None:
-                rows.write_payment(connection, payment)
+                rows.write_payment(connection, payment, self.sealing)
             if entry.rail == "agent" and entry.state in DOUBTFUL and state not in DOUBTFUL:
                 rows.forget_credential(connection, entry.id)
             if to_be_sent:

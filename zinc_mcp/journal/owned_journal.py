@@ -24,7 +24,7 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
 from zinc_mcp.journal.storage import purge, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.statements import write
+from zinc_mcp.journal.storage.statements import NO_LOCK, write
 from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
     COUNTING,
@@ -43,6 +43,8 @@ _PAUSES = (META.c.name >= "paused", META.c.name < "pausee")
 """All names that begin with the word, as a range of the index."""
 _NO_PAUSES = sa.delete(META).where(*_PAUSES)
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(COUNTING)
+_SEALED_AT_ONCE = 100
+"""Entries whose secrets are sealed anew in one transaction."""
 _MOST_PUT_RIGHT = 10_000
 """Entries whose times are put right when the owner says that the clock is."""
 _LATEST: sa.BindParameter[float] = sa.bindparam("latest", type_=sa.Double())
@@ -236,10 +238,29 @@ class OwnedJournal(Database):
             problem = {"code": "resolved_not_bought", "summary": "The owner stated that this was not bought."}
             # If Zinc had the order before anything was paid, its payment's row holds at most the order's own key.
             had_before = (entry.problem or {}).get("code") == PLACED_BEFORE
-            was_asked = not had_before and rows.read_payment(connection, entry.id) is not None
+            was_asked = not had_before and rows.read_payment(connection, entry.id, self.sealing) is not None
             money = without_order(entry, wallet_was_asked=was_asked)
             not_bought = {**FREE, "sender": None, **money, "problem": problem}
             return rows.change(connection, entry, "rejected", what, detail, not_bought, now)
+
+    def seal_anew(self) -> tuple[int, list[int]]:
+        """Seal all secrets with the first key, also those that were kept plain. Servers with all keys go on meanwhile.
+
+        Returns:
+            How many secrets that were, and the ids of the entries with a secret that cannot be read; it stays as it is.
+
+        Raises:
+            JournalError: a secret is sealed with a key that is not known here. What came before it is sealed anew.
+        """
+        count, unreadable, after = 0, list[int](), 0
+        while True:
+            with self._writing(NO_LOCK) as connection:
+                more, damaged, last = rows.seal_payments_anew(connection, after, _SEALED_AT_ONCE, self.sealing)
+            count += more
+            unreadable += damaged
+            if last is None:
+                return count, unreadable
+            after = last
 
     def refunded(self, key: str, cents: int, *, mode: Mode | None = None, caller: str | None = None) -> Entry:
         """Take the owner's word that so much, in all, has come back of what a wallet paid up front for an order.

@@ -359,19 +359,19 @@ class ReadJournal(Database):
     def payment(self, entry_id: int) -> Payment | None:
         """Return what is written down about an entry's payment, or None when its wallet was never asked."""
         with self._reading() as connection:
-            return rows.read_payment(connection, entry_id)
+            return rows.read_payment(connection, entry_id, self.sealing)
 
     def write_payment(self, payment: Payment) -> None:
         """Write down an entry's payment as it is now."""
         with self._writing(NO_LOCK) as connection:
-            rows.write_payment(connection, payment)
+            rows.write_payment(connection, payment, self.sealing)
 
     def change_payment(self, entry_id: int, change: Callable[[Payment | None], Payment | None]) -> None:
         """Change an entry's payment as it stands now, even if others change it too; None leaves it as it is."""
         with self._writing(NO_LOCK) as connection:
-            changed = change(rows.read_payment(connection, entry_id, to_change=True))
+            changed = change(rows.read_payment(connection, entry_id, self.sealing, to_change=True))
             if changed is not None:
-                rows.write_payment(connection, changed)
+                rows.write_payment(connection, changed, self.sealing)
 
     def second_reader(self) -> SecondReader | None:
         """Return a reader that does not wait for the journal's thread, where there can be one; the caller closes it."""

@@ -87,7 +87,9 @@ class Settings:
     digest_key: SecretStr | None = None
     """See `owner.digest_key`; None for the key in the home."""
     state_keys: SecretStr | None = None
-    """They seal the questions that hosts of the newer protocol send back; see `keys_of_state`."""
+    """They seal the questions that hosts of the newer protocol send back; see `keys`."""
+    journal_keys: SecretStr | None = None
+    """They encrypt the secrets of orders in the journal; see `journal.records.sealing`."""
     replica: str | None = None
     """The name of this server among several behind one proxy; None for a server alone."""
     stateless: bool = False
@@ -141,10 +143,10 @@ class Settings:
         """The way to every host that is asked."""
         return Route(self.proxy)
 
-    @property
-    def keys_of_state(self) -> tuple[str, ...]:
-        """The keys in `state_keys`, of which the first seals and all open. Without any, each process has its own."""
-        return () if self.state_keys is None else keys_in(self.state_keys.get_secret_value())
+    def keys(self, name: Literal["state_keys", "journal_keys"]) -> tuple[str, ...]:
+        """Return the keys in a setting, of which the first seals and all open."""
+        given: SecretStr | None = getattr(self, name)
+        return () if given is None else keys_in(given.get_secret_value())
 
     @property
     def is_shared(self) -> bool:
@@ -232,12 +234,9 @@ def warnings_about(settings: Settings) -> tuple[str, ...]:
     if settings.key_record is not None:
         kept = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(settings.key_record.since))
         told.append(f"The API key is the {settings.mode} key that was kept on {kept} ({settings.sources['api_key']}).")
-    told += [trouble[0] for trouble in _troubles(settings) if trouble is not None]
+    troubles = settings.key_trouble, settings.v1_trouble, settings.webhook_trouble
+    told += [trouble[0] for trouble in troubles if trouble is not None]
     return tuple(told)
-
-
-def _troubles(settings: Settings) -> tuple[tuple[str, str] | None, ...]:
-    return settings.key_trouble, settings.v1_trouble, settings.webhook_trouble
 
 
 def read_config(path: Path) -> dict[str, Any]:

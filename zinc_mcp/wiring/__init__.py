@@ -98,8 +98,10 @@ async def open_process(
 
     def open_journal() -> Journal:
         from zinc_mcp.journal.journal import Journal  # SQLAlchemy: `tools/list` does not wait for it
+        from zinc_mcp.journal.records.sealing import Sealing
 
-        return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times)
+        sealing = Sealing(settings.keys("journal_keys"))
+        return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times, sealing=sealing)
 
     runner = runner_for(settings.journal_url, open_journal, watch)
     times = Times(clock, _steady_clock(clock, uptime))

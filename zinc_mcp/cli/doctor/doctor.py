@@ -21,6 +21,7 @@ from zinc_mcp.cli.doctor.findings import Configured, Finding, findings_record, s
 from zinc_mcp.cli.doctor.hosts import host_findings
 from zinc_mcp.cli.doctor.retailer_accounts import retailer_accounts
 from zinc_mcp.cli.doctor.ways_to_buy import ways_to_buy
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import advice, show_line, show_sentences
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
@@ -190,7 +191,7 @@ def limits_in_words(policy: Policy) -> str:
 
 def _journal(settings: Settings) -> Iterator[Finding]:
     try:
-        with Journal.open(settings.journal_url) as journal:
+        with open_journal(settings) as journal:
             pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
             count, doubtful = journal.doubtful(5)
             kept, names = journal.addresses(), journal.address_names()
@@ -244,7 +245,7 @@ def _notify(settings: Settings) -> Iterator[Finding]:
     named = "everything" if len(notify.events) == len(EVENTS) else ", ".join(sorted(notify.events))
     yield Finding("ok", subject, f"{by}; about {named}", "This tries it:", ("notify", "test"))
     try:
-        with Journal.open(settings.journal_url) as journal:
+        with open_journal(settings) as journal:
             last = journal.last_notice()
     except ZincMcpError:
         return  # `_journal` reports it

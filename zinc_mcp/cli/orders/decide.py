@@ -10,12 +10,12 @@ import click
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.cli.console import Hanging, show, working
 from zinc_mcp.cli.orders.on_screen import show_view, view_of
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_failure, show_line
 from zinc_mcp.consent.approval import AnyQuestion, is_approved, question_of
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import Entry, UnreadableEntryError
 from zinc_mcp.owner.members import may_be_second, read_members
@@ -38,7 +38,7 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
     """
     need_a_terminal()
     settings = load_settings()
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         entry, has_pin, pin_ends = (
             journal.find(key) or journal.find_change(key),
             journal.pin() is not None,

@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 import anyio
 import click
 
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.invocation import command
@@ -38,7 +39,7 @@ _RESTS_ON: Mapping[str, str] = {"Zinc": "Zinc ", "chain": "chain", "file": "file
 def make_evidence(key_or_id: str, with_address: bool, mode: Mode | None, caller: str | None) -> None:
     """Print a signed JSON file about one order, for a dispute: what was asked, decided, sent and answered."""
     settings = load_settings()
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         entry = _one(journal, key_or_id, mode, caller)
         events, payment = journal.events(entry.id), journal.payment(entry.id)
     program = f"zinc-mcp {version('zinc-mcp')}"

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 import click
 
 from zinc_mcp.cli.console import show_aligned
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Entry, Mode
-from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.views.owner import by_member
 from zinc_mcp.views.owner.export import Row, costs, row_of, to_csv, to_json
 
@@ -49,7 +49,7 @@ def export(
     if form == "table" and by is None:
         raise click.UsageError("Only sums fit into a table: add --by member.")
     modes: Sequence[Mode] = get_args(Mode) if mode == "all" else (mode,)
-    with Journal.open(load_settings().journal_url) as journal:
+    with open_journal() as journal:
         rows, unreadable = (_rows if by is None else _sums)(journal, since, until, modes)
     if form == "table":
         _show_table(rows)

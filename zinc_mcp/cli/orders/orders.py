@@ -13,13 +13,13 @@ from zinc_mcp.cli.orders.evidence import make_evidence
 from zinc_mcp.cli.orders.export import export
 from zinc_mcp.cli.orders.on_screen import receipt, show_look_up, show_order
 from zinc_mcp.cli.orders.table import Listed, as_read, follow, show_orders
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.owner.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import bold, need_a_terminal, show_command, show_line
 from zinc_mcp.errors import OrderNotFoundError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import CHANGES, Entry, Event, Mode
-from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.owner.order_rows import record_of
 
@@ -158,7 +158,7 @@ def _changes(journal: Journal, entry: Entry) -> list[Entry]:
 
 
 def _journal() -> Journal:
-    return Journal.open(load_settings().journal_url)
+    return open_journal()
 
 
 def _record(entry: Entry) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ import anyio
 import click
 
 from zinc_mcp.checkout.reconcile import reconcile as compared
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import show_command, show_failure, show_line
 from zinc_mcp.errors import RefusedError, ZincMcpError
-from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import DAY_SECONDS
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.spending.reconcile import Reconciled
@@ -48,7 +48,7 @@ def reconcile(
     view = reconciled_view(found, days=days, asked_balance=was_cents is not None)
     concerns_money = any(each.concerns_money for each in found.differences)
     if pause and concerns_money:
-        with Journal.open(settings.journal_url) as journal:
+        with open_journal(settings) as journal:
             journal.pause("reconcile found a difference that concerns money")
     if as_json:
         click.echo(json.dumps({**view.model_dump(), "paused": pause and concerns_money}, indent=2))
@@ -69,7 +69,7 @@ async def _compare(
         RefusedError: `account_not_configured`.
         JournalError: the journal cannot be read.
     """
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         async with open_payers(settings) as payers:
             rail = payers.get(chosen) if chosen is not None else next(iter(payers.values()), None)
             if rail is None:

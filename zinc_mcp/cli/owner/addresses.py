@@ -5,9 +5,9 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
-from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain
@@ -52,7 +52,7 @@ def add(name: str, **given: str | None) -> None:
         )
     settings = load_settings()
     in_file = saved_addresses(settings)
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         if name.casefold() in {kept.casefold() for kept in (*in_file, *journal.addresses())}:
             raise RefusedError(
                 f"An address is saved as {name} already.", owner_step="Remove it first, or use another name."
@@ -68,7 +68,7 @@ def add(name: str, **given: str | None) -> None:
 def list_() -> None:
     """List the names and cities."""
     settings = load_settings()
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         kept = journal.addresses()
     in_file = saved_addresses(settings)
     for name, address in sorted(saved_addresses(settings, kept).items()):
@@ -82,7 +82,7 @@ def list_() -> None:
 @click.argument("name")
 def remove(name: str) -> None:
     """Remove an address that `add` saved."""
-    with Journal.open(load_settings().journal_url) as journal:
+    with open_journal() as journal:
         if not journal.remove_address(name):
             raise RefusedError(
                 f"No address is saved as {plain(name, 64)} in the journal.",

@@ -9,9 +9,9 @@ import click
 from rich.text import Text
 
 from zinc_mcp.cli.console import Hanging, grid, show
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.journal.checks.shared import Held
-from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.addresses import saved_addresses
@@ -90,7 +90,7 @@ def limits_found(settings: Settings) -> Found:
     """
     held, sources = read_policy(settings), policy_sources(settings)
     members = {caller: name for name, caller in members_callers(settings.home / "members.json").items()}
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         used = [
             # A former member is shown as the whole caller, because another member may have the name by now.
             Used(

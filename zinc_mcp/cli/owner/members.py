@@ -8,6 +8,7 @@ from typing import get_args
 
 import click
 
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.owner.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import need_a_terminal
 from zinc_mcp.errors import RefusedError
@@ -132,7 +133,7 @@ def remove(path: Path, name: str) -> None:
     if caller is None:
         raise no_such_member(name)
     click.echo(f"Removed {plain(name, 60)}.")
-    with Journal.open(load_settings().journal_url) as journal:
+    with open_journal() as journal:
         journal.set_pin(None, caller)
         journal.end_visits(caller)
 
@@ -147,7 +148,7 @@ def forget(path: Path, name: str) -> None:
     the list of orders names the caller. It needs a terminal, and the PIN if one is set.
     """
     need_a_terminal()
-    with Journal.open(load_settings().journal_url) as journal:
+    with open_journal() as journal:
         ask_for_owners_pin(journal)
         caller = _to_forget(journal, path, name)
         if click.prompt(f"Type {name} to forget them", default="", show_default=False) != name:

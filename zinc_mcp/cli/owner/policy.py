@@ -6,6 +6,7 @@ import time
 
 import click
 
+from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.owner.limits_on_screen import limits_found, limits_record, show_limits
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import RefusedError
@@ -38,7 +39,7 @@ def pause(reason: str) -> None:
 
     Orders that Zinc already has are not cancelled; looking them up still works.
     """
-    with Journal.open(load_settings().journal_url) as journal:
+    with open_journal() as journal:
         journal.pause(plain(reason))
     click.echo(f"Paused: {plain(reason)}. Nothing is placed or sent until you end it with:")
     show_command("resume")
@@ -47,7 +48,7 @@ def pause(reason: str) -> None:
 @click.command()
 def resume() -> None:
     """End a pause, and take the machine's clock for right where it was uncertain."""
-    with Journal.open(load_settings().journal_url) as journal:
+    with open_journal() as journal:
         reasons = journal.pauses()
         journal.resume()
         uncertain = journal.accept_clock()
@@ -72,7 +73,7 @@ def set_(member: str | None) -> None:
     need_a_terminal()
     settings = load_settings()
     caller = _known(settings, member)
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         ask_for_owners_pin(journal, "Present PIN")
         chosen: str = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
         if len(chosen) < MIN_LENGTH:
@@ -92,7 +93,7 @@ def remove(member: str | None) -> None:
     settings = load_settings()
     # The name may be a former member's, or a caller from the time when a caller was only a name.
     caller = OWNER if member is None else members_callers(settings.home / "members.json").get(member, member)
-    with Journal.open(settings.journal_url) as journal:
+    with open_journal(settings) as journal:
         if journal.pin(caller) is None:
             click.echo("No PIN is set.")
             return
@@ -109,7 +110,7 @@ def forget() -> None:
     typed this. The right PIN, given with any yes, keeps it.
     """
     need_a_terminal()
-    with Journal.open(load_settings().journal_url) as journal:
+    with open_journal() as journal:
         if journal.pin() is None:
             click.echo("No PIN is set.")
             return

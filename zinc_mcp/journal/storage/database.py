@@ -17,6 +17,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import install_command
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime
 from zinc_mcp.journal.records.entry import Entry, State
+from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage.postgresql import connect_to_server
 from zinc_mcp.journal.storage.schema import check_readable, create
 from zinc_mcp.journal.storage.sqlite import (
@@ -57,6 +58,7 @@ class Database:
         times: Times | None = None,
         *,
         is_read_only: bool = False,
+        sealing: Sealing | None = None,
     ) -> None:
         self._engine = engine
         self._kept = engine.connect() if engine.dialect.name == "sqlite" else None
@@ -64,6 +66,7 @@ class Database:
         as beginning and ending a transaction."""
         self.is_read_only = is_read_only
         """Whether its file, or the folder it lies in, can only be read: then nothing is written."""
+        self.sealing = sealing or Sealing()
         self._times = times or Times(clock)
         self._clock = clock
         self._leases = LeaseClock(self._times.shared, uptime)
@@ -80,25 +83,27 @@ class Database:
         clock: Callable[[], float] = time.time,
         uptime: Uptime | None = machine_uptime,
         times: Times | None = None,
+        sealing: Sealing | None = None,
     ) -> Self:
         """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
 
-        `times` also knows Zinc's. A file that cannot be written is opened to be read.
+        `times` also knows Zinc's. `sealing` keeps the secrets of orders; without it they are kept as they are. A file
+        that cannot be written is opened to be read.
 
         Raises:
             JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, half of it missing,
                 something else, open to others, or made by a newer version of this program.
         """
         try:
-            journal = cls(_opened(lambda: connect(url), lambda engine: create(engine, clock())), clock, uptime, times)
+            engine = _opened(lambda: connect(url), lambda engine: create(engine, clock()))
+            journal = cls(engine, clock, uptime, times, sealing=sealing)
             with journal._reading() as connection:
                 journal._hear_time(connection)  # before anybody asks whether a lease is over
             return journal
         except CannotWriteError as error:
             try:
-                return cls(
-                    _opened(lambda: connect_to_read(url), check_readable), clock, uptime, times, is_read_only=True
-                )
+                engine = _opened(lambda: connect_to_read(url), check_readable)
+                return cls(engine, clock, uptime, times, is_read_only=True, sealing=sealing)
             except CannotWriteError:
                 raise error from None
 

@@ -27,6 +27,7 @@ from zinc_mcp.journal.records.entry import (
     UnreadableEntryError,
 )
 from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage import sqlite
 from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.reading import one
@@ -247,11 +248,14 @@ def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
     return None if row is None else row[0]
 
 
-def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = False) -> Payment | None:
+def read_payment(
+    connection: sa.Connection, entry_id: int, sealing: Sealing, *, to_change: bool = False
+) -> Payment | None:
     """Read an entry's payment, or None when its wallet was never asked; `to_change` holds the row meanwhile.
 
     Raises:
         UnreadableEntryError: there is one, and what it holds cannot be read.
+        JournalError: a secret in it is sealed with a key that is not known here.
     """
     row = first(connection, _PAYMENT_TO_CHANGE if to_change else _PAYMENT, {"this_id": entry_id})
     if row is None:
@@ -264,10 +268,10 @@ def read_payment(connection: sa.Connection, entry_id: int, *, to_change: bool = 
         return Payment(
             entry_id=entry_id,
             asked_at=number_or_none(asked_at) or 0.0,
-            credential=None if credential is None else SecretStr(credential),
+            credential=_opened(credential, entry_id, "credential", sealing),
             settle_by=number_or_none(settle_by),
             recovery=cast(dict[str, Any], recovery),
-            order_key=None if order_key is None else SecretStr(order_key),
+            order_key=_opened(order_key, entry_id, "order_key", sealing),
         )
     except (ValueError, TypeError, RecursionError):
         raise UnreadableEntryError(entry_id, "its payment") from None
@@ -281,17 +285,64 @@ def forget_credential(connection: sa.Connection, entry_id: int, *, never_left: b
     write(connection, _FORGOTTEN_AS_UNSENT if never_left else _FORGOTTEN, {"this_id": entry_id})
 
 
-def write_payment(connection: sa.Connection, payment: Payment) -> None:
-    """Write an entry's payment as it is now."""
+def write_payment(connection: sa.Connection, payment: Payment, sealing: Sealing) -> None:
+    """Write an entry's payment as it is now, its secrets sealed."""
     values = {
         "entry_id": payment.entry_id,
         "asked_at": payment.asked_at,
-        "credential": None if payment.credential is None else payment.credential.get_secret_value(),
+        "credential": _sealed(payment.credential, payment.entry_id, "credential", sealing),
         "settle_by": payment.settle_by,
         "recovery": json.dumps(dict(payment.recovery)),
-        "order_key": None if payment.order_key is None else payment.order_key.get_secret_value(),
+        "order_key": _sealed(payment.order_key, payment.entry_id, "order_key", sealing),
     }
     write(connection, _PAID_ON_SQLITE if is_sqlite(connection) else _PAID, values)
+
+
+def _sealed(secret: SecretStr | None, entry_id: int, column: str, sealing: Sealing) -> str | None:
+    return None if secret is None else sealing.seal(secret.get_secret_value(), _place(column, entry_id))
+
+
+def _opened(kept: str | None, entry_id: int, column: str, sealing: Sealing) -> SecretStr | None:
+    return None if kept is None else SecretStr(sealing.open(kept, _place(column, entry_id)))
+
+
+def _place(column: str, entry_id: int) -> str:
+    return f"{PAYMENTS.name}.{column}.{entry_id}"
+
+
+def seal_payments_anew(
+    connection: sa.Connection, after: int, limit: int, sealing: Sealing
+) -> tuple[int, list[int], int | None]:
+    """Seal the secrets of the next payments after an entry's id as `sealing` would keep them now.
+
+    A secret that another process changes meanwhile is left: that process has sealed it.
+
+    Returns:
+        How many secrets were sealed anew, the entries of those that cannot be read, and the id of the last entry that
+        was looked at; None when there is none left.
+
+    Raises:
+        JournalError: a secret is sealed with a key that is not known here.
+    """
+    secrets = [column for column in PAYMENTS.c if column.info.get("secret")]
+    wanted = sa.select(PAYMENTS.c.entry_id, *secrets).where(
+        PAYMENTS.c.entry_id > after, sa.or_(*(column.is_not(None) for column in secrets))
+    )
+    found = connection.execute(wanted.order_by(PAYMENTS.c.entry_id).limit(limit)).all()
+    count, unreadable = 0, list[int]()
+    for entry_id, *texts in found:
+        for column, kept in zip(secrets, texts, strict=True):
+            if kept is None or sealing.is_newest(kept):
+                continue
+            place = _place(column.name, entry_id)
+            try:
+                new = sealing.seal(sealing.open(kept, place), place)
+            except ValueError:
+                unreadable.append(entry_id)
+                continue
+            change = sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry_id, column == kept)
+            count += connection.execute(change.values({column.name: new})).rowcount
+    return count, unreadable, found[-1][0] if found else None
 
 
 def addresses(connection: sa.Connection) -> dict[str, Mapping[str, Any]]:

@@ -24,6 +24,8 @@ MOST_SECONDS = 250_000_000_000.0
 T = TypeVar("T")
 
 TABLES = sa.MetaData()
+SECRET = {"secret": True}
+"""Marks the columns whose texts are sealed (`journal.records.sealing`)."""
 
 META = sa.Table(
     "zinc_meta",
@@ -92,10 +94,10 @@ PAYMENTS = sa.Table(
     TABLES,
     sa.Column("entry_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("asked_at", sa.Double, nullable=False),
-    sa.Column("credential", sa.Text),
+    sa.Column("credential", sa.Text, info=SECRET),
     sa.Column("settle_by", sa.Double),
     sa.Column("recovery", sa.Text, nullable=False),
-    sa.Column("order_key", sa.Text),
+    sa.Column("order_key", sa.Text, info=SECRET),
 )
 
 ADDRESSES = sa.Table(

@@ -60,7 +60,7 @@ def missing_for_replicas(settings: Settings) -> Sequence[tuple[str, str]]:
     if not settings.is_shared:
         return ()
     missing: list[tuple[str, str]] = []
-    if not settings.keys_of_state:
+    if not settings.keys("state_keys"):
         missing.append(
             (
                 "There are no state keys: if other servers share this journal, an answer in a host's dialogue counts "

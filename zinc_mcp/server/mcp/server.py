@@ -219,7 +219,7 @@ def _sealing(settings: Settings) -> RequestStateSecurity:
     With keys from the settings each server that has them opens it, also after a restart; for these it is the same
     audience, which the program's name alone decides. Without any, the key lives as long as the process.
     """
-    keys = settings.keys_of_state or (os.urandom(LEAST_KEY_BYTES),)
+    keys = settings.keys("state_keys") or (os.urandom(LEAST_KEY_BYTES),)
     return RequestStateSecurity(keys=keys, bind_principal=_principal, audience="zinc-mcp")
 
 
