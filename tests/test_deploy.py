@@ -93,14 +93,16 @@ def test_every_variable_in_them_is_a_setting_and_the_values_are_taken(tmp_path: 
     given = {each["name"]: each.get("value") for each in container()["env"]}
     assert set(given) <= known
     files = {name: value for name, value in [*named["zinc-0"].items(), *given.items()] if name.endswith("_FILE")}
-    contents = {"journal": "postgresql://zinc:secret@postgres/zinc", "state_keys": "k" * 32, "digest_key": "d" * 32}
+    contents = {"journal": "postgresql://zinc:secret@postgres/zinc", "state_keys": "k" * 32}
+    contents |= {"digest_key": "d" * 32, "journal_keys": "j" * 32}
     variables = {"ZINC_MCP_HOME": str(tmp_path), "ZINC_MCP_REPLICA": "zinc-0"}
     for name, value in files.items():
         own = tmp_path / Path(value).name
         own.write_text(contents.get(own.name, "zn_test_1"), encoding="utf-8")
         variables[name] = str(own)
     settings = load_settings(variables)
-    assert settings.is_shared and settings.keys("state_keys") and settings.digest_key is not None
+    assert settings.is_shared and settings.digest_key is not None
+    assert settings.keys("state_keys") == ("k" * 32,) and settings.keys("journal_keys") == ("j" * 32,)
 
 
 @pytest.mark.parametrize("words", [servers()["zinc-0"]["command"], container()["args"]], ids=["compose", "kubernetes"])

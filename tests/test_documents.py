@@ -257,10 +257,10 @@ async def make_the_secrets_of_a_team(place: Place, text: str) -> None:
     """The files that deploy/compose.yaml names, as the program reads them."""
     place.sh(text)
     found = {path.name: path for path in (place.folder / "secrets").iterdir()}
-    assert set(found) == {"postgres_password", "state_keys", "journal"}
-    names = {"ZINC_MCP_STATE_KEYS_FILE": "state_keys", "ZINC_MCP_JOURNAL_FILE": "journal"}
+    assert set(found) == {"postgres_password", "state_keys", "journal_keys", "journal"}
+    names = {f"ZINC_MCP_{name.upper()}_FILE": name for name in ("state_keys", "journal_keys", "journal")}
     settings = load_settings({"HOME": str(place.home), **{name: str(found[kept]) for name, kept in names.items()}})
-    assert settings.is_shared and len(settings.keys("state_keys")) == 1
+    assert settings.is_shared and len(settings.keys("state_keys")) == len(settings.keys("journal_keys")) == 1
     assert found["postgres_password"].read_text().strip() in settings.journal_url
     assert {path.stat().st_mode & 0o777 for path in found.values()} == {0o400}
 
