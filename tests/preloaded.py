@@ -59,6 +59,8 @@ def address() -> str:
     """Return the address of the session's own process that forks, which is started now if there is none."""
     if not _addresses:
         _addresses.append(_session.enter_context(forking()))
+        # Wait until it has loaded: on a busy machine a host would take the first program for a silent one.
+        assert finished(["--version"], os.environ, _addresses[0]).returncode == 0
     return _addresses[0]
 
 
