@@ -17,7 +17,7 @@ from payments.fake_stripe import PREFIX, FakeStripe
 from payments.fake_tempo import MODERATO, FakeTempo
 from payments.offers import offer, rfc3339, terms
 from pydantic import SecretStr
-from started import Started
+from started import ROOT, Started
 
 from zinc_mcp.errors import OrderOutcomeUnknownError, SettingsError, UnreadableAnswerError, ZincUnreachableError
 from zinc_mcp.network import MAX_ANSWER_BYTES, MAX_DEPTH, MAX_PARTS, Exchange, NoAnswerError, NotSentError, decoded
@@ -523,3 +523,14 @@ async def test_a_request_that_never_left_is_told_from_one_without_an_answer() ->
     with pytest.raises(NotSentError):
         await exchange.ask("POST", "/orders", {}, seconds=2.0, content=b"{}")
     await exchange.aclose()
+
+
+def test_each_socket_that_listens_sends_the_pieces_of_an_answer_at_once() -> None:
+    # asyncio does so by itself only where the socket names its protocol, which `create_server` leaves out.
+    listening = {
+        str(path.relative_to(ROOT)): (text.count("socket.create_server("), text.count("socket.TCP_NODELAY, 1)"))
+        for path in (ROOT / "zinc_mcp").rglob("*.py")
+        if "socket.create_server(" in (text := path.read_text(encoding="utf-8"))
+    }
+    assert len(listening) >= 3
+    assert [path for path, (sockets, settings) in listening.items() if sockets != settings] == []
