@@ -18,6 +18,7 @@ import pytest
 from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator
+from poolers import pooler
 from pydantic import SecretStr
 
 from zinc_mcp.journal.journal import Journal
@@ -222,17 +223,28 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
     server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def reached(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[str], str]]:
+    """Return an address as it is, or through a PgBouncer in the mode that `ZINC_MCP_TEST_POOLER` names."""
+    mode = os.environ.get("ZINC_MCP_TEST_POOLER")
+    if mode is None:
+        yield lambda address: address
+        return
+    with pooler(postgres, tmp_path_factory.mktemp("pooler"), mode) as through:
+        yield through
+
+
 @pytest.fixture
 def make_database(request: pytest.FixtureRequest) -> Callable[..., str]:
     """Make an empty database of a real PostgreSQL, with settings of its own, and return its address."""
-    server = request.getfixturevalue("postgres")
+    server, reached = request.getfixturevalue("postgres"), request.getfixturevalue("reached")
 
     def make(**settings: str) -> str:
         name = f"test_{next(_DATABASES)}"
         server.psql(f"CREATE DATABASE {name};")
         for setting, value in settings.items():
             server.psql(f"ALTER DATABASE {name} SET {setting} = '{value}';")
-        return str(server.get_uri(name))
+        return str(reached(server.get_uri(name)))
 
     return make
 

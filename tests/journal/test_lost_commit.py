@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import anyio
 import pytest
 from conftest import HandClock, OpenProcess
 from deciding import no, yes
@@ -37,6 +38,8 @@ class Cutting:
         """The number of commits that go through before the cuts."""
         self.is_down = False
         """Whether nobody can connect."""
+        self.falls = False
+        """Whether nobody can connect any more after the next cut."""
         self._open: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
@@ -76,6 +79,7 @@ class Cutting:
                     elif self.cuts > 0:
                         self.cuts -= 1
                         cut.set()
+                        self.is_down = self.is_down or self.falls
                 if not asks and cut.is_set():
                     break  # the server has answered: it is committed
                 to.sendall(part)
@@ -237,3 +241,32 @@ async def test_calls_while_the_database_is_down_are_told_so_and_go_on_when_it_is
         assert entry_of(await look(process, "local", placed.key)).order_id == placed.order_id
         assert entry_of(await place_order.place(process, intent(products=book(2)))).state == "accepted"
     assert len(zinc.orders) == len(zinc.posts) == 2
+
+
+@pytest.mark.parametrize("answer", [yes, no])
+async def test_a_decision_of_which_nobody_can_read_whether_it_was_committed_is_told_as_a_doubt_and_settles_later(
+    open_test_process: OpenProcess,
+    write_config: Callable[[str], object],
+    zinc: FakeZinc,
+    clock: HandClock,
+    behind: tuple[Cutting, str, str],
+    answer: Callable[[Entry], Decision],
+) -> None:
+    write_config('[policy]\napproval = "page"\n')
+    proxy, address, straight = behind
+    async with open_test_process(journal=address) as process:
+        asked = entry_of(await place_order.place(process, intent()))
+        proxy.cuts, proxy.falls = 1, True
+        with pytest.raises(JournalError) as told:
+            await decide(process, answer(asked))
+        assert proxy.cuts == 0
+        assert ("The answer was yes" in told.value.summary) == (answer is yes), told.value.summary
+        assert told.value.money_may_have_moved == (answer is yes)
+        [entry] = seen(straight, clock)
+        assert entry.state == ("waiting" if answer is yes else "declined"), "it was committed"
+        proxy.is_down = False
+        process.asked.set()
+        while answer is yes and seen(straight, clock)[0].state != "accepted":
+            await anyio.sleep(0.02)
+    assert [each.state for each in seen(straight, clock)] == ["accepted" if answer is yes else "declined"]
+    assert len(zinc.orders) == (answer is yes)

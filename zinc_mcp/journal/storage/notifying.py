@@ -2,7 +2,7 @@
 
 A trigger does it in the transaction of the change, so that nobody hears of what was undone, and changes by an earlier
 version are told too. Each process listens on a connection of its own. What is told while that is broken is lost, so
-nobody depends on it.
+nobody depends on it. Through a pooler in transaction mode nobody can listen: then those who wait look by themselves.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import sqlalchemy as sa
 
-from zinc_mcp.journal.storage.postgresql import KEPT_ALIVE
+from zinc_mcp.journal.storage.server.connecting import arguments, pooling_at
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,12 +52,21 @@ async def keep_listening(url: str, tell: Callable[[int, str], None], tell_all: C
     import psycopg
 
     parsed = sa.make_url(url)
-    address = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
-    kept_alive: dict[str, Any] = {name: value for name, value in KEPT_ALIVE.items() if name not in parsed.query}
-    failures = 0
+    failures, told = 0, False
     while True:
         try:
-            connection = await psycopg.AsyncConnection.connect(address, autocommit=True, **kept_alive)
+            while (pooling := await pooling_at(parsed)) == "transaction":
+                if not told:
+                    logger.warning(
+                        "the journal's database is behind a pooler in transaction mode: news of other servers comes "
+                        "by looking, and not at once"
+                    )
+                told = True
+                await anyio.sleep(_PAUSES[-1])
+            if pooling == "session":
+                logger.info("the journal's database is behind a pooler in session mode")
+            told = False
+            connection = await psycopg.AsyncConnection.connect(**arguments(parsed), autocommit=True)
             async with connection:
                 await connection.execute(f"LISTEN {_CHANNEL}")
                 failures = 0

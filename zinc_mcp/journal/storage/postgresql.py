@@ -8,7 +8,6 @@ Connections are in autocommit: a read is one statement and one round trip. A ROL
 psycopg forget its prepared statements.
 """
 
-import select
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
@@ -19,34 +18,20 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.sql.selectable import ExecutableReturnsRows
 
+from zinc_mcp.journal.storage.server.connecting import (
+    OF_TRANSACTION,
+    READ_ONLY_SERVER,
+    engine_to,
+    has_spoken,
+    is_pooled,
+)
+
 if TYPE_CHECKING:
     import psycopg
 
 Values = Mapping[str, Any]
 Row = Sequence[Any]
 
-BUSY_SECONDS = 15
-"""For so long a process waits until another one's change is written."""
-HELD_SECONDS = 10
-"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
-CONNECTIONS = 4
-"""Of one process: one for each piece of work that `runner.Runner` does at the same time."""
-
-KEPT_ALIVE: Mapping[str, int] = {
-    "connect_timeout": 10,
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
-"""Settings of libpq: a connection whose other end is gone then ends within a minute."""
-# These override the defaults of the database and of its user.
-_SESSION = (
-    f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{HELD_SECONDS}s'; "
-    "SET default_transaction_isolation = 'read committed'; "
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-)
 # Each statement sees all that others have committed before it. So the holder of a lock sees everything that was written
 # under that lock.
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -102,7 +87,10 @@ class Together:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        self._waiting: list[_Sent] = [_Sent(self, _BEGIN)]
+        self._opening = [_Sent(self, _BEGIN)]
+        if is_pooled(connection):
+            self._opening.append(_Sent(self, OF_TRANSACTION))
+        self._waiting = [*self._opening]
         self._wrote = False
         self._pipeline = ExitStack()
         self._sync: Callable[[], None] | None = None
@@ -129,7 +117,7 @@ class Together:
 
     def commit(self) -> None:
         """Send all that waits, with the COMMIT; nothing where nobody has asked for anything."""
-        if [each.text for each in self._waiting] != [_BEGIN]:
+        if self._waiting != self._opening:
             self._waiting.append(_Sent(self, "COMMIT"))
             self._run(ends=True)
 
@@ -158,7 +146,7 @@ class Together:
         driver = driver_of(self._connection)
         cursors: list[psycopg.Cursor[Any]] = []
         try:
-            if self._sync is not None and _has_spoken(driver) and (ended := _why_ended(driver)) is not None:
+            if self._sync is not None and has_spoken(driver) and (ended := _why_ended(driver)) is not None:
                 raise ended
             if self._sync is None and waiting:
                 self._sync = self._pipeline.enter_context(driver.pipeline()).sync
@@ -290,9 +278,15 @@ def driver_of(connection: sa.Connection) -> "psycopg.Connection[Any]":
 
 
 def failed_by(connection: sa.Connection, error: "psycopg.Error") -> sa_exc.DBAPIError:
-    """Return a failure of the driver as SQLAlchemy reports it; a connection that is gone is used no more."""
-    if driver_of(connection).closed:
+    """Return a failure of the driver as SQLAlchemy reports it; a connection that is gone is used no more.
+
+    A server that takes no changes any more is as one that is gone: another one may have taken its place.
+    """
+    is_read_only = error.sqlstate == READ_ONLY_SERVER
+    if is_read_only or driver_of(connection).closed:
         connection.invalidate(error)
+        if is_read_only:
+            connection.engine.dispose()  # the other connections lead there too
         return sa_exc.DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
     return sa_exc.DBAPIError(None, None, error, hide_parameters=True)
 
@@ -303,42 +297,15 @@ def connect_to_server(url: sa.URL) -> sa.Engine:
     Raises:
         ImportError: psycopg is not installed.
     """
-    engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        isolation_level="AUTOCOMMIT",
-        pool_size=CONNECTIONS,
-        max_overflow=0,
-        pool_use_lifo=True,  # few calls need few connections, on which their statements are prepared
-        hide_parameters=True,
-        connect_args={name: value for name, value in KEPT_ALIVE.items() if name not in url.query},
-    )
-
-    def on_connect(connection: Any, _record: object) -> None:
-        connection.autocommit = True
-        connection.execute(_SESSION)
-
-    def on_checkout(connection: Any, _record: object, _proxy: object) -> None:
-        if connection.closed or _has_spoken(connection):
-            raise sa_exc.DisconnectionError
+    engine = engine_to(url)
 
     def on_execute(connection: sa.Connection, *_: object) -> None:
         together = together_of(connection)
         if together is not None:
             together.give_way()
 
-    event.listen(engine, "connect", on_connect)
-    event.listen(engine, "checkout", on_checkout)
     event.listen(engine, "before_cursor_execute", on_execute)
     return engine
-
-
-def _has_spoken(driver: "psycopg.Connection[Any]") -> bool:
-    """Say whether the server has said something on a connection on which nothing was asked: usually that it ends it."""
-    if not hasattr(select, "poll"):
-        return bool(select.select([driver.fileno()], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(driver.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _why_ended(driver: "psycopg.Connection[Any]") -> "psycopg.Error | None":

@@ -1,0 +1,158 @@
+"""Connections to PostgreSQL: their settings, a pooler between, and which of several servers they lead to.
+
+A pooler such as PgBouncer answers the login itself, with a process number that is not the server's. In session mode it
+keeps a server's session for each client, in transaction mode only until the end of a transaction: then a setting, a
+prepared statement or a LISTEN of one client gets to another one, or is lost (PgBouncer, "SQL feature map for pooling
+modes"). So wherever there is a pooler, nothing is left in the session: settings hold for a transaction, and statements
+are not prepared. That is right in both modes.
+"""
+
+import select
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import exc as sa_exc
+
+if TYPE_CHECKING:
+    import psycopg
+
+BUSY_SECONDS = 15
+"""For so long a process waits until another one's change is written."""
+HELD_SECONDS = 10
+"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
+CONNECTIONS = 4
+"""Of one process: one for each piece of work that `runner.Runner` does at the same time."""
+READ_ONLY_SERVER = "25006"
+"""`read_only_sql_transaction`: the server has become a standby, or takes no changes for another reason."""
+
+_KEPT_ALIVE: Mapping[str, int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Settings of libpq: a connection whose other end is gone then ends within a minute."""
+# These override the defaults of the database and of its user.
+_SETTINGS = (
+    f"SELECT set_config('lock_timeout', '{BUSY_SECONDS}s', {{local}}), "
+    f"set_config('idle_in_transaction_session_timeout', '{HELD_SECONDS}s', {{local}}), "
+    "set_config('default_transaction_isolation', 'read committed', {local}), "
+    "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', {local}) END"
+)
+OF_TRANSACTION = _SETTINGS.format(local="true")
+"""Sets for one transaction what is otherwise set for a session."""
+_OF_SESSION = _SETTINGS.format(local="false") + " WHERE pg_backend_pid() = {pid}"
+_POOLED = "zinc_mcp_pooled"
+
+Pooling = Literal["none", "session", "transaction"]
+"""Whether a pooler stands before the server, and what it keeps for a client."""
+_TURNS = (0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0)
+"""Without a rhythm: a pooler that uses its sessions in turn would give each of two clients always the same one."""
+_ASKED_SECONDS = 5.0
+"""A pooler in session mode lets a client wait where it has no session left."""
+
+
+def engine_to(url: sa.URL) -> sa.Engine:
+    """Return an engine for a database's address.
+
+    With several hosts in it, connections lead to the first one that takes changes, unless the address says otherwise
+    (libpq, `target_session_attrs`).
+
+    Raises:
+        ImportError: psycopg is not installed.
+    """
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        isolation_level="AUTOCOMMIT",
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_use_lifo=True,  # few calls need few connections, on which their statements are prepared
+        hide_parameters=True,
+        connect_args=_defaults(url),
+    )
+
+    def on_connect(connection: Any, record: Any) -> None:
+        connection.autocommit = True
+        pid = connection.info.backend_pid
+        record.info[_POOLED] = connection.execute(_OF_SESSION.format(pid=pid)).fetchone() is None
+        if record.info[_POOLED]:
+            connection.prepare_threshold = None
+
+    def on_checkout(connection: Any, _record: object, _proxy: object) -> None:
+        if connection.closed or has_spoken(connection):
+            raise sa_exc.DisconnectionError
+
+    def on_error(context: sa.engine.ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_SERVER:
+            context.is_disconnect = True  # another server of the address may take changes
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "checkout", on_checkout)
+    event.listen(engine, "handle_error", on_error)
+    return engine
+
+
+def is_pooled(connection: sa.Connection) -> bool:
+    """Say whether a pooler stands between a connection and the server."""
+    return bool(connection.info.get(_POOLED))
+
+
+def arguments(url: sa.URL) -> dict[str, Any]:
+    """Return the arguments of `psycopg.connect` for a database's address."""
+    from sqlalchemy.dialects.postgresql import psycopg as dialect
+
+    _, given = dialect.PGDialect_psycopg().create_connect_args(url)
+    given.pop("context", None)
+    return {**_defaults(url), **given}
+
+
+def _defaults(url: sa.URL) -> dict[str, Any]:
+    hosts = url.query.get("host", ())
+    several = len(hosts) > 1 if isinstance(hosts, tuple) else "," in hosts
+    defaults = {**_KEPT_ALIVE, **({"target_session_attrs": "read-write"} if several else {})}
+    return {name: value for name, value in defaults.items() if name not in url.query}
+
+
+async def pooling_at(url: sa.URL) -> Pooling:
+    """Ask what stands before the server at a database's address.
+
+    Two clients that are both connected never share a session in session mode. In transaction mode each one gets any
+    that is free.
+
+    Raises:
+        psycopg.Error, OSError: it cannot be reached.
+    """
+    import psycopg
+
+    given: dict[str, Any] = {**arguments(url), "autocommit": True, "prepare_threshold": None}
+    with anyio.move_on_after(_ASKED_SECONDS):
+        async with await psycopg.AsyncConnection.connect(**given) as one:
+            if await _session(one) == one.info.backend_pid:
+                return "none"
+            async with await psycopg.AsyncConnection.connect(**given) as other:
+                found: tuple[set[int], set[int]] = (set(), set())
+                for turn in _TURNS:
+                    found[turn].add(await _session((one, other)[turn]))
+                    if len(found[turn]) > 1 or found[0] & found[1]:
+                        return "transaction"
+    return "session"
+
+
+async def _session(connection: "psycopg.AsyncConnection[Any]") -> int:
+    cursor = await connection.execute("SELECT pg_backend_pid()")
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def has_spoken(driver: "psycopg.Connection[Any]") -> bool:
+    """Say whether the server has said something on a connection on which nothing was asked: usually that it ends it."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([driver.fileno()], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(driver.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
