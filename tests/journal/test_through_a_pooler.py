@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import anyio
