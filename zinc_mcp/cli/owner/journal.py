@@ -5,6 +5,7 @@ import click
 from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.invocation import command
 from zinc_mcp.owner.settings import load_settings
 
 
@@ -32,7 +33,7 @@ def rotate_keys() -> None:
         raise RefusedError(
             f"{len(unreadable)} of the journal's secrets cannot be read and {'is' if len(unreadable) == 1 else 'are'} "
             "as before.",
-            owner_step="Keep a copy of the journal. `zinc-mcp doctor` names entries that cannot be read.",
+            owner_step=f"Keep a copy of the journal. {command('doctor')} names entries that cannot be read.",
             code="journal_unavailable",
         )
     show_line("No secret in the journal needs another key now.")
