@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,21 @@ def pytest_unconfigure() -> None:
         _rewritten.pop().cleanup()
 
 
+@contextmanager
+def all_kept() -> Generator[None]:
+    """Collect no garbage while modules and tests are loaded, and never look through them again: they all stay.
+
+    Else the collection after each file looks through half a million objects, which takes longer than many a file.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
     """Let each worker begin with other modules, and read from that folder what another one has already rewritten.
@@ -151,7 +166,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
     """
     given: dict[str, Any] | None = getattr(session.config, "workerinput", None)
     if given is None:
-        return (yield)
+        with all_kept():
+            return (yield)
     if session.config.args == session.config.getini("testpaths"):
         files = sorted(map(str, Path(__file__).parent.rglob("test_*.py")))
         first = len(files) * int(given["workerid"].removeprefix("gw")) // int(given["workercount"])
@@ -160,7 +176,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
     if sys.dont_write_bytecode:  # otherwise they stand beside the modules, as always
         sys.dont_write_bytecode, sys.pycache_prefix = False, given["rewritten"]
     try:
-        return (yield)
+        with all_kept():
+            return (yield)
     finally:
         sys.dont_write_bytecode, sys.pycache_prefix = before
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -116,20 +117,27 @@ def _found(node: ast.AST, by: str, when: str) -> Iterator[Import]:
             yield from _found(child, by, when)
 
 
-IMPORTS = list(_imports())
-OURS = [each for each in IMPORTS if each.of.startswith(f"{PACKAGE.name}.")]
+@cache
+def imports() -> tuple[Import, ...]:
+    """Read all modules, at the first test: each process that collects the tests would wait for it."""
+    return tuple(_imports())
+
+
+@cache
+def ours() -> tuple[Import, ...]:
+    return tuple(each for each in imports() if each.of.startswith(f"{PACKAGE.name}."))
 
 
 def test_every_room_has_its_rule() -> None:
     rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert rooms == set(MAY_IMPORT)
-    assert len(OURS) > 100
+    assert len(ours()) > 100
 
 
 @pytest.mark.parametrize("room", sorted(room for room, allowed in MAY_IMPORT.items() if allowed is not ANYTHING))
 def test_a_room_imports_only_rooms_below_it(room: str) -> None:
     known = {*(MAY_IMPORT[room] or ()), *LEAVES, room}
-    assert [each for each in OURS if each.room == room and each.of.split(".")[1] not in known] == []
+    assert [each for each in ours() if each.room == room and each.of.split(".")[1] not in known] == []
 
 
 MOST_MODULES = 12
@@ -164,7 +172,7 @@ def _folder(module: str) -> str:
 @pytest.mark.parametrize("room", sorted(MAY_IMPORT.keys() - {ROUND_ROOM}))
 def test_the_arrows_between_the_sub_rooms_of_a_room_make_no_circle(room: str) -> None:
     below: dict[str, set[str]] = {}
-    for each in OURS:
+    for each in ours():
         by, of = _folder(each.by), _folder(each.of)
         if each.room != room or each.by in ABOVE_THE_SUB_ROOMS or by == of:
             continue
@@ -180,7 +188,7 @@ def test_only_modules_that_run_the_program_know_the_wiring() -> None:
     knowing = {"wiring", "cli", "__main__"}
     assert [
         each
-        for each in OURS
+        for each in ours()
         if each.of == f"{PACKAGE.name}.wiring"
         and each.room not in knowing
         and not (each.room == "server" and each.when == "call")
@@ -191,7 +199,7 @@ def test_only_modules_that_run_the_program_know_the_wiring() -> None:
 def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
     assert [
         each
-        for each in IMPORTS
+        for each in imports()
         if each.of.split(".")[0] == library and each.room not in LIBRARIES[library] and each.when != "types"
     ] == []
 
@@ -223,7 +231,7 @@ def test_aftercare_takes_from_checkout_only_what_buys_nothing() -> None:
 
 def test_code_that_signs_cannot_send() -> None:
     # Not even for types: a wallet is never handed the client of Zinc's endpoints.
-    assert [each for each in OURS if each.room == "payments" and each.of == "zinc_mcp.zinc.client"] == []
+    assert [each for each in ours() if each.room == "payments" and each.of == "zinc_mcp.zinc.client"] == []
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

@@ -40,7 +40,7 @@ def create(engine: sa.Engine, now: float) -> None:
             return
     with engine.begin() as connection, transaction(connection):
         if _is_new(connection):
-            TABLES.create_all(connection)
+            TABLES.create_all(connection, checkfirst=False)  # none of them is there: this has just been looked at
             totals.create(connection)
             notifying.create(connection)
             connection.execute(

@@ -278,11 +278,13 @@ def _network_kind(folder: Path) -> str | None:
         mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    where, best, kind = folder.resolve(), Path("/"), ""
+    where = folder.resolve()
+    above = {str(each) for each in (where, *where.parents)}
+    best, kind = "/", ""
     for line in mounts.splitlines():
         fields = line.split(" ")
         if len(fields) > 2:
-            point = Path(fields[1].replace("\\040", " "))
-            if (where == point or point in where.parents) and len(point.parts) >= len(best.parts):
+            point = fields[1].replace("\\040", " ")
+            if point in above and len(point) >= len(best):
                 best, kind = point, fields[2]
     return kind if kind in _NETWORK else None
