@@ -19,10 +19,6 @@ does the same with orders after their purchase (`bench.campaign.plan.after_sale`
     python -m bench.faults --kinds look_up --intentions 2000 --dialect all
 
 with questions about products that a wallet pays for (`bench.campaign.plan.look_up`).
-
-    python -m bench.faults --database postgresql --intentions 3000
-
-keeps the journals of purchases on a real PostgreSQL.
 """
 
 import argparse
@@ -40,7 +36,6 @@ from pathlib import Path
 from bench.campaign import after_sale, look_up
 from bench.campaign.after_sale import AfterSaleCampaign
 from bench.campaign.agents.agent import TURNS
-from bench.campaign.agents.postgresql import Server
 from bench.campaign.judge.verdict import (
     ALL_ROWS,
     BROKEN,
@@ -153,15 +148,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--keep", action="store_true", help="keep ledgers, journals and calls of all rounds")
     parser.add_argument("--brief", action="store_true", help="print the coverage only summed over the dialects")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite", help="of the journals")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
     named = kinds_in(chosen.kinds)
     if named and len(named) != len(chosen.kinds.split(",")):
         parser.error(f"{', '.join(KINDS)} go with no other kinds")
-    if named and chosen.database != "sqlite":
-        parser.error("orders after their purchase, and questions, are played on SQLite alone")
     about = _look_ups if chosen.kinds == plan_of_look_ups.KIND else _after_sale if named else _purchases
     verdict, missed, text, found = about(chosen, folder)
     print(text)
@@ -183,25 +175,14 @@ _Result = tuple[Verdict, bool, str, str]
 def _purchases(chosen: argparse.Namespace, folder: Path) -> _Result:
     rail: Rail = chosen.rail
     plan = PLANS[rail]
-    server = Server() if chosen.database == "postgresql" else None
     campaign = Campaign(
-        plan,
-        folder,
-        keep=chosen.keep,
-        turns=chosen.turns,
-        late_looks=chosen.evenings,
-        until=_until(chosen),
-        server=server,
+        plan, folder, keep=chosen.keep, turns=chosen.turns, late_looks=chosen.evenings, until=_until(chosen)
     )
     kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
     first: list[str] = chosen.first.split(",")
     at_once = chosen.at_once or (5 if rail == "agent" else 2)
     dialects = _dialects(chosen, plan.dialects)
-    try:
-        asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds, first, chosen.most))
-    finally:
-        if server is not None:
-            server.close()
+    asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, at_once, kinds, first, chosen.most))
     text = report(campaign, rail, full=not chosen.brief)
     return campaign.verdict, bool(campaign.coverage.missed), text, figures(campaign)
 

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from bench.campaign.agents import postgresql
 from bench.campaign.agents.agent import Agent, Call
 from bench.campaign.agents.hosts import Process, Server, Starter, practice_zinc, stdio_server
 from bench.campaign.coverage import Coverage
@@ -42,20 +41,10 @@ class Campaign:
     """Rounds, their verdicts, and what they covered."""
 
     def __init__(
-        self,
-        plan: Plan,
-        folder: Path,
-        *,
-        keep: bool,
-        turns: int,
-        late_looks: int = 2,
-        until: Collection[str] = (),
-        server: postgresql.Server | None = None,
+        self, plan: Plan, folder: Path, *, keep: bool, turns: int, late_looks: int = 2, until: Collection[str] = ()
     ) -> None:
         self._plan = plan
         self._folder = folder
-        self._server = server
-        """Has the journals, where they are on PostgreSQL."""
         self._keep = keep
         self._turns = turns
         self._late_looks = late_looks
@@ -106,19 +95,15 @@ class Campaign:
         began = time.monotonic()
         folder = self._folder / each.name
         folder.mkdir()
-        journal = None if self._server is None else await asyncio.to_thread(self._server.begin)
-        if journal is None:
-            Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
-            keep_record(folder / "journal.db")
+        Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
+        keep_record(folder / "journal.db")
         if each.old_journal:
-            _age(journal or folder / "journal.db")
+            _age(folder / "journal.db")
         zinc, address = await _zinc(starter, each, folder)
-        agents, zinc = await self._play(starter, each, folder, zinc, address, journal)
+        agents, zinc = await self._play(starter, each, folder, zinc, address)
         ended_at = time.time()
         zinc.signal(signal.SIGTERM)
         await zinc.ended()
-        if journal is not None:
-            await asyncio.to_thread(postgresql.gather, journal, folder / "journal.db")
         calls = {agent.intention.number: agent.calls for agent in agents}
         verdict = judge_round(each, folder, calls, ended_at)
         self.coverage.note(each, folder / "reached")
@@ -133,11 +118,9 @@ class Campaign:
             shutil.rmtree(folder)
 
     async def _play(
-        self, starter: Starter, each: Round, folder: Path, zinc: Process, address: str, journal: str | None
+        self, starter: Starter, each: Round, folder: Path, zinc: Process, address: str
     ) -> tuple[list[Agent], Process]:
         environ = self._environ(each, folder, address)
-        if journal is not None:
-            environ["ZINC_MCP_JOURNAL"] = journal
         fresh = int(each.name.split("-")[0]) % _FRESH_EVERY == 0
         servers = await four_servers(starter, environ, fresh=fresh)
         people, practice = await _people(starter, each, environ, folder) if each.kind == "questions" else ([], [])
@@ -239,11 +222,7 @@ async def _zinc(starter: Starter, each: Round, folder: Path, port: int = 0) -> t
     )
 
 
-def _age(journal: Path | str) -> None:
-    if isinstance(journal, str):
-        created_at = {"then": repr(time.time() - _TWO_DAYS)}
-        postgresql.change(journal, "UPDATE zinc_meta SET value = %(then)s WHERE name = 'created_at'", created_at)
-        return
+def _age(journal: Path) -> None:
     with closing(sqlite3.connect(journal)) as database, database:
         database.execute("update zinc_meta set value = ? where name = 'created_at'", (repr(time.time() - _TWO_DAYS),))
 

@@ -15,7 +15,6 @@ from journal.test_journal import draft, entry
 from journal.test_journal_locks import raced
 from journals import entry_of
 from poolers import pooler
-from started import Started
 from wanted import book, intent
 
 from zinc_mcp.checkout import place_order
@@ -85,14 +84,6 @@ def test_a_change_has_the_settings_that_it_needs_whatever_the_database_s_default
 async def test_which_mode_it_is_is_told(pooled: str, mode: str, make_database: Callable[..., str]) -> None:
     assert [await pooling_at(sa.make_url(pooled)) for _ in range(3)] == [mode] * 3
     assert await pooling_at(sa.make_url(make_database())) == "none"
-
-
-def test_the_doctor_says_which_mode_it_is(pooled: str, mode: str, tmp_path: Path) -> None:
-    program = Started(tmp_path)
-    program.configure("")
-    told = program.run("doctor", ZINC_MCP_JOURNAL=pooled, ZINC_MCP_SANDBOX="1")
-    assert f"ooler in {mode} mode" in told.stdout, told.stdout
-    assert told.returncode == 0
 
 
 async def test_news_comes_through_a_pooler_in_session_mode_and_the_log_says_that_it_cannot_in_transaction_mode(

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.campaign.agents import postgresql
 from bench.campaign.agents.hosts import Server, Starter, StdioServer, Structure, stdio_server
 from bench.campaign.plan.intentions import WORDS, Intention, Racer, Tool, Words
 
@@ -260,8 +259,6 @@ class Agent:
             os.close(theirs)
 
     def _keys_as_the_owner_sees_them(self) -> list[str]:
-        if self._address is not None:
-            return postgresql.keys_with(self._address, self._in_its_body)
         with closing(sqlite3.connect(self._journal)) as journal:
             wanted = "select key from zinc_entries where instr(cast(body as text), ?)"
             rows = journal.execute(wanted, (self._in_its_body,))
@@ -270,15 +267,9 @@ class Agent:
     async def _two_days_later(self) -> None:
         """Make the entries in doubt older than any window, and place the same again in other words."""
         await asyncio.sleep(_LEASES_OVER)
-        journal = self._address or self._journal
-        await asyncio.to_thread(age_doubts, journal, self._in_its_body, _TWO_DAYS)
+        await asyncio.to_thread(age_doubts, self._journal, self._in_its_body, _TWO_DAYS)
         for words in self._source.sample(WORDS, 3):
             await self._place(self._any_server(self.servers), words)
-
-    @property
-    def _address(self) -> str | None:
-        """The journal's address, where it is on PostgreSQL."""
-        return self.environ.get("ZINC_MCP_JOURNAL")
 
     @property
     def _journal(self) -> Path:
@@ -326,14 +317,10 @@ def _has_line(file: Path, start: str) -> bool:
     return file.exists() and any(line.startswith(start) for line in file.read_text(encoding="ascii").splitlines())
 
 
-def age_doubts(journal: Path | str, wanted: str, seconds: float) -> int:
+def age_doubts(journal: Path, wanted: str, seconds: float) -> int:
     """Make every entry in doubt whose body holds this text so much older; return how many there are."""
     older = ", ".join(f"{name} = {name} - :seconds" for name in _AGED)
     states = ", ".join(f"'{state}'" for state in (*_DOUBT, "paid_no_order"))
-    if isinstance(journal, str):
-        aged = older.replace(":seconds", "%(seconds)s")
-        statement = f"UPDATE zinc_entries SET {aged} WHERE state IN ({states}) AND {{has}}"  # noqa: S608  # our names
-        return postgresql.change(journal, statement, {"seconds": seconds, "wanted": wanted})
     with closing(sqlite3.connect(journal, timeout=30)) as database, database:
         done = database.execute(
             f"UPDATE zinc_entries SET {older} WHERE state IN ({states}) "  # noqa: S608  # our names

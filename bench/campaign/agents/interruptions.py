@@ -1,8 +1,7 @@
 """Interrupts a server at a step of the checkout: kills it, stops it, or makes its journal fail for a while.
 
 A full disk is a limit on the length of files (setrlimit(2), RLIMIT_FSIZE): this process can write no byte to any file,
-and others can. A locked journal is another process in the middle of a long transaction. On PostgreSQL, a database that
-nobody can reach stands for the full disk (`postgresql`).
+and others can. A locked journal is another process in the middle of a long transaction.
 """
 
 import os
@@ -71,12 +70,7 @@ def _stop() -> None:
 
 
 def _journal_fails() -> None:
-    if (address := os.environ.get("ZINC_MCP_JOURNAL")) is not None:
-        from bench.campaign.agents.postgresql import fail
-
-        how = os.environ["CAMPAIGN_HOW"]
-        fail(address, how, FULL_SECONDS if how == "full" else LOCKED_SECONDS)
-    elif os.environ["CAMPAIGN_HOW"] == "full":
+    if os.environ["CAMPAIGN_HOW"] == "full":
         _fill_disk(FULL_SECONDS)
     else:
         _lock_journal(Path(os.environ["ZINC_MCP_HOME"]) / "journal.db", LOCKED_SECONDS)

@@ -66,9 +66,9 @@ def serve(transport: str, port: int = 0) -> None:
     from zinc_mcp.wiring import open_process
 
     if (seconds := os.environ.get("CAMPAIGN_BUSY")) is not None:
-        from zinc_mcp.journal.storage import sqlite
+        from zinc_mcp.journal.storage import database
 
-        setattr(sqlite, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the only time that is no field of `Clocks`
+        setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the only time that is no field of `Clocks`
     if (file := os.environ.get("CAMPAIGN_WALLETS")) is not None:
         _record_payments(Path(file))
     if (mode := os.environ.get("CAMPAIGN_V1_MODE")) is not None:

@@ -19,7 +19,7 @@ from bench.campaign.judge.purchases import WIRE_SECONDS
 from bench.campaign.judge.verdict import AT_ONCE, BESIDE_DOUBT, TWO_OWNERS, UNCOUNTED, Verdict
 from bench.campaign.plan.intentions import FAULTS, PACE
 
-COLUMNS = (
+_COLUMNS = (
     "id", "version", "kind", "key", "caller", "mode", "state", "attempts", "lease_owner", "lease_taken",
     "lease_seconds", "reserved_cents", "counts_cents", "authorised_cents", "refunded_cents",
 )  # fmt: skip
@@ -46,8 +46,8 @@ _SURELY = 0.4
 
 def keep_record(journal: Path) -> None:
     """From now on, write down every change of this journal's entries, whoever makes it."""
-    names = ", ".join(COLUMNS)
-    values = ", ".join(f"NEW.{name}" for name in COLUMNS)
+    names = ", ".join(_COLUMNS)
+    values = ", ".join(f"NEW.{name}" for name in _COLUMNS)
     with closing(sqlite3.connect(journal, timeout=30)) as database, database:
         database.execute("CREATE TABLE campaign_clock (behind REAL)")
         database.execute("INSERT INTO campaign_clock VALUES (?)", [time.time() - time.monotonic()])

@@ -207,7 +207,6 @@ def _journal(settings: Settings) -> Iterator[Finding]:
         yield Finding("wrong", "journal", sentence, advice(unwritable))
     else:
         yield Finding("ok", "journal", "it can be read and written")
-    yield from _pooler(settings)
     for each in unreadable[:_MOST_SHOWN]:
         yield Finding("wrong", "journal", each.summary, "Other orders go on without it. Keep a copy of the journal.")
     if len(unreadable) > _MOST_SHOWN:
@@ -253,31 +252,6 @@ def _notify(settings: Settings) -> Iterator[Finding]:
     if last:
         level: Literal["ok", "note"] = "ok" if last.get("ending") == "taken" else "note"
         yield Finding(level, subject, f"the latest message: {plain(last.get('said'), 200)}")
-
-
-def _pooler(settings: Settings) -> Iterator[Finding]:
-    """Yield what stands before the server of a journal on PostgreSQL, if anything does."""
-    if not settings.is_shared:
-        return
-    import psycopg
-    import sqlalchemy as sa
-
-    from zinc_mcp.journal.storage.server.connecting import pooling_at
-
-    try:
-        pooling = anyio.run(pooling_at, sa.make_url(settings.journal_url))
-    except (psycopg.Error, OSError):
-        return  # `_journal` reports it
-    if pooling == "session":
-        yield Finding("ok", "pooler", "a pooler in session mode is before the journal's database")
-    elif pooling == "transaction":
-        yield Finding(
-            "note",
-            "pooler",
-            "A pooler in transaction mode is before the journal's database. All is right through it, but news of other "
-            "servers comes by looking, and not at once.",
-            "For news at once, set its pool_mode to session, or give ZINC_MCP_JOURNAL the server's own address.",
-        )
 
 
 def _why_unwritable(journal: Journal) -> JournalError | None:
