@@ -1,11 +1,9 @@
 """Looking up what became of an order. Looking up never buys."""
 
-import hashlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import anyio
 
@@ -23,17 +21,10 @@ from zinc_mcp.spending.proof import paid_no_order, proven, with_reference
 from zinc_mcp.spending.same_order import as_read, is_named, must_be, wanted
 from zinc_mcp.zinc.responses import Order
 
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from zinc_mcp.journal.journal import Journal
-
 logger = logging.getLogger(__name__)
 
 MOST_SWEPT = 500
 """Entries of one rail that one round of a sweep looks at."""
-_LOCKED_SECONDS = 0.01
-"""After this time a server asks again for its share of a round, where another one was taking its own."""
 _TO_LOOK_UP: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown"})
 _TO_COUNT: frozenset[State] = frozenset({"accepted"})
 
@@ -128,65 +119,31 @@ async def find_landed(process: Process, entry: Entry, rail: Rail, identifiers: S
 async def sweep(process: Process, rail: Rail) -> None:
     """Look up entries in doubt, clear away those that were never sent, and check that Zinc honours our keys.
 
-    One round looks at `MOST_SWEPT` entries at most, and the next one begins after them. Servers that share a journal on
-    PostgreSQL share its rounds, too.
+    One round looks at `MOST_SWEPT` entries at most, and the next one begins after them.
     """
-    async for entry in _next_to_sweep(process, rail, _TO_LOOK_UP):
+    for entry in await _next_to_sweep(process, rail, _TO_LOOK_UP):
         with _one_alone(entry):
             if entry.state == "waiting":
                 await clear_abandoned(process, entry)
             else:
                 await refresh(process, entry, rail)
     # The process that sent twice looks for a second order at once, but may have been killed, or got no answer.
-    async for entry in _next_to_sweep(process, rail, _TO_COUNT):
+    for entry in await _next_to_sweep(process, rail, _TO_COUNT):
         if entry.id not in process.counted:
             with _one_alone(entry):
                 await stop_if_keys_are_ignored(process, entry, rail)
 
 
-async def _next_to_sweep(process: Process, rail: Rail, states: frozenset[State]) -> AsyncGenerator[Entry]:
-    sent_again = states is _TO_COUNT
-    listed = partial(_listed, rail, states, sent_again)
-    if process.settings.is_shared:
-        digest = hashlib.sha256(f"{rail.origin} {rail.account}".encode()).hexdigest()[:12]
-        name = f"swept-{rail.name}-{rail.mode}-{digest}-{sent_again:d}"
-        taken = 0
-        while taken < MOST_SWEPT:
-            share = await process.journal.run(partial(_share, name, listed, process.clocks.looking_lease))
-            if share is None:
-                await anyio.sleep(_LOCKED_SECONDS)
-                continue
-            for entry in share:
-                yield entry
-            taken += len(share)
-            if not share:
-                return
-        return
+async def _next_to_sweep(process: Process, rail: Rail, states: frozenset[State]) -> list[Entry]:
     after = process.swept.get((rail.name, states), 0)
-    entries = await process.journal.run(lambda journal: listed(journal, None, after, MOST_SWEPT))
-    process.swept[rail.name, states] = entries[-1].id if len(entries) == MOST_SWEPT else 0
-    for entry in entries:
-        yield entry
-
-
-def _listed(
-    rail: Rail,
-    states: frozenset[State],
-    sent_again: bool,
-    journal: "Journal",
-    within: "sa.Connection | None",
-    after: int,
-    limit: int,
-) -> list[Entry]:
-    return journal.unfinished(
-        states, mode=rail.mode, by=rail, sent_again=sent_again, after=after, limit=limit, within=within
+    sent_again = states is _TO_COUNT
+    entries = await process.journal.run(
+        lambda journal: journal.unfinished(
+            states, mode=rail.mode, by=rail, sent_again=sent_again, after=after, limit=MOST_SWEPT
+        )
     )
-
-
-def _share(
-    name: str, listed: "Callable[[Journal, sa.Connection, int, int], list[Entry]]", seconds: float, journal: "Journal"
-) -> Sequence[Entry] | None:
-    return journal.take_share(name, partial(listed, journal), seconds)
+    process.swept[rail.name, states] = entries[-1].id if len(entries) == MOST_SWEPT else 0
+    return entries
 
 
 @contextmanager
