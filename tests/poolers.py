@@ -26,7 +26,7 @@ def pooler(server: Any, folder: Path, mode: str, *, sessions: int = 40) -> Gener
         pytest.skip("no PgBouncer on this machine")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    split = urlsplit(server.get_uri("postgres"))
+    split = urlsplit(str(server.get_uri("postgres")))
     host = parse_qs(split.query).get("host", [split.hostname])[0]
     configured = folder / f"pgbouncer-{port}.ini"
     configured.write_text(

@@ -30,7 +30,7 @@ class Servers:
 
     def __init__(self, server: Any) -> None:
         self._server = server
-        self.folder = Path(unquote(parse_qs(urlsplit(server.get_uri("postgres")).query)["host"][0]))
+        self.folder = Path(unquote(parse_qs(urlsplit(str(server.get_uri("postgres"))).query)["host"][0]))
         """Where its data is, and its socket."""
 
     def run(self, program: str, *words: str) -> None:

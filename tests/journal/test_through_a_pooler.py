@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
 import anyio
 import psycopg
 import pytest
-import sqlalchemy as sa
 from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from journal.test_journal import draft, entry
@@ -82,8 +80,8 @@ def test_a_change_has_the_settings_that_it_needs_whatever_the_database_s_default
 
 
 async def test_which_mode_it_is_is_told(pooled: str, mode: str, make_database: Callable[..., str]) -> None:
-    assert [await pooling_at(sa.make_url(pooled)) for _ in range(3)] == [mode] * 3
-    assert await pooling_at(sa.make_url(make_database())) == "none"
+    assert [await pooling_at(pooled) for _ in range(3)] == [mode] * 3
+    assert await pooling_at(make_database()) == "none"
 
 
 async def test_news_comes_through_a_pooler_in_session_mode_and_the_log_says_that_it_cannot_in_transaction_mode(
@@ -91,10 +89,14 @@ async def test_news_comes_through_a_pooler_in_session_mode_and_the_log_says_that
 ) -> None:
     caplog.set_level(logging.INFO)
     heard, ready = anyio.Event(), anyio.Event()
+
+    def tell(entry_id: int, state: str) -> None:
+        heard.set()
+
     with Journal.open(pooled) as journal:
         opened = entry(journal, draft(1))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_listening, pooled, lambda *_: heard.set(), ready.set)
+            tasks.start_soon(keep_listening, pooled, tell, ready.set)
             with anyio.fail_after(30):
                 if mode == "session":
                     await ready.wait()

@@ -55,7 +55,7 @@ async def keep_listening(url: str, tell: Callable[[int, str], None], tell_all: C
     failures, told = 0, False
     while True:
         try:
-            while (pooling := await pooling_at(parsed)) == "transaction":
+            while (pooling := await pooling_at(url)) == "transaction":
                 if not told:
                     logger.warning(
                         "the journal's database is behind a pooler in transaction mode: news of other servers comes "

@@ -24,6 +24,7 @@ from zinc_mcp.journal.storage.server.connecting import (
     engine_to,
     has_spoken,
     is_pooled,
+    leave_server,
 )
 
 if TYPE_CHECKING:
@@ -284,9 +285,9 @@ def failed_by(connection: sa.Connection, error: "psycopg.Error") -> sa_exc.DBAPI
     """
     is_read_only = error.sqlstate == READ_ONLY_SERVER
     if is_read_only or driver_of(connection).closed:
-        connection.invalidate(error)
         if is_read_only:
-            connection.engine.dispose()  # the other connections lead there too
+            leave_server(connection)
+        connection.invalidate(error)
         return sa_exc.DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
     return sa_exc.DBAPIError(None, None, error, hide_parameters=True)
 

@@ -48,6 +48,8 @@ OF_TRANSACTION = _SETTINGS.format(local="true")
 """Sets for one transaction what is otherwise set for a session."""
 _OF_SESSION = _SETTINGS.format(local="false") + " WHERE pg_backend_pid() = {pid}"
 _POOLED = "zinc_mcp_pooled"
+_STANDBYS = "zinc_mcp_standbys"
+"""How often an engine has met a server that takes no changes, as a list of one; and how often before a connection."""
 
 Pooling = Literal["none", "session", "transaction"]
 """Whether a pooler stands before the server, and what it keeps for a client."""
@@ -76,15 +78,19 @@ def engine_to(url: sa.URL) -> sa.Engine:
         connect_args=_defaults(url),
     )
 
+    standbys = [0]
+
     def on_connect(connection: Any, record: Any) -> None:
         connection.autocommit = True
+        record.info[_STANDBYS] = (standbys, standbys[0])
         pid = connection.info.backend_pid
         record.info[_POOLED] = connection.execute(_OF_SESSION.format(pid=pid)).fetchone() is None
         if record.info[_POOLED]:
             connection.prepare_threshold = None
 
-    def on_checkout(connection: Any, _record: object, _proxy: object) -> None:
-        if connection.closed or has_spoken(connection):
+    def on_checkout(connection: Any, record: Any, _proxy: object) -> None:
+        met, before = record.info[_STANDBYS]
+        if connection.closed or has_spoken(connection) or met[0] != before:
             raise sa_exc.DisconnectionError
 
     def on_error(context: sa.engine.ExceptionContext) -> None:
@@ -97,6 +103,11 @@ def engine_to(url: sa.URL) -> sa.Engine:
     return engine
 
 
+def leave_server(connection: sa.Connection) -> None:
+    """Have all connections of an engine opened anew before they are used again: their server takes no changes."""
+    connection.info[_STANDBYS][0][0] += 1
+
+
 def is_pooled(connection: sa.Connection) -> bool:
     """Say whether a pooler stands between a connection and the server."""
     return bool(connection.info.get(_POOLED))
@@ -106,7 +117,8 @@ def arguments(url: sa.URL) -> dict[str, Any]:
     """Return the arguments of `psycopg.connect` for a database's address."""
     from sqlalchemy.dialects.postgresql import psycopg as dialect
 
-    _, given = dialect.PGDialect_psycopg().create_connect_args(url)
+    made: Any = dialect.PGDialect_psycopg  # its methods have no types
+    given: dict[str, Any] = made().create_connect_args(url)[1]
     given.pop("context", None)
     return {**_defaults(url), **given}
 
@@ -118,8 +130,8 @@ def _defaults(url: sa.URL) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if name not in url.query}
 
 
-async def pooling_at(url: sa.URL) -> Pooling:
-    """Ask what stands before the server at a database's address.
+async def pooling_at(url: str) -> Pooling:
+    """Ask what stands before the server at a database's address, a SQLAlchemy URL.
 
     Two clients that are both connected never share a session in session mode. In transaction mode each one gets any
     that is free.
@@ -129,7 +141,7 @@ async def pooling_at(url: sa.URL) -> Pooling:
     """
     import psycopg
 
-    given: dict[str, Any] = {**arguments(url), "autocommit": True, "prepare_threshold": None}
+    given: dict[str, Any] = {**arguments(sa.make_url(url)), "autocommit": True, "prepare_threshold": None}
     with anyio.move_on_after(_ASKED_SECONDS):
         async with await psycopg.AsyncConnection.connect(**given) as one:
             if await _session(one) == one.info.backend_pid:
