@@ -1,5 +1,6 @@
 """A journal on PostgreSQL is asked in few round trips, and a connection that was ended is noticed before it is used."""
 
+import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -38,12 +39,16 @@ def behind(address: str) -> Iterator[Delaying]:
 
 
 async def trips_of(proxy: Delaying, call: Callable[[], Any]) -> int:
-    """Return the round trips of a call after many: before that, connections are opened and statements prepared."""
-    for _ in range(9):
+    """Return the usual round trips of a call after many: before that, connections are opened and statements prepared.
+
+    A single call may meet what the process does by itself, which goes through the same proxy.
+    """
+    counts: list[int] = []
+    for _ in range(14):
+        before = proxy.round_trips
         await call()
-    before = proxy.round_trips
-    await call()
-    return proxy.round_trips - before
+        counts.append(proxy.round_trips - before)
+    return statistics.mode(counts[-5:])
 
 
 async def test_placing_takes_four_round_trips_and_a_look_one(
