@@ -136,7 +136,7 @@ def test_commands_work_as_they_are_shown_on_the_screen(own_home: Path, tmp_path:
         typed = [("Type yes", "no")] if name[0] == "approve" else []
         moved = line.replace(shlex.quote(str(own_home)), shlex.quote(str(home)))
         assert moved != line
-        # What starts the program is tried in tests/cli/test_invocation.py; our script takes a tenth of that time.
+        # tests/cli/test_invocation.py tries the real start of the program; our script takes a tenth of that time.
         quickly = moved.replace(f"{shlex.quote(sys.executable)} -m zinc_mcp", shlex.quote(str(program)))
         assert quickly != moved
         code, screen = pasted(quickly, typed, Path("/"), {"HOME": str(tmp_path)}, passed_on=True)

@@ -166,6 +166,7 @@ async def test_a_sealed_secret_counts_only_whole_and_in_its_own_row(
         assert journal.seal_anew() == (0, [])
     said = rotated(home.parent, NEW, OLD)
     assert said[0] != "0" and "1 of the journal's secrets cannot be read" in said, said
+    assert f"payments of the entries {entry.id}." in " ".join(said.split())
 
 
 def test_a_secret_that_looks_sealed_stays_what_it_is() -> None:

@@ -41,7 +41,7 @@ def orders(context: click.Context, limit: int, mode: Mode | None, as_json: bool,
         return
     if as_json and watch:
         raise click.UsageError("Say either --json or --watch.")
-    with _journal() as journal:
+    with open_journal() as journal:
         if as_json:
             found = journal.entries(limit, mode=mode)
             click.echo(json.dumps([record_of(entry, as_read(entry)) for entry in found], indent=2))
@@ -81,7 +81,7 @@ def show(key_or_id: str, as_json: bool) -> None:
 
     Orders of several callers, and practice and real ones, may share a key: all of them are shown.
     """
-    with _journal() as journal:
+    with open_journal() as journal:
         entries = journal.all_under(key_or_id) or journal.look_ups_under(key_or_id)
         changes = [each for entry in entries if entry.order_id for each in _changes(journal, entry)]
         events = {entry.id: journal.events(entry.id) for entry in entries}
@@ -108,7 +108,7 @@ def show(key_or_id: str, as_json: bool) -> None:
 @click.option("--older-than", "days", type=click.FloatRange(min=0), required=True, metavar="DAYS")
 def purge(days: float) -> None:
     """Delete the products and addresses of finished orders; digests and money stay."""
-    with _journal() as journal:
+    with open_journal() as journal:
         forgotten = journal.purge(days * _SECONDS_A_DAY)
     click.echo(f"Forgot bodies and addresses of {forgotten} order{'' if forgotten == 1 else 's'}.")
 
@@ -127,7 +127,7 @@ def resolve(
     if (order_id is not None) == not_bought:
         raise click.UsageError("Say either --bought ID or --not-bought.")
     need_a_terminal()
-    with _journal() as journal:
+    with open_journal() as journal:
         ask_for_owners_pin(journal)
         entry = journal.resolve(key, order_id=order_id, holder_ended=holder_ended, mode=mode, caller=caller)
     click.echo(f"{plain(entry.key, 64)} is now {entry.state}.")
@@ -144,7 +144,7 @@ def refunded(key: str, cents: int, mode: Mode | None, caller: str | None) -> Non
     It needs a terminal, and the PIN if one is set.
     """
     need_a_terminal()
-    with _journal() as journal:
+    with open_journal() as journal:
         ask_for_owners_pin(journal)
         entry = journal.refunded(key, cents, mode=mode, caller=caller)
     left = f"{printed(entry.counts_cents)} counts against the limits"
@@ -155,10 +155,6 @@ def _changes(journal: Journal, entry: Entry) -> list[Entry]:
     if entry.kind in CHANGES or entry.order_id is None:
         return []
     return journal.changes_of(entry.order_id, entry.caller, entry.mode)
-
-
-def _journal() -> Journal:
-    return open_journal()
 
 
 def _record(entry: Entry) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ import click
 from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import RefusedError, SettingsError
-from zinc_mcp.invocation import command
 from zinc_mcp.owner.settings import load_settings
 
 
@@ -30,10 +29,11 @@ def rotate_keys() -> None:
         count, unreadable = opened.seal_anew()
     show_line(f"{count} {'secret is' if count == 1 else 'secrets are'} encrypted anew, with the first key.")
     if unreadable:
+        entries = ", ".join(map(str, unreadable))
         raise RefusedError(
             f"{len(unreadable)} of the journal's secrets cannot be read and {'is' if len(unreadable) == 1 else 'are'} "
             "as before.",
-            owner_step=f"Keep a copy of the journal. {command('doctor')} names entries that cannot be read.",
+            owner_step=f"Keep a copy of the journal. These are payments of the entries {entries}.",
             code="journal_unavailable",
         )
     show_line("No secret in the journal needs another key now.")
