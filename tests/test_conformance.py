@@ -12,12 +12,16 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import OpenProcess
-from server.on_a_port import JSON, initialize, served, token_in
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
+from server.on_a_port import JSON, connected, initialize, served, token_in
 from started import ROOT
 
 from bench.conformance.relay import authorized, relayed
-from bench.conformance.scenarios import EXPECTED, LEFT_OUT, OURS
-from bench.conformance.verdict import FORM, Check, Ran, objections, page, read, table
+from bench.conformance.scenarios import FIXTURES, PLAIN, TARGETS, Target
+from bench.conformance.served import with_fixtures
+from bench.conformance.verdict import FORM, Check, Ran, objections, page, read, required, table
+from zinc_mcp.server.mcp.listing import contract
 
 PAGE = ROOT / "docs" / "conformance.md"
 HELLO = json.dumps(initialize()).encode()
@@ -90,7 +94,26 @@ def test_only_a_port_at_the_end_of_a_name_is_replaced() -> None:
     }
 
 
-def as_expected() -> list[Ran]:
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_the_fixtures_come_to_our_own_tools_behind_our_own_checks(
+    open_test_process: OpenProcess, home: Path, mode: str
+) -> None:
+    async with open_test_process() as process, served(process, make_server=with_fixtures) as origin:
+        assert (await posted(int(origin.rpartition(":")[2]))).status_code == 401
+        async with connected(origin, "mcp", mode, token_in(home)) as client:
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            own = [row["name"] for row in contract() if row["name"] in tools]
+            assert "place_order" in own
+            assert tools[: len(own)] == own
+            assert all("test_" in name or name == "json_schema_2020_12_tool" for name in tools[len(own) :])
+            said = (await client.call_tool("test_simple_text", {})).content
+            assert [each.type for each in said] == ["text"]
+            with pytest.raises(MCPError, match="Unknown tool; nothing was done") as refused:
+                await client.call_tool("test_nothing", {})
+            assert refused.value.error.code == INVALID_PARAMS
+
+
+def as_expected(target: Target) -> list[Ran]:
     """Return a run in which nothing is wrong."""
     return [
         Ran(
@@ -99,60 +122,96 @@ def as_expected() -> list[Ran]:
             (
                 Check("it-works", "SUCCESS"),
                 Check("not-asked", "SKIPPED"),
-                *(Check(check, "FAILURE") for at, of, check in EXPECTED if (at, of) == (revision, name)),
+                *(Check(check, "FAILURE") for at, of, check in target.expected if (at, of) == (revision, name)),
             ),
         )
-        for revision, names in OURS.items()
+        for revision, names in target.ours.items()
         for name in names
     ]
 
 
-KNOWN = [name for names in LEFT_OUT.values() for name in names]
+def left_out(target: Target) -> list[str]:
+    return [name for names in target.left_out.values() for name in names]
 
 
-def test_a_run_as_expected_has_no_objections() -> None:
-    assert objections(as_expected(), KNOWN) == []
+def objected(
+    target: Target, ran: list[Ran], known: list[str] | None = None, needed: dict[str, list[str]] | None = None
+) -> list[str]:
+    return objections(target, ran, left_out(target) if known is None else known, needed or {})
 
 
+EACH = pytest.mark.parametrize("target", TARGETS, ids=["plain", "fixtures"])
+
+
+@EACH
+def test_a_run_as_expected_has_no_objections(target: Target) -> None:
+    assert objected(target, as_expected(target)) == []
+
+
+@EACH
 @pytest.mark.parametrize("status", ["FAILURE", "WARNING"])
-def test_a_check_that_fails_is_noticed_even_where_it_passed_as_well(status: str) -> None:
-    ran = as_expected()
+def test_a_check_that_fails_is_noticed_even_where_it_passed_as_well(status: str, target: Target) -> None:
+    ran = as_expected(target)
     ran[0] = replace(ran[0], checks=(*ran[0].checks, Check("it-works", status, "it did not")))
-    assert f"{ran[0].scenario}, {ran[0].revision}: it-works failed: it did not" in objections(ran, KNOWN)
+    assert f"{ran[0].scenario}, {ran[0].revision}: it-works failed: it did not" in objected(target, ran)
 
 
-def test_an_expected_failure_that_passes_or_is_not_checked_is_noticed() -> None:
+@EACH
+def test_an_expected_failure_that_passes_or_is_not_checked_is_noticed(target: Target) -> None:
     for status in ("SUCCESS", "SKIPPED"):
         ran = [
             replace(
                 each,
                 checks=tuple(Check(one.name, status if one.status == "FAILURE" else one.status) for one in each.checks),
             )
-            for each in as_expected()
+            for each in as_expected(target)
         ]
-        assert len(objections(ran, KNOWN)) == len(EXPECTED)
+        assert len(objected(target, ran)) == len(target.expected)
 
 
-def test_a_scenario_in_which_nothing_was_checked_is_noticed() -> None:
-    ran = as_expected()
+@EACH
+def test_a_scenario_in_which_nothing_was_checked_is_noticed(target: Target) -> None:
+    ran = as_expected(target)
     ran[0] = replace(ran[0], checks=(Check("it-works", "SKIPPED"),))
-    assert objections(ran, KNOWN) == [f"{ran[0].scenario}, {ran[0].revision}: nothing was checked"]
+    assert objected(target, ran) == [f"{ran[0].scenario}, {ran[0].revision}: nothing was checked"]
 
 
-def test_a_scenario_that_is_new_gone_or_did_not_run_is_noticed() -> None:
-    ran = as_expected()
-    assert objections(ran, [*KNOWN, "brand-new"]) == ["brand-new: neither to be passed nor left out"]
-    assert objections(ran, KNOWN[1:]) == [f"{KNOWN[0]}: left out, and the suite does not have it"]
-    assert objections(ran[1:], KNOWN) == [f"{ran[0].scenario}, {ran[0].revision}: did not run"]
+@EACH
+def test_a_scenario_that_is_new_gone_or_did_not_run_is_noticed(target: Target) -> None:
+    ran, known = as_expected(target), left_out(target)
+    assert objected(target, ran, [*known, "brand-new"]) == ["brand-new: neither to be passed nor left out"]
+    assert objected(target, ran, known[1:]) == [f"{known[0]}: left out, and the suite does not have it"]
+    assert objected(target, ran[1:]) == [f"{ran[0].scenario}, {ran[0].revision}: did not run"]
     elsewhere = Ran("2026-07-28", "ping", (Check("ping", "SUCCESS"),))
-    assert objections([*ran, elsewhere], KNOWN) == ["ping: neither to be passed nor left out in 2026-07-28"]
+    assert objected(target, [*ran, elsewhere]) == ["ping: neither to be passed nor left out in 2026-07-28"]
 
 
-def test_the_form_of_messages_counts_where_nothing_else_does() -> None:
-    left_out = Ran("2025-11-25", KNOWN[0], (Check(KNOWN[0], "FAILURE"), Check(FORM, "SUCCESS")))
-    assert objections([*as_expected(), left_out], KNOWN) == []
-    left_out = replace(left_out, checks=(Check(FORM, "FAILURE", "no id"),))
-    assert objections([*as_expected(), left_out], KNOWN) == [f"{KNOWN[0]}, 2025-11-25: {FORM}: no id"]
+@EACH
+def test_the_form_of_messages_counts_where_nothing_else_does(target: Target) -> None:
+    name = left_out(target)[0]
+    spared = Ran("2026-07-28", name, (Check(name, "FAILURE"), Check(FORM, "SUCCESS")))
+    assert objected(target, [*as_expected(target), spared]) == []
+    spared = replace(spared, checks=(Check(FORM, "FAILURE", "no id"),))
+    assert objected(target, [*as_expected(target), spared]) == [f"{name}, 2026-07-28: {FORM}: no id"]
+
+
+def test_with_the_fixtures_a_scenario_that_could_pass_is_not_left_out() -> None:
+    name = left_out(FIXTURES)[0]
+    passed = Ran("2026-07-28", name, (Check(name, "SUCCESS"), Check(FORM, "SUCCESS")))
+    assert objected(FIXTURES, [*as_expected(FIXTURES), passed]) == [f"{name}, 2026-07-28: left out, and it passes"]
+    idle = replace(passed, checks=(Check(FORM, "SUCCESS"),))
+    assert objected(FIXTURES, [*as_expected(FIXTURES), idle]) == []
+
+
+def test_what_the_suite_requires_has_to_pass_with_the_fixtures(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    for revision, name in (("2025-11-25", "ping"), ("2026-07-28", "tasks-lifecycle")):
+        (tmp_path / "requirements" / f"{revision}.yaml").write_text(f"server:\n  - {name}\n", encoding="utf-8")
+    needed = required(tmp_path)
+    assert needed == {"2025-11-25": ["ping"], "2026-07-28": ["tasks-lifecycle"]}
+    missing = ["tasks-lifecycle, 2026-07-28: required, and not to be passed"]
+    assert objected(FIXTURES, as_expected(FIXTURES), None, needed) == missing
+    assert objected(PLAIN, as_expected(PLAIN), None, needed) == []
 
 
 def test_the_files_that_the_suite_writes_are_read(tmp_path: Path) -> None:
@@ -165,21 +224,25 @@ def test_the_files_that_the_suite_writes_are_read(tmp_path: Path) -> None:
     (folder / "checks.json").write_text(json.dumps(written), encoding="utf-8")
     ran = Ran("2026-07-28", "server-stateless", (Check("a", "SUCCESS"), Check("b", "FAILURE", "no")))
     assert read(tmp_path, "2026-07-28") == [ran]
-    assert "| server-stateless | 2026-07-28 | 1 | 0 | 1 | 0 |" in table([ran])
+    assert "| server-stateless | 2026-07-28 | 1 | 0 | 1 | 0 |" in table(PLAIN, [ran])
     (tmp_path / "notes").mkdir()
     with pytest.raises(ValueError, match="notes"):
         read(tmp_path, "2026-07-28")
 
 
 def test_the_page_has_each_scenario_and_each_reason() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    for revision, names in OURS.items():
-        for name in names:
-            [row] = [row.split(" | ") for row in text.splitlines() if row.startswith(f"| {name} | {revision} |")]
-            expected = sum((at, of) == (revision, name) for at, of, _ in EXPECTED)
-            assert [int(cell.strip(" |")) for cell in row[3:5]] == [expected, 0], "python -m bench.conformance --write"
-    for part in page([]).partition("\n## ")[2].splitlines():
-        assert part.startswith("Those that belong") or part in text, "python -m bench.conformance --write"
+    text, again = PAGE.read_text(encoding="utf-8"), "python -m bench.conformance --write"
+    for target in TARGETS:
+        _, _, section = text.partition(f"## {target.title}\n")
+        rows = [row.split(" | ") for row in section.partition("\n## ")[0].splitlines() if row.startswith("| ")][1:]
+        shown = [(row[1], row[0].removeprefix("| ")) for row in rows if "**" not in row[0]]
+        assert shown == [(revision, name) for revision, names in target.ours.items() for name in names], again
+        for row in rows:
+            revision, name = row[1], row[0].removeprefix("| ")
+            expected = sum(at == revision and name in (of, "**together**") for at, of, _ in target.expected)
+            assert [int(cell.strip(" |")) for cell in row[3:5]] == [expected, 0], again
+    for part in page({}).splitlines():
+        assert part.startswith(("Of these", "failed in them", "| **together**")) or part in text, again
 
 
 def test_without_npm_the_run_is_skipped_and_says_why(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Run MCP's conformance suite against a real server of ours in the sandbox, and print or write the results.
+"""Run MCP's conformance suite against our server in the sandbox, as it is and with the suite's fixtures.
+
+The results are printed, or written to the page.
 
 npm installs the suite into `--scratch`, which is kept and used again where it is given; also Node, where this machine
 has none that is new enough. Everything else stays on loopback. Where one of them cannot be installed, the run is
@@ -16,16 +18,16 @@ from pathlib import Path
 from bench.callers import ROOT, free_port, listening, started, token_in
 from bench.clients.environments import NotHadError, program
 from bench.conformance.relay import relayed
-from bench.conformance.scenarios import OURS, PACKAGE, PROGRAM
-from bench.conformance.verdict import Ran, objections, page, read, table
+from bench.conformance.scenarios import PACKAGE, PROGRAM, TARGETS, Target
+from bench.conformance.verdict import Ran, objections, page, read, required, table
 
 PAGE = ROOT / "docs" / "conformance.md"
 _PATIENCE = 600.0
 _NAME = re.compile(r"^\s+- (\S+) \[", re.MULTILINE)
 
 
-async def ran(suite: tuple[str, str], scratch: Path) -> tuple[list[Ran], list[str]]:
-    """Run all scenarios of each revision; return their results, and the names of all scenarios of the suite.
+async def ran(target: Target, suite: tuple[str, str], scratch: Path) -> list[Ran]:
+    """Run all scenarios of each revision against a server, and return their results.
 
     Raises:
         RuntimeError: the suite did not run.
@@ -34,17 +36,24 @@ async def ran(suite: tuple[str, str], scratch: Path) -> tuple[list[Ran], list[st
     found: list[Ran] = []
     port, home = free_port(), scratch / "home"
     sandbox = {"ZINC_MCP_SANDBOX": "1", "ZINC_MCP_HOME": str(home), "ZINC_MCP_BROWSER": "0"}
-    async with started(["-m", "zinc_mcp", "serve", "--http", f"127.0.0.1:{port}"], sandbox):
+    async with started([word.format(port=port) for word in target.program], sandbox) as process:
         await listening(port)
         async with relayed(port, token_in(home)) as relay:
-            for revision in OURS:
+            for revision in target.ours:
                 out = scratch / revision
                 url = f"http://127.0.0.1:{relay}/mcp"
                 await _said(*suite, "server", "--url", url, "--requirements", revision, "-o", str(out))
                 if not out.is_dir():
                     raise RuntimeError(f"the suite wrote nothing for {revision}")
                 found += read(out, revision)
-    return found, _NAME.findall(await _said(*suite, "list", "--server"))
+        if process.returncode is None:
+            process.terminate()
+    return found
+
+
+async def known_to(suite: tuple[str, str]) -> list[str]:
+    """Return the names of all scenarios for servers that the suite has."""
+    return _NAME.findall(await _said(*suite, "list", "--server"))
 
 
 async def _said(*words: str) -> str:
@@ -78,17 +87,24 @@ def main() -> int:
             print(f"skipped: the conformance suite cannot be installed here ({error})")
             return 0
         try:
-            found, known = asyncio.run(ran(suite, Path(name)))
-        except (RuntimeError, ValueError) as error:
+            known = asyncio.run(known_to(suite))
+            found = {
+                target.title: asyncio.run(ran(target, suite, Path(name, str(place))))
+                for place, target in enumerate(TARGETS)
+            }
+            needed = required(Path(suite[1]).parents[1])
+        except (RuntimeError, ValueError, OSError) as error:
             print(f"failed: {error}")
             return 1
-    wrong = objections(found, known)
-    print(table(found))
-    for each in wrong:
-        print(f"not as expected: {each}")
+    wrong = False
+    for target in TARGETS:
+        print(f"{target.title}:\n\n{table(target, found[target.title])}")
+        for each in objections(target, found[target.title], known, needed):
+            wrong = True
+            print(f"not as expected: {each}")
     if given.write and not wrong:
         PAGE.write_text(page(found), encoding="utf-8")
-    return int(bool(wrong))
+    return int(wrong)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.conformance.scenarios import EXPECTED, LEFT_OUT, OURS, PACKAGE
+import yaml
+
+from bench.conformance.scenarios import PACKAGE, REQUIREMENTS, TARGETS, Target
 
 FORM = "wire-schema-valid"
 """The check of each message against the protocol's JSON schema, which the suite adds to every scenario."""
@@ -66,24 +68,27 @@ def read(folder: Path, revision: str) -> list[Ran]:
     return found
 
 
+def required(package: Path) -> dict[str, list[str]]:
+    """Return, by revision, the scenarios that the suite requires of a server, from the folder of its package."""
+    return {
+        each.stem: yaml.safe_load(each.read_text(encoding="utf-8"))["server"]
+        for each in sorted((package / REQUIREMENTS).glob("*.yaml"))
+    }
+
+
 def objections(
-    ran: Sequence[Ran],
-    known: Iterable[str],
-    ours: Mapping[str, Sequence[str]] = OURS,
-    expected: Mapping[tuple[str, str, str], str] = EXPECTED,
-    left_out: Mapping[str, Sequence[str]] = LEFT_OUT,
+    target: Target, ran: Sequence[Ran], known: Iterable[str], required: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Return everything that is not as expected; nothing where the run is good.
 
     Args:
+        target: the server that the scenarios ran against.
         ran: the scenarios that ran.
         known: the names of the scenarios that the suite has, whether they ran or not.
-        ours: by revision, the scenarios to pass.
-        expected: by revision, scenario and check, the reason why it fails.
-        left_out: by reason, the scenarios that can say nothing about us.
+        required: by revision, the scenarios that the suite requires of a server.
     """
-    skipped = {name for names in left_out.values() for name in names}
-    wanted = {(revision, name) for revision, names in ours.items() for name in names}
+    skipped = {name for names in target.left_out.values() for name in names}
+    wanted = {(revision, name) for revision, names in target.ours.items() for name in names}
     here = {(each.revision, each.scenario) for each in ran}
     there = {*known, *(name for _, name in here)}
     new = {*((None, name) for name in there - {name for _, name in wanted}), *(here - wanted)}
@@ -97,12 +102,21 @@ def objections(
     found += [f"{name}: both to be passed and left out" for name in sorted(skipped & {name for _, name in wanted})]
     for each in ran:
         if (each.revision, each.scenario) in wanted:
-            found += _of_ours(each, expected)
+            found += _of_ours(each, target.expected)
         elif FORM in each.failed:
             found.append(f"{each.scenario}, {each.revision}: {FORM}: {each.failed[FORM]}")
-    for revision, name, check in expected:
+        elif target.has_fixtures and each.scenario in skipped and not each.failed and each.passed - {FORM}:
+            found.append(f"{each.scenario}, {each.revision}: left out, and it passes")
+    for revision, name, check in target.expected:
         if (revision, name) not in wanted:
             found.append(f"{name}, {revision}: {check} is expected to fail in a scenario that is not run")
+    if target.has_fixtures:
+        found += [
+            f"{name}, {revision}: required, and not to be passed"
+            for revision, names in required.items()
+            for name in names
+            if (revision, name) not in wanted
+        ]
     return found
 
 
@@ -111,59 +125,73 @@ def _of_ours(ran: Ran, expected: Mapping[tuple[str, str, str], str]) -> list[str
     may_fail = {check for revision, name, check in expected if (revision, name) == (ran.revision, ran.scenario)}
     found = [f"{where}: {name} failed: {said}" for name, said in ran.failed.items() if name not in may_fail]
     found += [f"{where}: {name} is expected to fail and did not" for name in sorted(may_fail - ran.failed.keys())]
-    if not ran.passed:
+    if not ran.passed | ran.failed.keys():
         found.append(f"{where}: nothing was checked")
     return found
 
 
-def table(ran: Sequence[Ran]) -> str:
-    """Return the table of the scenarios that are ours."""
-    ours = [each for each in ran if each.scenario in OURS.get(each.revision, ())]
-    return HEADER + "".join(_row(each) for each in sorted(ours, key=_place))
+def table(target: Target, ran: Sequence[Ran]) -> str:
+    """Return the table of the scenarios to pass, with their sum for each revision."""
+    rows = ""
+    for revision, names in target.ours.items():
+        ours = {each.scenario: each for each in ran if each.revision == revision and each.scenario in names}
+        rows += "".join(_row(name, revision, [_counts(target, ours[name])]) for name in names if name in ours)
+        rows += _row("**together**", revision, [_counts(target, each) for each in ours.values()])
+    return HEADER + rows
 
 
-def page(ran: Sequence[Ran]) -> str:
-    """Return the whole page, `docs/conformance.md`."""
-    forms = Counter(check.status for each in ran for check in each.checks if check.name == FORM)
-    valid = f"{forms['SUCCESS']} of the {forms.total()} scenarios that check it"
-    reasons = "".join(
-        f"- `{check}` ({name}, {revision}): {reason}\n" for (revision, name, check), reason in EXPECTED.items()
-    )
-    left = "".join(
-        f"- A scenario that {reason}: {', '.join(f'`{name}`' for name in names)}.\n"
-        for reason, names in LEFT_OUT.items()
-    )
+def page(ran: Mapping[str, Sequence[Ran]]) -> str:
+    """Return the whole page, `docs/conformance.md`, from what ran by the title of its target."""
     return f"""\
 # Conformance
 
 Made by `python -m bench.conformance --write`; nothing here is written by hand. MCP's own conformance suite
-(`{PACKAGE}`) runs against the server in the sandbox. The suite can
-send no token, so a relay on loopback adds it; the names in `Host` and `Origin` reach the server as the suite sent them.
-The command fails where a check fails that is not listed here, where a listed one passes, and where the suite has a
-scenario that is not listed. Several results of one check count as one; a warning of the suite counts as a failure.
+(`{PACKAGE}`) runs against the server in the sandbox: once as
+people use it, and once with the tools, resources and prompts added that the suite wants. The suite can send no token,
+so a relay on loopback adds it; the names in `Host` and `Origin` reach the server as the suite sent them. The command
+fails where a check fails that is not listed here, where a listed one passes, where the suite has a scenario that is not
+listed, and where the second server is spared a scenario that the suite requires. Several results of one check count as
+one; a warning of the suite counts as a failure.
+{"".join(_section(target, ran.get(target.title, ())) for target in TARGETS)}"""
 
-{table(ran)}
-## Checks that fail, and why
+
+def _section(target: Target, ran: Sequence[Ran]) -> str:
+    forms = Counter(check.status for each in ran for check in each.checks if check.name == FORM)
+    spared = [each for each in ran if each.scenario not in target.ours[each.revision]]
+    reasons = "".join(
+        f"- `{check}` ({name}, {revision}): {reason}\n" for (revision, name, check), reason in target.expected.items()
+    )
+    left = "".join(
+        f"- A scenario that {reason}: {', '.join(f'`{name}`' for name in names)}.\n"
+        for reason, names in target.left_out.items()
+    )
+    return f"""
+## {target.title}
+
+{target.explanation}
+
+{table(target, ran)}
+Checks that fail, and why:
 
 {reasons}
-## Scenarios that can say nothing about this server
+Scenarios that are not to pass, and why:
 
 {left}
-Those that belong to one of the two revisions run as well, for the form of the messages alone. In {valid}, every
-message of the server was valid by the protocol's JSON schema.
+Of these, {len(spared)} ran, for the form of the messages alone, and {sum(len(each.failed) for each in spared)} checks
+failed in them. In {forms["SUCCESS"]} of the {forms.total()} scenarios that check it, every message of the server was
+valid by the protocol's JSON schema.
 """
 
 
-def _place(ran: Ran) -> tuple[str, int]:
-    return ran.revision, OURS[ran.revision].index(ran.scenario)
-
-
-def _row(ran: Ran) -> str:
-    expected = {check for check in ran.failed if (ran.revision, ran.scenario, check) in EXPECTED}
-    counts = (
+def _counts(target: Target, ran: Ran) -> tuple[int, ...]:
+    expected = {check for check in ran.failed if (ran.revision, ran.scenario, check) in target.expected}
+    return (
         len(ran.passed),
         len(expected),
         len(ran.failed.keys() - expected),
         len({each.name for each in ran.checks} - ran.passed - ran.failed.keys()),
     )
-    return f"| {ran.scenario} | {ran.revision} | {' | '.join(map(str, counts))} |\n"
+
+
+def _row(name: str, revision: str, counts: Sequence[tuple[int, ...]]) -> str:
+    return f"| {name} | {revision} | {' | '.join(str(sum(column)) for column in zip(*counts, strict=True))} |\n"

@@ -1,7 +1,7 @@
 """Real sockets on loopback: our application, a fake Zinc, and the SDK's client over either transport."""
 
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from zinc_mcp.server.http.access import TOKEN_FILE, local_token
 from zinc_mcp.server.http.app import build_app
 from zinc_mcp.server.http.bounded_server import BoundedServer
 from zinc_mcp.server.http.requests import Hosts
+from zinc_mcp.server.mcp.asking import Page
+from zinc_mcp.server.mcp.server import Server, build_server
 from zinc_mcp.server.pages.browser import Show
 
 TRANSPORTS: Sequence[str] = ("mcp", "sse")
@@ -58,7 +60,12 @@ def token_in(home: Path) -> str:
 
 @asynccontextmanager
 async def served(
-    process: Process, *, members_only: bool = False, members: Path | None = None, show: Show | None = None
+    process: Process,
+    *,
+    members_only: bool = False,
+    members: Path | None = None,
+    show: Show | None = None,
+    make_server: Callable[[Process, Page], Server] = build_server,
 ) -> AsyncGenerator[str]:
     """Serve a process as `zinc-mcp serve` does on loopback, and give its origin."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -67,7 +74,8 @@ async def served(
         known = Members(members or process.settings.home / "members.json")
         local = None if members_only or known.known() else local_token(process.settings.home)
         base = f"http://127.0.0.1:{port}"
-        async with listening(build_app(process, hosts, known, local=local, base=base, show=show), listener):
+        app = build_app(process, hosts, known, local=local, base=base, show=show, make_server=make_server)
+        async with listening(app, listener):
             yield base
 
 

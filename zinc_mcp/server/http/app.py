@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.server.http.webhooks import Webhooks
 from zinc_mcp.server.log import log_to_stderr
-from zinc_mcp.server.mcp.server import build_server
+from zinc_mcp.server.mcp.server import Server, build_server
 from zinc_mcp.server.messages import MOST_MESSAGE_BYTES
 from zinc_mcp.server.pages.approval import ApprovalPage
 from zinc_mcp.server.pages.browser import BrowserPage, Show
@@ -48,7 +48,10 @@ from zinc_mcp.telemetry import watched
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
     from zinc_mcp.server.http.metrics import Metrics
+    from zinc_mcp.server.mcp.asking import Page
     from zinc_mcp.server.opening import Opener
+
+    MakeServer = Callable[[Process, Page], Server]
 
 GRACE_SECONDS = 35
 """The longest time for which requests may delay a stop; a tool answers within 25 seconds (`Clocks.answer`). Streams do
@@ -73,6 +76,7 @@ def serve_http(
     members: Path | None = None,
     metrics: tuple[str, int] | None = None,
     opener: "Opener | None" = None,
+    make_server: "MakeServer" = build_server,
 ) -> None:
     """Serve until a signal says stop; orders on the wire are finished first.
 
@@ -86,6 +90,7 @@ def serve_http(
         members: the file of members, `members.json` in the home by default.
         metrics: the address and port for the metrics; None: they are not shown.
         opener: opens the process in another way than `open_process`, as a fault campaign does.
+        make_server: makes the MCP server in another way, as the conformance suite needs more tools than ours.
 
     Raises:
         SettingsError: a condition of serving off loopback is not met, or the address or a file cannot be used.
@@ -111,7 +116,7 @@ def serve_http(
     with _listening(host, port) as listener, _listening(*metrics) if metrics else nullcontext() as for_metrics:
         base = _base(listener.getsockname(), allowed_hosts, tls is not None, exposed)
         shown = None if metrics is None or for_metrics is None else (metrics[0], for_metrics)
-        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base, shown)
+        anyio.run(_serve, settings, listener, hosts, known, local, tls, opener, base, shown, make_server)
 
 
 def build_app(
@@ -122,6 +127,7 @@ def build_app(
     base: str,
     local: LocalToken | None = None,
     show: Show | None = None,
+    make_server: "MakeServer" = build_server,
 ) -> ASGIApp:
     """Return the ASGI application for a process, which stays open while the application runs.
 
@@ -132,6 +138,7 @@ def build_app(
         base: the origin people reach the approval page by.
         local: the owner's token, which counts while there are no members.
         show: opens the page of a caller on this machine in another way than in the desktop's browser.
+        make_server: see `serve_http`.
     """
 
     async def own_origin() -> str:
@@ -143,7 +150,7 @@ def build_app(
         tokens = AccessTokens(terms, Issuer(terms.issuer, process.settings.route, process.times.steady), members)
     secret = process.settings.webhook_secret
     visits = Visits(process.times.clock, members, process.journal)
-    server = build_server(process, BrowserPage(process, visits, own_origin, show=show))
+    server = make_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
     replica = process.settings.replica
     streamable = server.streamable_http_app(
@@ -325,6 +332,7 @@ async def _serve(
     opener: "Opener | None",
     base: str,
     metrics: tuple[str, socket.socket] | None,
+    make_server: "MakeServer",
 ) -> None:
     from zinc_mcp.wiring import open_process
 
@@ -335,7 +343,7 @@ async def _serve(
         (opener or partial(open_process, members=members))(settings, watch=watch) as process,
     ):
         server = BoundedServer(
-            build_app(process, hosts, members, local=local, base=base),
+            build_app(process, hosts, members, local=local, base=base, make_server=make_server),
             lifespan="on",
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Generator, Iterable, Mapping, Set
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, cast
@@ -55,6 +55,10 @@ class Server(MCPServer[Any]):
         if str(uri) == ORDERS and self.service is not None and context is not None and ORDERS in listed:
             return await read_orders(self.service, context)
         return await super().read_resource(uri, context)
+
+    def has_tool(self, name: str) -> bool:
+        """Whether there is a tool with this name. The SDK's `list_tools` would build the whole list for the answer."""
+        return self._tool_manager.get_tool(name) is not None
 
     async def serve_streams(self, messages: "Incoming", answers: "Outgoing") -> None:
         """Serve one host until its messages end."""
@@ -118,7 +122,7 @@ def offer_tools(settings: Settings, service: OpenService, watch: "Watch | None" 
         add_order(server, service)
     for prompt in prompts(names):
         server.add_prompt(prompt)
-    server.middleware.append(_only_what_there_is(server, names))
+    server.middleware.append(_only_what_there_is(server))
     return server
 
 
@@ -144,7 +148,7 @@ def own_version() -> str:
         return "0"
 
 
-def _only_what_there_is(server: MCPServer[Any], tools: Set[str]) -> ServerMiddleware[Any]:
+def _only_what_there_is(server: Server) -> ServerMiddleware[Any]:
     """Return a middleware that removes the capabilities which the SDK advertises for every server (mcp 2.3).
 
     An empty list of prompts or resources is no capability, so it is not advertised; a host that asks all the same gets
@@ -153,9 +157,10 @@ def _only_what_there_is(server: MCPServer[Any], tools: Set[str]) -> ServerMiddle
 
     async def answer(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get":
-            _check(ctx.params, {prompt.name for prompt in await server.list_prompts()}, "Unknown prompt")
+            listed = {prompt.name for prompt in await server.list_prompts()}
+            _check(ctx.params, listed.__contains__, "Unknown prompt")
         elif ctx.method == "tools/call":
-            _check(ctx.params, tools, "Unknown tool; nothing was done")
+            _check(ctx.params, server.has_tool, "Unknown tool; nothing was done")
         result = await call_next(ctx)
         if ctx.method == "tools/list" and isinstance(result, dict):
             _leave_out(result, ctx)
@@ -180,9 +185,9 @@ def _leave_out(listed: dict[str, Any], ctx: ServerRequestContext[Any, Any]) -> N
         listed["cacheScope"] = "private"
 
 
-def _check(params: Mapping[str, Any] | None, known: Set[str], otherwise: str) -> None:
+def _check(params: Mapping[str, Any] | None, is_known: Callable[[str], bool], otherwise: str) -> None:
     name = (params or {}).get("name")
-    if isinstance(name, str) and name not in known:
+    if isinstance(name, str) and not is_known(name):
         raise MCPError(code=INVALID_PARAMS, message=otherwise)
 
 
