@@ -51,14 +51,6 @@ BY_CAMPAIGN_V1 = (
         _v1("hosts", red=(NOT_BOUGHT, LOST, WRONG_ENDING)),
     ),
     Sabotage(
-        "any-no-to-a-v1-repeat-believed",
-        "a no to a repeat ends it only if it is about the bytes alone",
-        "zinc_mcp/rails/v1.py",
-        "        return error.zinc_code in _SAME_FOR_THE_SAME",
-        "        return True",
-        _v1("hosts", "kills", red=(WRONG_ENDING, UNTRUE, DUPLICATED)),
-    ),
-    Sabotage(
         "v1-products-are-others",
         "a product by its number at v1 and by its page at v2 is one intention",
         "zinc_mcp/zinc/v1/order.py",

@@ -730,6 +730,14 @@ BY_TESTS = (
         ),
     ),
     Sabotage(
+        "any-no-to-a-v1-repeat-believed",
+        "a no to a repeat ends it only if it is about the bytes alone",
+        "zinc_mcp/rails/v1.py",
+        "        return error.zinc_code in _SAME_FOR_THE_SAME",
+        "        return True",
+        _tests("tests/checkout/test_v1_orders.py::test_another_refusal_of_a_repeat_proves_nothing"),
+    ),
+    Sabotage(
         "a-yes-beyond-the-limit-of-all",
         "the limits of a team are checked again when a yes is taken",
         "zinc_mcp/journal/checks/opening.py",
