@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import Any
 
+import certificates
 import preloaded
 import pytest
 from fake_zinc import FakeZinc
@@ -120,6 +121,8 @@ def check_each_schema_once() -> None:
 
 check_each_schema_once()
 
+certificates.read_once()
+
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 _DATABASES = itertools.count()
 _rewritten: list[tempfile.TemporaryDirectory[str]] = []
@@ -142,13 +145,27 @@ class HandClock:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give all workers of a run one folder for the test modules that pytest has rewritten."""
+    """Give all workers of a run one folder for the test modules that pytest has rewritten, and one process that starts
+    programs quickly, where all tests run: it takes seconds to load."""
     if not _rewritten:
         _rewritten.append(tempfile.TemporaryDirectory(prefix="zinc-mcp-rewritten-"))
     node.workerinput["rewritten"] = _rewritten[0].name
+    if runs_all(node.config) and hasattr(os, "fork"):
+        node.workerinput["preloaded"] = preloaded.address()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if where := getattr(config, "workerinput", {}).get("preloaded"):
+        preloaded.use(where)
+
+
+def runs_all(config: pytest.Config) -> bool:
+    """Say whether no files were named."""
+    return config.args == config.getini("testpaths")
 
 
 def pytest_unconfigure() -> None:
+    preloaded.stop()
     while _rewritten:
         _rewritten.pop().cleanup()
 
@@ -178,7 +195,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
     if given is None:
         with all_kept():
             return (yield)
-    if session.config.args == session.config.getini("testpaths"):
+    if runs_all(session.config):
         files = sorted(map(str, Path(__file__).parent.rglob("test_*.py")))
         first = len(files) * int(given["workerid"].removeprefix("gw")) // int(given["workercount"])
         session.config.args = [*files[first:], *files[:first]]
@@ -282,13 +299,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'journal.db'}"
     return str(request.getfixturevalue("make_database")())
-
-
-@pytest.fixture(scope="session", autouse=True)
-def end_of_preloaded() -> Generator[None]:
-    """End the process that starts programs quickly, if a test has started it."""
-    yield
-    preloaded.stop()
 
 
 @pytest.fixture
