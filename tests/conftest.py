@@ -161,7 +161,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def runs_all(config: pytest.Config) -> bool:
     """Say whether no files were named."""
-    return config.args == config.getini("testpaths")
+    return bool(config.args == config.getini("testpaths"))
 
 
 def pytest_unconfigure() -> None:
