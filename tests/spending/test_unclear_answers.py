@@ -27,7 +27,15 @@ PRICED = {"price_components": {"subtotal": 4900, "tax": 0, "shipping": 0, "total
 AGAINST_FAILED: dict[str, dict[str, Any]] = {
     "success": {"job_result": {"success": True}},
     "a price": {"job_result": {"success": None, **PRICED}},
+    "a price in other money": {"job_result": {"success": False, "price_components": {"total": 4900, "currency": "EUR"}}},
+    "a price that cannot be read": {"job_result": {"price_components": {"total": "49.00", "currency": "USD"}}},
+    "a price that contradicts itself": {"job_result": {"price_components": {"total": 4900, "subtotal": 90_000}}},
+    "a converted price": {"job_result": {"price_components": {"converted_payment_total": 4900, "currency": "XTS"}}},
     "the retailer's number": {"merchant_order_ids": ["113-1234567"]},
+    "the retailer's number in the result": {
+        "job_result": {"success": False, "merchant_order_ids": [{"merchant": "etsy", "merchant_order_id": "9"}]}
+    },
+    "an ordered item": {"items": [{"url": book(1)[0]["url"], "quantity": 1, "status": "ordered"}]},
     "a shipped item": {"items": [{"url": book(1)[0]["url"], "quantity": 1, "status": "shipped"}]},
     "a delivered item in capitals": {"items": [{"url": book(1)[0]["url"], "quantity": 1, "status": "DELIVERED"}]},
     "a parcel": {"tracking_numbers": [{"carrier": "usps", "tracking_number": "1Z", "status": "pre_transit"}]},
@@ -67,9 +75,11 @@ async def test_an_end_that_the_answer_itself_speaks_against_ends_nothing(
     ("status", "shown"),
     [
         ("order_failed", {"job_result": {"success": False, "error_type": "product_out_of_stock"}}),
+        ("order_failed", {"job_result": {"price_components": {"total": 0, "subtotal": 0, "currency": "EUR"}}}),
+        ("order_failed", {"job_result": {"merchant_order_ids": []}, "merchant_order_ids": []}),
         ("cancelled", {"merchant_order_ids": ["113-1234567"], "job_result": {"success": True, **PRICED}}),
     ],
-    ids=["failed", "cancelled after it was placed"],
+    ids=["failed", "failed at no price", "failed without a number", "cancelled after it was placed"],
 )
 async def test_an_end_that_nothing_speaks_against_gives_the_money_back(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, status: str, shown: dict[str, Any]
