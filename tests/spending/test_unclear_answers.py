@@ -12,7 +12,7 @@ from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc, Step
 from journals import entry_of, journal_of
-from server.as_a_host import host, said
+from server.as_a_host import both_eras, host, said
 from wanted import arguments, book, intent, order
 
 from zinc_mcp.checkout.decide import decide
@@ -69,6 +69,39 @@ async def test_an_end_that_the_answer_itself_speaks_against_ends_nothing(
     assert (again["new_order"], len(zinc.orders)) == (False, 1)
     [entry] = journal_of(home)[0]
     assert (entry.counts_cents, entry.spent_cents) == (5100, None)
+
+
+@both_eras
+@pytest.mark.parametrize("with_ceiling", [True, False], ids=["with its max_price", "without"])
+async def test_an_end_of_an_order_placed_elsewhere_is_not_believed_against_its_own_parts(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, with_ceiling: bool
+) -> None:
+    stranger = "00000000-0000-4000-8000-000000000001"
+    async with open_test_process() as process, host(process, mode) as client:
+        placed = said(await client.call_tool("place_order", arguments(products=book(7))))
+        zinc.orders[stranger] = dict(zinc.orders[placed["order_id"]], id=stranger, metadata={})
+        zinc.advance(stranger, "order_failed", merchant_order_ids=["113-1234567"])
+        if not with_ceiling:
+            del zinc.orders[stranger]["max_price"]
+        looked = said(await client.call_tool("get_order", {"order_id": stranger}))
+        listed = said(await client.call_tool("list_orders", {"status": "accepted"}))
+    assert (looked["outcome"], looked["is_final"], looked["price"]["doubt"]) == ("accepted", False, "ending_unclear")
+    assert "contradicts itself" in looked["summary"]
+    assert "Do not order again" in looked["next_step"]
+    assert stranger in {row["id"] for row in listed["orders"] if row.get("unclear")}
+
+
+@pytest.mark.parametrize("status", ["order_failed", "cancelled"])
+async def test_an_order_whose_end_is_unclear_is_not_sent_back_and_the_refusal_says_why(
+    open_test_process: OpenProcess, zinc: FakeZinc, status: str
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        placed = said(await client.call_tool("place_order", arguments(products=book(1))))
+        zinc.advance(placed["order_id"], status, **AGAINST_CANCELLED["a shipped item"])
+        asked = {"order_id": placed["order_id"], "items": [{"number": 1, "quantity": 1}], "reason": "other"}
+        told = said(await client.call_tool("return_order", asked))
+    assert told["outcome"] == "refused"
+    assert "contradicts itself" in told["summary"]
 
 
 @pytest.mark.parametrize(

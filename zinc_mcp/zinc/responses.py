@@ -260,7 +260,16 @@ class Order(Answer):
 
     @property
     def stage(self) -> Stage:
-        """The order's stage in our words. An unknown status counts as `accepted`."""
+        """The order's stage in our words.
+
+        An unknown status counts as `accepted`, and so does an end that the order's own parts contradict.
+        """
+        named = self.named_stage
+        return "accepted" if named in ("failed", "cancelled") and self.ending_is_unclear else named
+
+    @property
+    def named_stage(self) -> Stage:
+        """The stage that the order's status names, whatever its parts say."""
         return _STAGES.get(self.status, "accepted")
 
     @property
@@ -335,16 +344,16 @@ class Order(Answer):
         parts were read that could contradict it.
         """
         result = self.job_result
-        if self.stage == "placed":
+        if self.named_stage == "placed":
             return result is not None and result.success is False
-        if self.stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(("items", "tracking_numbers")):
+        if self.named_stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(("items", "tracking_numbers")):
             return True
         is_on_its_way = any(item.status.casefold() in _ON_ITS_WAY for item in self.items) or any(
             (tracking.status or "").casefold() in _ON_ITS_WAY for tracking in self.tracking_numbers
         )
-        if self.stage == "cancelled":
+        if self.named_stage == "cancelled":
             return is_on_its_way
-        if self.stage != "failed":
+        if self.named_stage != "failed":
             return False
         is_bought = any(item.status.casefold() in _BOUGHT for item in self.items)
         is_bought = is_bought or (result is not None and result.shows_a_purchase)
