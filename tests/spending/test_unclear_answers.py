@@ -136,6 +136,30 @@ async def test_a_placed_order_that_is_said_not_to_have_succeeded_settles_nothing
     assert journal_of(home)[0][0].counts_cents == 5100
 
 
+@both_eras
+@pytest.mark.parametrize(
+    ("components", "said_of_it"),
+    [
+        ({"total": 4900, "currency": "EUR"}, "not told in US dollars"),
+        ({"total": 700_000, "currency": "JPY", "payment_currency": "JPY"}, "not told in US dollars"),
+        ({"total": 4900, "currency": "US$"}, "not told in US dollars"),
+        ({"subtotal": 4900, "currency": "EUR"}, "not reported yet"),
+        ({"total": 0, "breakdown_recorded": False, "currency": "EUR"}, "not reported yet"),
+        (None, "not reported yet"),
+    ],
+)
+async def test_a_price_in_other_money_is_told_as_such_and_not_as_unreported(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, components: dict[str, Any] | None, said_of_it: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
+        placed = said(await client.call_tool("place_order", arguments()))
+        zinc.advance(placed["order_id"], "order_placed", job_result={"success": True, "price_components": components})
+        looked = said(await client.call_tool("get_order", {"order_id": placed["key"]}))
+    assert said_of_it in looked["summary"]
+    assert "at most $51.00 is debited" in looked["summary"]
+    assert "paid_cents" not in looked["price"]
+
+
 @pytest.mark.parametrize("rail", ["account", "agent"])
 @pytest.mark.parametrize("shown", [{}, {"status": "order_failed"}, {"status": "order_placed"}], ids=str)
 async def test_an_answer_with_the_id_of_another_order_of_ours_is_not_taken(

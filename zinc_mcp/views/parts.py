@@ -301,6 +301,16 @@ def price(entry: Entry | None, order: Order | None) -> PriceView | None:
     return PriceView(currency=currency if components else None, doubt=doubt, **known, printed=as_read)
 
 
+def unpriced(order: Order | None) -> str:
+    """Return why it is not known what was paid, as the beginning of a sentence about the most that it may be."""
+    if order is None:
+        return " At"
+    priced = order.job_result.price_components if order.job_result is not None else None
+    if priced is not None and priced.names_a_price:
+        return " What was charged is not told in US dollars; at"
+    return " The price is not reported yet; at"
+
+
 def _doubt_shown(order: Order | None) -> Doubt | None:
     """Return the doubt about an order that is not in the journal."""
     if order is None:
