@@ -310,6 +310,14 @@ SISTERS = [
     ("https://shop.example/p/oak-lamp", "https://shop.example/en/p/oak_lamp.html"),
     ("https://de.shop.example/p/12", "https://shop.example/index.php/p/12?lang=en&page=1"),
     ("https://shop.example/p/caf%C3%A9+set", "https://shop.example/p/cafe%CC%81%20set"),
+    ("https://shop.example/p/oak-lamp", "https://m.shop.example/p/oak-lamp"),
+    ("https://shop.co.uk/p/oak-lamp", "https://mobile.fr.shop.co.uk/p/oak-lamp"),
+    ("https://shop.example/p/oak-lamp", "https://amp.shop.example/amp/p/oak-lamp"),
+    ("https://shop.example/p/oak-lamp.html", "https://shop.example/p/oak-lamp.amp.html"),
+    ("https://shop.example/p/oak-lamp", "https://www2.shop.example/p/oak-lamp/amp?outputType=amp"),
+    ("https://shop.example/p/oak-lamp", "https://shop.example/p/oak-lamp;v=2?sessionid=7f3a"),
+    ("https://www.amazon.com/dp/B07JGBW826", "https://us.amazon.com/A-Book/dp/B07JGBW826?th=1"),
+    ("https://www.ebay.de/itm/123456789012", "https://m.www.ebay.de/itm/a-lamp/123456789012"),
 ]
 
 
@@ -339,6 +347,10 @@ NEIGHBOURS = [
     ("https://shop.example/item.php?id=7", "https://shop.example/item.php?id=8"),
     ("https://one.example/p/12", "https://two.example/p/12"),
     ("https://shop.example/en", "https://shop.example/fr"),
+    ("https://hp.co.uk/p/12", "https://bp.co.uk/p/12"),
+    ("https://ao.com.au/p/12", "https://m.com.au/p/12"),
+    ("https://lamps.shop.example/p/12", "https://shop.example/p/12"),
+    ("https://shop.example/p/m/12", "https://shop.example/p/12"),
 ]
 
 

@@ -27,7 +27,9 @@ PRICED = {"price_components": {"subtotal": 4900, "tax": 0, "shipping": 0, "total
 AGAINST_FAILED: dict[str, dict[str, Any]] = {
     "success": {"job_result": {"success": True}},
     "a price": {"job_result": {"success": None, **PRICED}},
-    "a price in other money": {"job_result": {"success": False, "price_components": {"total": 4900, "currency": "EUR"}}},
+    "a price in other money": {
+        "job_result": {"success": False, "price_components": {"total": 4900, "currency": "EUR"}}
+    },
     "a price that cannot be read": {"job_result": {"price_components": {"total": "49.00", "currency": "USD"}}},
     "a price that contradicts itself": {"job_result": {"price_components": {"total": 4900, "subtotal": 90_000}}},
     "a converted price": {"job_result": {"price_components": {"converted_payment_total": 4900, "currency": "XTS"}}},
