@@ -12,7 +12,7 @@ from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
-from wanted import BOOK, arguments, book, intent, order
+from wanted import ADDRESS, BOOK, arguments, book, intent, order
 
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.decide import MOST_WAITING, decide, questions_for, send_all_approved
@@ -334,6 +334,44 @@ async def test_the_same_listing_in_what_is_likely_another_spelling_is_asked_abou
         assert len(question.near) == 1
         await decide(process, yes(second))
     assert len(zinc.posts) == 2
+
+
+OTHER_WORDS_FOR_A_PLACE: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"address_line1": "350 Fifth Ave"}, {"address_line1": "350 5th Avenue"}),
+    ({"address_line1": "350 Thirteenth Ave"}, {"address_line1": "350 13th Avenue"}),
+    ({"address_line1": "One World Trade Center"}, {"address_line1": "1 World Trade Ctr"}),
+    *(
+        (
+            {"country": country, "state": state, "city": city, "postal_code": code, "address_line1": one},
+            {"address_line1": other},
+        )
+        for country, state, city, code, one, other in (
+            ("JP", "東京都", "渋谷区", "150-0001", "神宮前1-2-3", "神宮前一丁目2-3"),
+            ("NL", None, "Amsterdam", "1012 AB", "Damrak 5-2", "Damrak 5 II"),
+            ("IE", None, "Dublin", "D02 AF30", "5 Main St", "5 Main St, Dublin 2"),
+            ("SG", None, "Singapore", "123456", "5 Main Rd #05-12", "5 Main Rd #5-12"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER_WORDS_FOR_A_PLACE)
+async def test_more_of_it_to_the_same_place_in_other_words_is_asked_about_with_a_note(
+    open_test_process: OpenProcess,
+    zinc: FakeZinc,
+    write_config: WriteConfig,
+    one: dict[str, Any],
+    other: dict[str, Any],
+) -> None:
+    write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
+    first = {**ADDRESS, **one}
+    async with open_test_process() as process:
+        await place(process, intent(shipping_address=first))
+        more = [{"url": BOOK, "quantity": 2}]
+        second = await asked(process, intent(products=more, shipping_address={**first, **other}))
+        question = asked_question(second)
+    assert question is not None
+    assert len(question.near) == 1
 
 
 FAR: list[dict[str, Any]] = [

@@ -346,7 +346,9 @@ class Order(Answer):
         result = self.job_result
         if self.named_stage == "placed":
             return result is not None and result.success is False
-        if self.named_stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(("items", "tracking_numbers")):
+        if self.named_stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(
+            ("items", "tracking_numbers")
+        ):
             return True
         is_on_its_way = any(item.status.casefold() in _ON_ITS_WAY for item in self.items) or any(
             (tracking.status or "").casefold() in _ON_ITS_WAY for tracking in self.tracking_numbers
