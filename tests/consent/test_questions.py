@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import HandClock, OpenProcess
 from deciding import no, yes
@@ -176,6 +177,43 @@ async def test_an_order_that_differs_from_the_shown_one_is_not_sent(
             await send_all_approved(server)
     assert refused is None or refused.value.code == "question_closed"
     assert zinc.posts == []
+
+
+@pytest.mark.parametrize("sends", ["the one that takes the yes", "another process"])
+async def test_a_yes_to_one_fee_is_not_carried_out_at_a_higher_one(
+    open_test_process: OpenProcess, zinc: FakeZinc, sends: str
+) -> None:
+    async with open_test_process() as server:
+        entry = await asked(server, intent())
+    zinc.fee_cents = 900
+    if sends == "another process":
+        async with open_test_process(api_key=None) as terminal:
+            await decide(terminal, yes(entry))
+    async with open_test_process() as server:
+        with pytest.raises(RefusedError) as refused:
+            await (send_all_approved(server) if sends == "another process" else decide(server, yes(entry)))
+        anew = await asked(server, intent())
+        question = asked_question(anew)
+        assert question is not None
+        assert question.most_cents == 5900
+        await decide(server, yes(anew))
+    assert (refused.value.code, len(zinc.posts)) == ("question_closed", 1)
+    assert "$9.00" in refused.value.summary
+    assert "$1.00" in refused.value.summary
+
+
+@pytest.mark.parametrize("told", [50, 100, None], ids=["lower", "the same", "not told"])
+async def test_a_yes_holds_at_a_fee_that_is_not_known_to_have_become_higher(
+    open_test_process: OpenProcess, zinc: FakeZinc, told: int | None
+) -> None:
+    zinc.fee_cents = 80 if told is None else 100
+    async with open_test_process() as server:
+        entry = await asked(server, intent())
+    zinc.fee_cents = told or 0
+    async with open_test_process() as server:
+        zinc.wallets = [httpx.Response(503)] * (told is None)
+        await decide(server, yes(entry))
+    assert len(zinc.posts) == 1
 
 
 class _nothing:  # used like `pytest.raises`
