@@ -141,6 +141,11 @@ Plant = Callable[[Shop], object]
 PLANTED: dict[str, tuple[str, bool, Plant]] = {
     "an order of another program": ("unknown_order", True, elsewhere),
     "another program's order that failed": ("unknown_order", False, lambda s: elsewhere(s, status="order_failed")),
+    "another program's order whose failure is unclear": (
+        "unknown_order",
+        True,
+        lambda s: elsewhere(s, status="order_failed", merchant_order_ids=["113-1"]),
+    ),
     "an order of another journal": (
         "other_journal",
         True,

@@ -7,12 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
-from wanted import BOOK, arguments, book, intent, order
+from wanted import ADDRESS, BOOK, arguments, book, intent, order
 
 from zinc_mcp.checkout import watch
 from zinc_mcp.checkout.decide import MOST_WAITING, decide, questions_for, send_all_approved
@@ -178,6 +179,43 @@ async def test_an_order_that_differs_from_the_shown_one_is_not_sent(
     assert zinc.posts == []
 
 
+@pytest.mark.parametrize("sends", ["the one that takes the yes", "another process"])
+async def test_a_yes_to_one_fee_is_not_carried_out_at_a_higher_one(
+    open_test_process: OpenProcess, zinc: FakeZinc, sends: str
+) -> None:
+    async with open_test_process() as server:
+        entry = await asked(server, intent())
+    zinc.fee_cents = 900
+    if sends == "another process":
+        async with open_test_process(api_key=None) as terminal:
+            await decide(terminal, yes(entry))
+    async with open_test_process() as server:
+        with pytest.raises(RefusedError) as refused:
+            await (send_all_approved(server) if sends == "another process" else decide(server, yes(entry)))
+        anew = await asked(server, intent())
+        question = asked_question(anew)
+        assert question is not None
+        assert question.most_cents == 5900
+        await decide(server, yes(anew))
+    assert (refused.value.code, len(zinc.posts)) == ("question_closed", 1)
+    assert "$9.00" in refused.value.summary
+    assert "$1.00" in refused.value.summary
+
+
+@pytest.mark.parametrize("told", [50, 100, None], ids=["lower", "the same", "not told"])
+async def test_a_yes_holds_at_a_fee_that_is_not_known_to_have_become_higher(
+    open_test_process: OpenProcess, zinc: FakeZinc, told: int | None
+) -> None:
+    zinc.fee_cents = 80 if told is None else 100
+    async with open_test_process() as server:
+        entry = await asked(server, intent())
+    zinc.fee_cents = told or 0
+    async with open_test_process() as server:
+        zinc.wallets = [httpx.Response(503)] * (told is None)
+        await decide(server, yes(entry))
+    assert len(zinc.posts) == 1
+
+
 class _nothing:  # used like `pytest.raises`
     def __enter__(self) -> None:
         return None
@@ -310,6 +348,14 @@ SISTERS = [
     ("https://shop.example/p/oak-lamp", "https://shop.example/en/p/oak_lamp.html"),
     ("https://de.shop.example/p/12", "https://shop.example/index.php/p/12?lang=en&page=1"),
     ("https://shop.example/p/caf%C3%A9+set", "https://shop.example/p/cafe%CC%81%20set"),
+    ("https://shop.example/p/oak-lamp", "https://m.shop.example/p/oak-lamp"),
+    ("https://shop.co.uk/p/oak-lamp", "https://mobile.fr.shop.co.uk/p/oak-lamp"),
+    ("https://shop.example/p/oak-lamp", "https://amp.shop.example/amp/p/oak-lamp"),
+    ("https://shop.example/p/oak-lamp.html", "https://shop.example/p/oak-lamp.amp.html"),
+    ("https://shop.example/p/oak-lamp", "https://www2.shop.example/p/oak-lamp/amp?outputType=amp"),
+    ("https://shop.example/p/oak-lamp", "https://shop.example/p/oak-lamp;v=2?sessionid=7f3a"),
+    ("https://www.amazon.com/dp/B07JGBW826", "https://us.amazon.com/A-Book/dp/B07JGBW826?th=1"),
+    ("https://www.ebay.de/itm/123456789012", "https://m.www.ebay.de/itm/a-lamp/123456789012"),
 ]
 
 
@@ -328,6 +374,44 @@ async def test_the_same_listing_in_what_is_likely_another_spelling_is_asked_abou
     assert len(zinc.posts) == 2
 
 
+OTHER_WORDS_FOR_A_PLACE: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"address_line1": "350 Fifth Ave"}, {"address_line1": "350 5th Avenue"}),
+    ({"address_line1": "350 Thirteenth Ave"}, {"address_line1": "350 13th Avenue"}),
+    ({"address_line1": "One World Trade Center"}, {"address_line1": "1 World Trade Ctr"}),
+    *(
+        (
+            {"country": country, "state": state, "city": city, "postal_code": code, "address_line1": one},
+            {"address_line1": other},
+        )
+        for country, state, city, code, one, other in (
+            ("JP", "東京都", "渋谷区", "150-0001", "神宮前1-2-3", "神宮前一丁目2-3"),
+            ("NL", None, "Amsterdam", "1012 AB", "Damrak 5-2", "Damrak 5 II"),
+            ("IE", None, "Dublin", "D02 AF30", "5 Main St", "5 Main St, Dublin 2"),
+            ("SG", None, "Singapore", "123456", "5 Main Rd #05-12", "5 Main Rd #5-12"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER_WORDS_FOR_A_PLACE)
+async def test_more_of_it_to_the_same_place_in_other_words_is_asked_about_with_a_note(
+    open_test_process: OpenProcess,
+    zinc: FakeZinc,
+    write_config: WriteConfig,
+    one: dict[str, Any],
+    other: dict[str, Any],
+) -> None:
+    write_config('[policy]\napproval = "auto"\napprove_above = 90000\nmax_order = 100000\nmax_day = 1000000\n')
+    first = {**ADDRESS, **one}
+    async with open_test_process() as process:
+        await place(process, intent(shipping_address=first))
+        more = [{"url": BOOK, "quantity": 2}]
+        second = await asked(process, intent(products=more, shipping_address={**first, **other}))
+        question = asked_question(second)
+    assert question is not None
+    assert len(question.near) == 1
+
+
 FAR: list[dict[str, Any]] = [
     {"products": book(7)},
     {"shipping_address": {**arguments()["shipping_address"], "address_line1": "14 Planted Street"}},
@@ -339,6 +423,10 @@ NEIGHBOURS = [
     ("https://shop.example/item.php?id=7", "https://shop.example/item.php?id=8"),
     ("https://one.example/p/12", "https://two.example/p/12"),
     ("https://shop.example/en", "https://shop.example/fr"),
+    ("https://hp.co.uk/p/12", "https://bp.co.uk/p/12"),
+    ("https://ao.com.au/p/12", "https://m.com.au/p/12"),
+    ("https://lamps.shop.example/p/12", "https://shop.example/p/12"),
+    ("https://shop.example/p/m/12", "https://shop.example/p/12"),
 ]
 
 

@@ -12,7 +12,7 @@ from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc, Step
 from journals import entry_of, journal_of
-from server.as_a_host import host, said
+from server.as_a_host import both_eras, host, said
 from wanted import arguments, book, intent, order
 
 from zinc_mcp.checkout.decide import decide
@@ -27,7 +27,17 @@ PRICED = {"price_components": {"subtotal": 4900, "tax": 0, "shipping": 0, "total
 AGAINST_FAILED: dict[str, dict[str, Any]] = {
     "success": {"job_result": {"success": True}},
     "a price": {"job_result": {"success": None, **PRICED}},
+    "a price in other money": {
+        "job_result": {"success": False, "price_components": {"total": 4900, "currency": "EUR"}}
+    },
+    "a price that cannot be read": {"job_result": {"price_components": {"total": "49.00", "currency": "USD"}}},
+    "a price that contradicts itself": {"job_result": {"price_components": {"total": 4900, "subtotal": 90_000}}},
+    "a converted price": {"job_result": {"price_components": {"converted_payment_total": 4900, "currency": "XTS"}}},
     "the retailer's number": {"merchant_order_ids": ["113-1234567"]},
+    "the retailer's number in the result": {
+        "job_result": {"success": False, "merchant_order_ids": [{"merchant": "etsy", "merchant_order_id": "9"}]}
+    },
+    "an ordered item": {"items": [{"url": book(1)[0]["url"], "quantity": 1, "status": "ordered"}]},
     "a shipped item": {"items": [{"url": book(1)[0]["url"], "quantity": 1, "status": "shipped"}]},
     "a delivered item in capitals": {"items": [{"url": book(1)[0]["url"], "quantity": 1, "status": "DELIVERED"}]},
     "a parcel": {"tracking_numbers": [{"carrier": "usps", "tracking_number": "1Z", "status": "pre_transit"}]},
@@ -63,13 +73,48 @@ async def test_an_end_that_the_answer_itself_speaks_against_ends_nothing(
     assert (entry.counts_cents, entry.spent_cents) == (5100, None)
 
 
+@both_eras
+@pytest.mark.parametrize("with_ceiling", [True, False], ids=["with its max_price", "without"])
+async def test_an_end_of_an_order_placed_elsewhere_is_not_believed_against_its_own_parts(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, with_ceiling: bool
+) -> None:
+    stranger = "00000000-0000-4000-8000-000000000001"
+    async with open_test_process() as process, host(process, mode) as client:
+        placed = said(await client.call_tool("place_order", arguments(products=book(7))))
+        zinc.orders[stranger] = dict(zinc.orders[placed["order_id"]], id=stranger, metadata={})
+        zinc.advance(stranger, "order_failed", merchant_order_ids=["113-1234567"])
+        if not with_ceiling:
+            del zinc.orders[stranger]["max_price"]
+        looked = said(await client.call_tool("get_order", {"order_id": stranger}))
+        listed = said(await client.call_tool("list_orders", {"status": "accepted"}))
+    assert (looked["outcome"], looked["is_final"], looked["price"]["doubt"]) == ("accepted", False, "ending_unclear")
+    assert "contradicts itself" in looked["summary"]
+    assert "Do not order again" in looked["next_step"]
+    assert stranger in {row["id"] for row in listed["orders"] if row.get("unclear")}
+
+
+@pytest.mark.parametrize("status", ["order_failed", "cancelled"])
+async def test_an_order_whose_end_is_unclear_is_not_sent_back_and_the_refusal_says_why(
+    open_test_process: OpenProcess, zinc: FakeZinc, status: str
+) -> None:
+    async with open_test_process() as process, host(process, "auto") as client:
+        placed = said(await client.call_tool("place_order", arguments(products=book(1))))
+        zinc.advance(placed["order_id"], status, **AGAINST_CANCELLED["a shipped item"])
+        asked = {"order_id": placed["order_id"], "items": [{"number": 1, "quantity": 1}], "reason": "other"}
+        told = said(await client.call_tool("return_order", asked))
+    assert told["outcome"] == "refused"
+    assert "contradicts itself" in told["summary"]
+
+
 @pytest.mark.parametrize(
     ("status", "shown"),
     [
         ("order_failed", {"job_result": {"success": False, "error_type": "product_out_of_stock"}}),
+        ("order_failed", {"job_result": {"price_components": {"total": 0, "subtotal": 0, "currency": "EUR"}}}),
+        ("order_failed", {"job_result": {"merchant_order_ids": []}, "merchant_order_ids": []}),
         ("cancelled", {"merchant_order_ids": ["113-1234567"], "job_result": {"success": True, **PRICED}}),
     ],
-    ids=["failed", "cancelled after it was placed"],
+    ids=["failed", "failed at no price", "failed without a number", "cancelled after it was placed"],
 )
 async def test_an_end_that_nothing_speaks_against_gives_the_money_back(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, status: str, shown: dict[str, Any]
@@ -91,6 +136,30 @@ async def test_a_placed_order_that_is_said_not_to_have_succeeded_settles_nothing
     assert looked["price"]["doubt"] == "ending_unclear"
     assert "The ending is unclear" in looked["summary"]
     assert journal_of(home)[0][0].counts_cents == 5100
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("components", "said_of_it"),
+    [
+        ({"total": 4900, "currency": "EUR"}, "not told in US dollars"),
+        ({"total": 700_000, "currency": "JPY", "payment_currency": "JPY"}, "not told in US dollars"),
+        ({"total": 4900, "currency": "US$"}, "not told in US dollars"),
+        ({"subtotal": 4900, "currency": "EUR"}, "not reported yet"),
+        ({"total": 0, "breakdown_recorded": False, "currency": "EUR"}, "not reported yet"),
+        (None, "not reported yet"),
+    ],
+)
+async def test_a_price_in_other_money_is_told_as_such_and_not_as_unreported(
+    open_test_process: OpenProcess, zinc: FakeZinc, mode: str, components: dict[str, Any] | None, said_of_it: str
+) -> None:
+    async with open_test_process() as process, host(process, mode) as client:
+        placed = said(await client.call_tool("place_order", arguments()))
+        zinc.advance(placed["order_id"], "order_placed", job_result={"success": True, "price_components": components})
+        looked = said(await client.call_tool("get_order", {"order_id": placed["key"]}))
+    assert said_of_it in looked["summary"]
+    assert "at most $51.00 is debited" in looked["summary"]
+    assert "paid_cents" not in looked["price"]
 
 
 @pytest.mark.parametrize("rail", ["account", "agent"])

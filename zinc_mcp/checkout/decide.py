@@ -6,19 +6,36 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from zinc_mcp.checkout.hear_the_time import hear_the_time
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refuse
 from zinc_mcp.checkout.repeats import await_decided, await_move
 from zinc_mcp.checkout.send import await_attempt, start
 from zinc_mcp.consent.anchor import anchored
-from zinc_mcp.consent.approval import AnyQuestion, ago, is_approved, kept_question, question_of
+from zinc_mcp.consent.approval import (
+    AnyQuestion,
+    described,
+    how_it_stands,
+    is_approved,
+    kept_question,
+    question_of,
+    second_yes_noted,
+)
 from zinc_mcp.consent.question import digest_of, question_about
 from zinc_mcp.errors import JournalError, RefusedError, TimeUnknownError
 from zinc_mcp.find.check import refuse_before_asking
 from zinc_mcp.find.details import look_up_order
-from zinc_mcp.journal.records.decision import OWNER, SECOND_YES, Decision, closed, new_question_id, noted, out_of_time
+from zinc_mcp.journal.records.decision import (
+    OWNER,
+    SECOND_YES,
+    Decision,
+    closed,
+    fee_has_risen,
+    new_question_id,
+    noted,
+    out_of_time,
+)
 from zinc_mcp.journal.records.entry import (
     CHANGES,
     Entry,
@@ -31,11 +48,9 @@ from zinc_mcp.journal.records.twin import any_order_of
 from zinc_mcp.owner.objection import limits_of
 from zinc_mcp.owner.pin import check_pin
 from zinc_mcp.owner.policy import Policy
-from zinc_mcp.owner.team.member import name_of
 from zinc_mcp.process import Answer, Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.spending.own_account import ACCOUNT
-from zinc_mcp.text import printed
 from zinc_mcp.zinc.wish import Wish
 
 if TYPE_CHECKING:
@@ -80,11 +95,11 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
         left_month_cents=left.month_cents,
         left_orders_day=left.orders_day,
         saved_as=saved_as,
-        twin=None if twin is None else _how_it_stands(twin, now),
-        near=[_described(each, now) for each in before if twin is None or each.twin != entry.twin],
+        twin=None if twin is None else how_it_stands(twin, now),
+        near=[described(each, now) for each in before if twin is None or each.twin != entry.twin],
         look_up_cents=looked.cost_cents,
         account=entry.facts.get(ACCOUNT),
-        notes=_second_yes_noted(entry, policy) if needs_second else (),
+        notes=second_yes_noted(entry, policy) if needs_second else (),
     )
     if doubt := entry.facts.get("clock_uncertain"):
         clock = ("The clock is uncertain", f"{doubt}: what was bought before may not be counted rightly")
@@ -101,22 +116,6 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
         **until(process),
     }
     return await freeze(process, entry, consent, body)
-
-
-def _second_yes_noted(entry: Entry, policy: Policy) -> tuple[str, ...]:
-    """Return the note in a question that another person has to answer.
-
-    Raises:
-        RefusedError: `not_allowed`, there is nobody else: it is the owner's own order.
-    """
-    above = printed(policy.second_yes_above or 0)
-    if entry.caller == OWNER:
-        raise RefusedError(
-            f"The orders of 24 hours would come to more than {above}, above which another person has to say yes.",
-            "Tell the user: for an order of the owner's own there is nobody else (`second_yes_above` in zinc.toml).",
-            code="not_allowed",
-        )
-    return (f"Another person has to say yes: the orders of {name_of(entry.caller)} in 24 hours are above {above}.",)
 
 
 def _rail_to_ask(process: Process, entry: Entry) -> Rail | None:
@@ -155,18 +154,6 @@ def digest_for(question: AnyQuestion, entry: Entry, by: Entry | Rail) -> str:
 def is_what_was_shown(entry: Entry, rail: Rail) -> bool:
     """Say whether a rail of this process would send exactly what the entry's question showed."""
     return (entry.consent or {}).get("digest") == digest_for(kept_question(entry), entry, rail)
-
-
-def _how_it_stands(twin: Entry, now: float) -> str:
-    waits = "it still waits for a decision" if twin.state == "waiting" else f"that order is {twin.state}"
-    return f"{ago(now - twin.opened_at)}, and {waits}"
-
-
-def _described(near: Entry, now: float) -> str:
-    items = cast(list[Mapping[str, Any]], near.facts.get("items") or [])
-    pieces = sum(each for each in (item.get("quantity", 1) for item in items) if isinstance(each, int))
-    goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
-    return f"{goods} for at most {printed(near.ceiling_cents)}, {_how_it_stands(near, now)}"
 
 
 def until(process: Process) -> dict[str, Any]:
@@ -363,6 +350,9 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
     try:
         if not is_what_was_shown(entry, rail):
             raise closed()
+        fee_cents = await rail.on_balance.told_fee_cents() if rail.on_balance is not None else None
+        if fee_cents is not None and fee_cents > entry.fee_cents:
+            raise fee_has_risen(entry.fee_cents, fee_cents)
         # By the policy of the process that sends: a terminal without the rail may know other limits.
         return (await start(process, entry, rail, what="sending what was approved")).entry
     except TimeUnknownError:

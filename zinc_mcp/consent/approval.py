@@ -1,11 +1,18 @@
 """The question that an entry keeps, and the decision about it: until when it can be made, and whether it was a yes."""
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 from pydantic import ValidationError
 
 from zinc_mcp.consent.change_question import ChangeQuestion
 from zinc_mcp.consent.question import Question
-from zinc_mcp.journal.records.decision import reference_of
+from zinc_mcp.errors import RefusedError
+from zinc_mcp.journal.records.decision import OWNER, reference_of
 from zinc_mcp.journal.records.entry import CHANGES, Entry, UnreadableEntryError
+from zinc_mcp.owner.policy import Policy
+from zinc_mcp.owner.team.member import name_of
+from zinc_mcp.text import printed
 
 AnyQuestion = Question | ChangeQuestion
 
@@ -67,3 +74,33 @@ def ago(seconds: float) -> str:
     """Say how long ago something was."""
     minutes = int(max(0.0, seconds) // 60)
     return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
+
+
+def how_it_stands(twin: Entry, now: float) -> str:
+    """Return when an earlier order was made, and how it stands, in words for a question."""
+    waits = "it still waits for a decision" if twin.state == "waiting" else f"that order is {twin.state}"
+    return f"{ago(now - twin.opened_at)}, and {waits}"
+
+
+def described(near: Entry, now: float) -> str:
+    """Return an earlier order in words for a question: how much, for how much, and how it stands."""
+    items = cast(list[Mapping[str, Any]], near.facts.get("items") or [])
+    pieces = sum(each for each in (item.get("quantity", 1) for item in items) if isinstance(each, int))
+    goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
+    return f"{goods} for at most {printed(near.ceiling_cents)}, {how_it_stands(near, now)}"
+
+
+def second_yes_noted(entry: Entry, policy: Policy) -> tuple[str, ...]:
+    """Return the note in a question that another person has to answer.
+
+    Raises:
+        RefusedError: `not_allowed`, there is nobody else: it is the owner's own order.
+    """
+    above = printed(policy.second_yes_above or 0)
+    if entry.caller == OWNER:
+        raise RefusedError(
+            f"The orders of 24 hours would come to more than {above}, above which another person has to say yes.",
+            "Tell the user: for an order of the owner's own there is nobody else (`second_yes_above` in zinc.toml).",
+            code="not_allowed",
+        )
+    return (f"Another person has to say yes: the orders of {name_of(entry.caller)} in 24 hours are above {above}.",)

@@ -47,6 +47,7 @@ class AccountRail:
         self._client = client
         self._api_key = api_key
         self._fee_cents = ORDER_FEE_CENTS
+        self._fee_is_told = False
         self._fee_until = -math.inf
         self._clock = clock
         self.on_balance = self.lists = self
@@ -69,9 +70,14 @@ class AccountRail:
         except (ZincMcpError, TimeoutError):
             return self._fee_cents
         if type(told) is int and 0 <= told <= MAX_CENTS:
-            self._fee_cents = told
+            self._fee_cents, self._fee_is_told = told, True
             self._fee_until = now + _FEE_KEPT_SECONDS
         return self._fee_cents
+
+    async def told_fee_cents(self) -> int | None:
+        """Return the order fee as `fee_cents` does; None if Zinc has not told this process one."""
+        fee_cents = await self.fee_cents()
+        return fee_cents if self._fee_is_told else None
 
     async def ask_the_time(self) -> None:
         """Ask `GET /health`, which is public and free."""

@@ -265,7 +265,7 @@ def _entries(books: Books, shown: Shown) -> Iterator[Difference]:
 
 def _states(entry: Entry, order: Order, what: Mapping[str, Any], *, is_read: bool) -> Iterator[Difference]:
     state = news(entry, order).get("state", entry.state)
-    if order.stage == "accepted" and entry.state in ("placed", *NOT_BOUGHT):
+    if order.named_stage == "accepted" and entry.state in ("placed", *NOT_BOUGHT):
         if not is_read or not order.is_status_known:
             return  # a list may lag, which a read of the order itself does not; an unknown status says nothing
         state = "accepted"

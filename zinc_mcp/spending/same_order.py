@@ -152,7 +152,7 @@ def as_answer(order: Order, entry: Entry) -> Order:
     """
     wish = wanted(entry)
     # If an answer shows nothing of ours, its word that the order ended is not believed: an end would free the money.
-    is_ours = may_be(order, wish) and (order.stage not in ("failed", "cancelled") or _shows_ours(order, wish))
+    is_ours = may_be(order, wish) and (order.named_stage not in ("failed", "cancelled") or _shows_ours(order, wish))
     if is_ours and (entry.order_id is None or is_named(order, entry.order_id)):
         return order
     raise another_order(entry)

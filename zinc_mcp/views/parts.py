@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from zinc_mcp.consent.approval import asked_question
 from zinc_mcp.consent.field_words import quoted
 from zinc_mcp.journal.records.entry import ADOPTED, Entry
-from zinc_mcp.journal.records.money import told_of
+from zinc_mcp.journal.records.money import Doubt, told_of
 from zinc_mcp.text import blotted, bounded_facts, plain, printed
 from zinc_mcp.zinc.answers import Answer
 from zinc_mcp.zinc.prices import PriceComponents
@@ -276,7 +276,7 @@ def price(entry: Entry | None, order: Order | None) -> PriceView | None:
     components = order.job_result.price_components if order and order.job_result else None
     charged = components.charged_cents if components else None
     told = told_of(entry) if entry else None
-    doubt = told.doubt if told else "price_unclear" if components and components.is_unclear else None
+    doubt = told.doubt if told else _doubt_shown(order)
     currency = (components.currency or "USD").upper()[:3] if components else "USD"
     retailers = _retailer_cents(components) if components else {}
     cents: dict[str, int | None] = {
@@ -292,13 +292,31 @@ def price(entry: Entry | None, order: Order | None) -> PriceView | None:
         "credited_cents": (order.credited_cents or None) if order else None,
     }
     known = {name: amount for name, amount in cents.items() if amount is not None}
-    if not known:
+    if not known and doubt is None:
         return None
     as_read = {
         name.removesuffix("_cents"): printed(amount, currency if name in retailers else "USD")
         for name, amount in known.items()
     }
     return PriceView(currency=currency if components else None, doubt=doubt, **known, printed=as_read)
+
+
+def unpriced(order: Order | None) -> str:
+    """Return why it is not known what was paid, as the beginning of a sentence about the most that it may be."""
+    if order is None:
+        return " At"
+    priced = order.job_result.price_components if order.job_result is not None else None
+    if priced is not None and priced.names_a_price:
+        return " What was charged is not told in US dollars; at"
+    return " The price is not reported yet; at"
+
+
+def _doubt_shown(order: Order | None) -> Doubt | None:
+    """Return the doubt about an order that is not in the journal."""
+    if order is None:
+        return None
+    priced = order.job_result.price_components if order.job_result is not None else None
+    return "ending_unclear" if order.ending_is_unclear else "price_unclear" if priced and priced.is_unclear else None
 
 
 def _max_price(entry: Entry) -> int | None:

@@ -19,7 +19,7 @@ from zinc_mcp.process import Answer
 from zinc_mcp.spending.outcome import Why, is_answered_wrongly, why_in_doubt
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.failures import ENDED_HERE, STEPS, why_failed
-from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView
+from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView, unpriced
 from zinc_mcp.zinc.responses import Order
 
 Call = Literal["place", "look", "change"]
@@ -280,8 +280,7 @@ def _cost(known: Known) -> str:
         what = "price" if price.doubt == "price_unclear" else "ending"
         return f" The {what} is unclear: what Zinc says of it contradicts itself.{ceiling}"
     if price is None or price.paid_cents is None:
-        unreported = "At" if known.order is None else "The price is not reported yet; at"
-        return f" {unreported} most {most} is debited." if most else ""
+        return f"{unpriced(known.order)} most {most} is debited." if most else ""
     back = price.expected_back_cents
     returned = f"; {printed(back)} of what was held comes back" if back else ""
     if back and price.paid_up_front_cents is not None:

@@ -75,6 +75,11 @@ class PriceComponents(Answer):
         """The amount that was charged for the order, in US cents; None if it is not stated or not clear."""
         return None if self.is_unclear else self._stated_cents
 
+    @property
+    def names_a_price(self) -> bool:
+        """Whether a price is stated at all: in any currency, and also where no amount of it can be believed."""
+        return self.unreadable or bool(self.total or self.converted_payment_total)
+
     @cached_property
     def is_unclear(self) -> bool:
         """Whether the figures contradict each other, so that no amount can be believed."""

@@ -103,6 +103,12 @@ class JobResult(Answer):
     estimated_delivery: Text | None = None
     merchant_order_ids: Rows[MerchantOrder] | None = None
 
+    @property
+    def shows_a_purchase(self) -> bool:
+        """Whether it tells of a success, of a price, or of an order at the retailer."""
+        priced = self.price_components is not None and self.price_components.names_a_price
+        return self.success is True or priced or bool(self.merchant_order_ids)
+
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
         # Seen in Zinc's own app: `error` as an object {code, message}, or {type: error, message} on top (facts, 5.3).
@@ -207,6 +213,8 @@ def is_a_segment(text: str) -> bool:
 
 
 _ON_ITS_WAY = frozenset({"shipped", "in_transit", "out_for_delivery", "available_for_pickup", "delivered"})
+_BOUGHT = frozenset({"ordered", "placed", "order_placed"})
+"""Statuses of an item that the retailer has (`ordered`: SDK 2026.10.16), as an order's own are also spelled."""
 
 
 class Order(Answer):
@@ -252,7 +260,16 @@ class Order(Answer):
 
     @property
     def stage(self) -> Stage:
-        """The order's stage in our words. An unknown status counts as `accepted`."""
+        """The order's stage in our words.
+
+        An unknown status counts as `accepted`, and so does an end that the order's own parts contradict.
+        """
+        named = self.named_stage
+        return "accepted" if named in ("failed", "cancelled") and self.ending_is_unclear else named
+
+    @property
+    def named_stage(self) -> Stage:
+        """The stage that the order's status names, whatever its parts say."""
         return _STAGES.get(self.status, "accepted")
 
     @property
@@ -322,25 +339,27 @@ class Order(Answer):
     def ending_is_unclear(self) -> bool:
         """Whether the order's parts contradict the ending that its status names.
 
-        A failed order has no retailer's number, no charged price and no parcel on its way (OrderResponse, SDK
-        2026.10.16). A cancelled order may have the first two. An ending is also unclear if not all parts were read that
-        could contradict it.
+        A failed order has no retailer's number, no price in any currency, no bought item and no parcel (OrderResponse,
+        SDK 2026.10.16). A cancelled order may have all but a parcel on its way. An ending is also unclear if not all
+        parts were read that could contradict it.
         """
         result = self.job_result
-        if self.stage == "placed":
+        if self.named_stage == "placed":
             return result is not None and result.success is False
-        if self.stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(("items", "tracking_numbers")):
+        if self.named_stage in ("failed", "cancelled") and not self.rows_cut.keys().isdisjoint(
+            ("items", "tracking_numbers")
+        ):
             return True
         is_on_its_way = any(item.status.casefold() in _ON_ITS_WAY for item in self.items) or any(
             (tracking.status or "").casefold() in _ON_ITS_WAY for tracking in self.tracking_numbers
         )
-        if self.stage == "cancelled":
+        if self.named_stage == "cancelled":
             return is_on_its_way
-        if self.stage != "failed":
+        if self.named_stage != "failed":
             return False
-        charged = result.price_components.charged_cents if result is not None and result.price_components else None
-        succeeded = result is not None and result.success is True
-        return is_on_its_way or succeeded or bool(charged) or bool(self.merchant_order_ids or self.tracking_numbers)
+        is_bought = any(item.status.casefold() in _BOUGHT for item in self.items)
+        is_bought = is_bought or (result is not None and result.shows_a_purchase)
+        return is_on_its_way or is_bought or bool(self.merchant_order_ids or self.tracking_numbers)
 
 
 _MOST_REMEMBERED = 16 * 1024

@@ -19,6 +19,7 @@ from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.clocks import APART_SECONDS
 from zinc_mcp.journal.records.entry import NAMES, Entry, Limits, Mode
 from zinc_mcp.known_settings import RailName
+from zinc_mcp.text import printed
 
 How = Literal["elicitation", "page", "terminal"]
 
@@ -149,6 +150,16 @@ def closed() -> RefusedError:
     return RefusedError(
         "This question is closed: it was answered, withdrawn or asked anew. The answer changed nothing.",
         "Call get_order to see how the order stands, or place it again to be asked again.",
+        code="question_closed",
+    )
+
+
+def fee_has_risen(shown_cents: int, fee_cents: int) -> RefusedError:
+    """Return the refusal to send an approved order whose fee at Zinc has become higher than its question showed."""
+    return RefusedError(
+        f"Zinc's fee for an order is now {printed(fee_cents)}, and the yes was for at most {printed(shown_cents)}, so "
+        "nothing was sent.",
+        "Place the order again: the question then shows the fee of today.",
         code="question_closed",
     )
 

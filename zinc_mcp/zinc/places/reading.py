@@ -214,11 +214,15 @@ def place_of(address: Address) -> tuple[str, ...]:
 def near_place_of(address: Address) -> tuple[str, ...]:
     """Return name, numbers, code and country in a form that is equal if two addresses are likely the same.
 
-    It is for asking a person, never for treating two orders as one.
+    It is equal for any two that `place_of` takes for one. It is for asking a person, never for treating two orders as
+    one.
     """
-    name, *_, code, country = place_of(address)
-    lines = folded_characters(f"{address.address_line1} {address.address_line2 or ''}")
-    return (_DIGRAPH.sub(r"\1", name), *sorted(_NUMBERS.findall(lines)), code, country)
+    name, street, *_, code, country = place_of(address)
+    numbers = _NUMBERS.findall(street)
+    if country in ENGLISH and country != "IE":  # an Eircode is compared without the street's words
+        words = words_of(folded_characters(f"{address.address_line1} {address.address_line2 or ''}"))
+        numbers += [street_tables.NUMBER_WORDS[word] for _, word in words if word in street_tables.NUMBER_WORDS]
+    return (_DIGRAPH.sub(r"\1", name), *sorted(numbers), code, country)
 
 
 def shown_lines(address: Address) -> list[str]:

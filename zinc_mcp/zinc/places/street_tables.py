@@ -367,6 +367,13 @@ ORDINALS: dict[str, str] = dict(
     )
 )
 
+_SPELLED = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen/thirteenth fourteen/fourteenth "
+    "fifteen/fifteenth sixteen/sixteenth seventeen/seventeenth eighteen/eighteenth nineteen/nineteenth"
+)
+NUMBER_WORDS = {word: str(at) for at, words in enumerate(_SPELLED.split(), 1) for word in words.split("/")}
+"""Numbers spelled out, beside `ORDINALS`: `One World Trade Center` is likely number 1."""
+
 _UNITS = word_classes("""
     bldg building
     dept department

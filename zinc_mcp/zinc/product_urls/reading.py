@@ -5,7 +5,7 @@ and shown as it was given; the canonical form is only for comparing. An ambiguou
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal
 from urllib.parse import unquote
@@ -94,7 +94,7 @@ def read_product_url(url: str) -> ProductAddress:
     if not parts.path and not parts.query and not choosing_fragment(parts):
         raise ProductUrlError("is a shop's front page; give the page of one product")
     if shop is None:
-        return address_by_words(url, parts, host)
+        return _below_a_shop(parts, address_by_words(url, parts, host))
     if shop.complete or _is_listed_as_no_product(shop, parts):
         plain = f"https://www.{shop.part_of or host}{shop.series[0].plain.format(id='...')}"
         raise ProductUrlError(
@@ -150,6 +150,22 @@ def _numbered_page(shop: Shop, parts: UrlParts) -> _Found | None:
     if found.ambiguous is not None:
         raise ProductUrlError(f"can be read in two ways: it has two values of {found.ambiguous}; give one")
     return found
+
+
+def _below_a_shop(parts: UrlParts, address: ProductAddress) -> ProductAddress:
+    """Return the address of a page on an unknown host below a shop's: likely the same page as the shop's own.
+
+    Raises:
+        ProductUrlError: it can be read in two ways.
+    """
+    above = parts.host.partition(".")[2]
+    while "." in above:
+        row = _shop_at(above)
+        if row is not None and (found := _numbered_page(row[0], parts)) is not None:
+            same = _address_by_number(address.url, parts, *row, found)
+            return replace(address, likely=same.likely)
+        above = above.partition(".")[2]
+    return address
 
 
 def _address_by_number(url: str, parts: UrlParts, shop: Shop, host: str, found: _Found) -> ProductAddress:
