@@ -191,6 +191,12 @@ REQUESTS = (
         "the one that has waited longest is closed: idle ones first, then unread ones",
     ),
     Bound(
+        "silent connections kept for one member, of all",
+        "server.http.connections.KEPT_PART",
+        "part",
+        "the oldest counts among those without a known token",
+    ),
+    Bound(
         "connections to the page of a stdio server",
         "server.http.connections.MOST_ON_LOOPBACK",
         "",

@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,13 @@ from server.team_server import (
 from wanted import arguments
 
 from zinc_mcp.owner.members import remove_member
-from zinc_mcp.server.http.connections import BODY_SECONDS, HEAD_SECONDS, MAX_LATE_BYTES, MAX_LATE_CHUNKED_BYTES
+from zinc_mcp.server.http.connections import (
+    BODY_SECONDS,
+    HEAD_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    MAX_LATE_BYTES,
+    MAX_LATE_CHUNKED_BYTES,
+)
 from zinc_mcp.server.http.shares import MOST_SESSIONS, MOST_STREAMS
 from zinc_mcp.server.messages import MOST_LEVELS, MOST_MESSAGE_BYTES
 
@@ -372,6 +379,67 @@ def test_one_member_s_requests_leave_room_for_another_s(team: TeamServer) -> Non
     assert team.health_seconds() < 4
     for each in held:
         each.close()
+
+
+PING = json.dumps({"jsonrpc": "2.0", "id": 5, "method": "ping"}).encode()
+MOST_WAITING = 29
+"""Of a server with 256 files."""
+
+
+def pinging(token: str) -> bytes:
+    """Return a quick request of a member, which a session would have to be opened for."""
+    return head("POST", "/mcp", token, A_JSON + f"Content-Length: {len(PING)}\r\n") + PING
+
+
+def read_status(opened: socket.socket) -> int:
+    """Read a whole answer, so that the connection is silent after it, and return its status."""
+    with closing(HTTPResponse(opened)) as answer:
+        answer.begin()
+        answer.read()
+        return answer.status
+
+
+def kept_silent(team: TeamServer, tokens: list[str], each: int) -> dict[socket.socket, str]:
+    """Open so many connections for each member, all silent after an answer for less long than a server keeps them."""
+    until_done = time.monotonic() + 120
+    while True:
+        began = time.monotonic()
+        opened = dict[socket.socket, str]()
+        for token in tokens * each:
+            opened[one := team.bare(pinging(token))] = token
+            assert read_status(one) == 400
+        if time.monotonic() - began < KEEP_ALIVE_SECONDS / 3:
+            return opened
+        assert time.monotonic() < until_done, "this machine is too busy"
+        team.close()
+
+
+def test_connections_of_many_members_outlive_their_silence(team: TeamServer) -> None:
+    tokens = [team.member(f"silent-{number}") for number in range(10)]
+    opened = kept_silent(team, tokens, 4)
+    assert len(opened) > MOST_WAITING
+    assert team.health_seconds() < 4
+    for one, token in opened.items():
+        one.sendall(pinging(token))
+        assert read_status(one) == 400, "answered, and not reset"
+    assert team.health_seconds() < 4
+
+
+def test_connections_kept_for_one_member_are_bounded_and_take_nothing_from_another(team: TeamServer) -> None:
+    quiet, flood = team.member("quiet"), team.member("many-silent")
+    opened = kept_silent(team, [quiet] * 2 + [flood] * 50, 1)
+    others = [one for one, token in opened.items() if token == flood]
+    assert all(is_open(one) for one, token in opened.items() if token == quiet), "the oldest of all"
+    until(lambda: MOST_WAITING <= sum(map(is_open, others)) <= MOST_WAITING + 8, 4)
+
+
+def test_a_connection_of_a_member_that_a_stranger_uses_next_is_a_stranger_s(team: TeamServer) -> None:
+    tokens = [team.member(f"lending-{number}") for number in range(10)]
+    opened = kept_silent(team, tokens, 4)
+    for one in opened:
+        one.sendall(head("GET", "/healthz"))
+        assert read_status(one) == 200
+    until(lambda: sum(map(is_open, opened)) <= MOST_WAITING, 4)
 
 
 def test_connections_that_agree_on_no_tls_are_ended(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ async def none_is_known(client: Client, placed: dict[str, Any]) -> None:
 
 async def test_a_connection_serves_a_member_until_the_last_of_its_requests_has_ended() -> None:
     second_began, may_end = anyio.Event(), anyio.Event()
-    waits: list[bool] = []
+    serving: list[int] = []
 
     async def work(scope: Scope, receive: Receive, send: Send) -> None:
         connection = connection_of(scope)
@@ -188,8 +188,8 @@ async def test_a_connection_serves_a_member_until_the_last_of_its_requests_has_e
             await may_end.wait()
         await send({"type": "http.response.body", "body": b""})
         await second_began.wait()
-        connection.release()
-        waits.append(connection.waits)
+        connection.release("ada")
+        serving.append(connection.all_connections.serving)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -198,13 +198,13 @@ async def test_a_connection_serves_a_member_until_the_last_of_its_requests_has_e
                 for path in ("first", "second"):
                     await stream.send(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
                 with anyio.fail_after(5):
-                    while not waits:
+                    while not serving:
                         await anyio.sleep(0.01)
-                    assert waits == [False], "the second is under way"
+                    assert serving == [1], "the second is under way"
                     may_end.set()
-                    while len(waits) < 2:
+                    while len(serving) < 2:
                         await anyio.sleep(0.01)
-    assert waits == [False, True]
+    assert serving == [1, 0]
 
 
 PING = {"jsonrpc": "2.0", "id": 5, "method": "ping"}

@@ -1,10 +1,12 @@
 """The connections of an HTTP server: how many there may be, and how long each may take to send and to read.
 
 uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
-`timeout_keep_alive` runs only after an answer. A connection *waits* while no request of a known caller is under way
-on it. Those that wait have a part of the whole for themselves, and the oldest makes room for a new one: strangers take
-nothing from members, and a watchdog is always answered. A connection whose client does not read makes room after the
-others, and one that is being answered comes last.
+`timeout_keep_alive` runs only after an answer. A connection *serves* a known caller while a request of theirs is under
+way on it, and is *kept* for them in the silence after it; otherwise it *waits*. Those that wait have a part of all for
+themselves, and the oldest makes room for a new one: strangers take nothing from members, and a watchdog is always
+answered. A connection whose client does not read makes room after the others, and one that is being answered comes
+last. The rest is for those that serve and those that are kept. Where it is full, or one member has many of them, the
+oldest that is kept waits like any other; a request beyond those that are served is refused with a status.
 """
 
 import asyncio
@@ -27,6 +29,8 @@ MOST_ON_LOOPBACK = 64
 """Of a server on loopback beside another one: one person's browser needs a few."""
 WAITING_PART = 4
 """One connection in this many may wait; one member has at most as many."""
+KEPT_PART = 15
+"""One connection in this many is kept for one member: as many as may have a request under way."""
 
 MAX_HEAD_BYTES = 16 * 1024
 HANDSHAKE_SECONDS = HEAD_SECONDS = 10.0
@@ -64,7 +68,10 @@ class Connections(ServerState):
         self.most_of_one = self.most // WAITING_PART
         """The most connections on which one member may have requests."""
         self._open: dict[Connection, None] = {}
-        self._taken = 0
+        self._kept: dict[Connection, str] = {}
+        """Each with its caller; the newest stands last."""
+        self.serving = 0
+        """How many serve a member."""
         self._handshakes: dict[int, tuple[socket.socket, float]] = {}
 
     def accepted(self, held: socket.socket) -> None:
@@ -82,17 +89,35 @@ class Connections(ServerState):
     def closed(self, connection: "Connection") -> None:
         """Forget a connection."""
         self._open.pop(connection, None)
+        self._kept.pop(connection, None)
 
-    def take(self) -> bool:
-        """Note that one more connection serves a member; False when there are too many."""
-        if self._taken >= self.most - self.most_waiting:
+    def take(self, connection: "Connection") -> bool:
+        """Note that a connection serves a member; False when there are too many."""
+        if self.serving >= self.most - self.most_waiting:
             return False
-        self._taken += 1
+        self.serving += 1
+        self._kept.pop(connection, None)
+        connection.waits = False
+        if self.serving + len(self._kept) > self.most - self.most_waiting:
+            self.let_wait(next(iter(self._kept)))
         return True
 
-    def release(self) -> None:
-        """Note that one connection fewer serves a member."""
-        self._taken -= 1
+    def release(self, connection: "Connection", caller: str) -> None:
+        """Note that a connection serves this member no more, and keep it where it is open and all is answered."""
+        self.serving -= 1
+        if connection not in self._open or connection.phase != "head":
+            connection.wait()
+            return
+        self._kept[connection] = caller
+        of_caller = [each for each, whose in self._kept.items() if whose == caller]
+        if len(of_caller) > self.most // KEPT_PART:
+            self.let_wait(of_caller[0])
+
+    def let_wait(self, connection: "Connection") -> None:
+        """Keep a connection no more; nothing changes for one that is not kept."""
+        if self._kept.pop(connection, None) is not None:
+            connection.wait()
+            self._make_room(connection)
 
     def are_asked(self) -> bool:
         """Say whether a request has come whole that wants an answer; the answer to a GET may be a stream."""
@@ -160,7 +185,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._checked: tuple[Phase, int] = "head", 0
         self._since = time.monotonic()
         self._ended = False
-        self._taken = 0
+        self._taken = self._times_taken = 0
         self._late_bytes = 0
         self.waits = True
         self.waits_since = self.unread_since = self._since
@@ -214,18 +239,21 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def take(self) -> bool:
         """Note that a member's request is under way; False when there are too many connections with one."""
-        if not self._taken and not self.all_connections.take():
+        if not self._taken and not self.all_connections.take(self):
             return False
         self._taken += 1
-        self.waits = False
+        self._times_taken += 1
         return True
 
-    def release(self) -> None:
-        """Note that a member's request has been answered. The next one may be under way already (pipelining)."""
+    def release(self, caller: str) -> None:
+        """Note that this member's request has been answered. The next one may be under way already (pipelining)."""
         self._taken -= 1
         if not self._taken:
-            self.waits, self.waits_since = not self._ended, time.monotonic()
-            self.all_connections.release()
+            self.all_connections.release(self, caller)
+
+    def wait(self) -> None:
+        """Wait like the connections of strangers, from now on."""
+        self.waits, self.waits_since = not self._ended, time.monotonic()
 
     def end(self) -> None:
         """End it at once; a request that is served on it learns that the client has gone."""
@@ -254,7 +282,12 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             refused = JSONResponse({"error": "two_lengths"}, 400, {"Connection": "close"})
             await refused(scope, receive, send)
             return
-        await self._served({**scope, _CONNECTION: self}, receive, send)
+        before = self._times_taken
+        try:
+            await self._served({**scope, _CONNECTION: self}, receive, send)
+        finally:
+            if self._times_taken == before:  # a stranger's: a proxy may send those on a member's connection
+                self.all_connections.let_wait(self)
 
 
 def connection_of(scope: Scope) -> Connection | None:

@@ -144,7 +144,7 @@ class Shares:
         finally:
             share.requests.discard(request)
             if connection is not None:
-                connection.release()
+                connection.release(caller)
             self._forget_if_empty(caller, share)
 
     @asynccontextmanager

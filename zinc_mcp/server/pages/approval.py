@@ -137,7 +137,7 @@ class ApprovalPage:
             if not self._views[visitor]:
                 del self._views[visitor]
             if connection is not None and taken:
-                connection.release()
+                connection.release(visitor)
 
     def _stranger(self, why: str) -> Response:
         if self._visits.has_members():
