@@ -185,10 +185,10 @@ REQUESTS = (
         "503 for a request with a token; fewer where the system allows fewer files",
     ),
     Bound(
-        "connections without a known token, of all",
+        "connections that are left to clients without a known token, of all",
         "server.http.connections.WAITING_PART",
         "part",
-        "the one that has waited longest is closed: idle ones first, then unread ones",
+        "where all are in use, the one that has waited longest is closed: idle ones first, then unread ones",
     ),
     Bound(
         "silent connections kept for one member, of all",

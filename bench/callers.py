@@ -214,7 +214,7 @@ class Connection:
         self._writer = writer
         self._host = f"127.0.0.1:{port}"
         self._events = b""
-        self.used_at = time.monotonic()
+        self.asked_at = time.monotonic()
 
     @classmethod
     async def opened(cls, port: int) -> "Connection":
@@ -227,6 +227,7 @@ class Connection:
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: application/json, text/event-stream\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
         )
+        self.asked_at = time.monotonic()
         self._writer.write(head.encode() + body)
         status, told = await self._head()
         content = b""
@@ -235,7 +236,6 @@ class Connection:
         elif told.get("transfer-encoding") == "chunked":
             while chunk := await self._chunk():
                 content += chunk
-        self.used_at = time.monotonic()
         if not 200 <= status < 300:
             raise RuntimeError(f"{path} answered {status}: {content[:300]!r}")
         return content
@@ -283,10 +283,10 @@ class Connection:
 
 
 async def _kept(idle: list[Connection], port: int) -> Connection:
-    """Take a kept connection, or a new one: servers close those that were idle for five seconds."""
+    """Take a kept connection, or a new one: servers close those that are silent for five seconds after an answer."""
     while idle:
         connection = idle.pop()
-        if time.monotonic() - connection.used_at < 2.0:
+        if time.monotonic() - connection.asked_at < 4.0:  # the answer came later, so that it is open for long enough
             return connection
         connection.close()
     return await Connection.opened(port)

@@ -2,11 +2,12 @@
 
 uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
 `timeout_keep_alive` runs only after an answer. A connection *serves* a known caller while a request of theirs is under
-way on it, and is *kept* for them in the silence after it; otherwise it *waits*. Those that wait have a part of all for
-themselves, and the oldest makes room for a new one: strangers take nothing from members, and a watchdog is always
-answered. A connection whose client does not read makes room after the others, and one that is being answered comes
-last. The rest is for those that serve and those that are kept. Where it is full, or one member has many of them, the
-oldest that is kept waits like any other; a request beyond those that are served is refused with a status.
+way on it, and is *kept* for them in the silence after it; otherwise it *waits*. Any number may wait where there is
+room: of a team that connects at once, nobody is known before they ask. Where all are in use, the oldest that waits
+makes room for a new one: strangers take nothing from members. One whose client does not read makes room after the
+others, and one that is being answered comes last. A part of all is never for those that serve or are kept, so that a
+watchdog is always answered. Where the rest is full, or one member has many of it, the oldest that is kept waits like
+any other; a request beyond those that are served is refused with a status.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ RESERVED_FILES = 140
 MOST_ON_LOOPBACK = 64
 """Of a server on loopback beside another one: one person's browser needs a few."""
 WAITING_PART = 4
-"""One connection in this many may wait; one member has at most as many."""
+"""One connection in this many always waits; one member has at most as many."""
 KEPT_PART = 15
 """One connection in this many is kept for one member: as many as may have a request under way."""
 
@@ -81,7 +82,7 @@ class Connections(ServerState):
         self._make_room(None)
 
     def opened(self, connection: "Connection", file: int) -> None:
-        """Note a connection; the oldest that waits goes when there are too many."""
+        """Note a connection; the oldest that waits makes room where all are in use."""
         self._handshakes.pop(file, None)
         self._open[connection] = None
         self._make_room(connection)
@@ -117,7 +118,6 @@ class Connections(ServerState):
         """Keep a connection no more; nothing changes for one that is not kept."""
         if self._kept.pop(connection, None) is not None:
             connection.wait()
-            self._make_room(connection)
 
     def are_asked(self) -> bool:
         """Say whether a request has come whole that wants an answer; the answer to a GET may be a stream."""
@@ -140,9 +140,9 @@ class Connections(ServerState):
 
     def _make_room(self, newest: "Connection | None") -> None:
         self._forget_handshakes()
-        waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
-        if len(self._handshakes) + len(waiting) <= self.most_waiting:
+        if len(self._handshakes) + len(self._open) <= self.most:
             return
+        waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
         # The oldest first: a slow client loses to a flood, a quick one does not. One that is being answered comes last,
         # and yet before the newest: a stranger who asks on and on would be answered all the time.
         others = [each for each in waiting if each is not newest]
