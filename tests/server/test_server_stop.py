@@ -1,6 +1,7 @@
 """A server that is told to stop answers what it was asked: purchases to their end, waits with how things stand."""
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx2
 from fake_zinc import FakeZinc
 from mcp.shared.exceptions import MCPError
 from server.as_a_host import both_eras, call
-from server.on_a_port import TRANSPORTS, connected, token_in, until_healthy, zinc_on_a_port
+from server.on_a_port import JSON, TRANSPORTS, connected, initialize, token_in, until_healthy, zinc_on_a_port
 from server.test_serving_processes import environment, free_port, orders, program, with_zinc
 from wanted import arguments, book
 
@@ -63,9 +64,42 @@ async def test_a_purchase_is_told_at_its_end_and_a_wait_at_once(
             assert process.stderr is not None
             noise = b"".join([chunk async for chunk in process.stderr])
         kept = await anyio.to_thread.run_sync(orders, own)
-    assert b"Traceback" not in noise, noise.decode()
+    assert not [line for line in noise.splitlines() if b"Traceback" in line or b"ERROR" in line], noise.decode()
     assert len(told) == 4, told
     assert {order["state"] for order in kept} == {"accepted"}
     for name, answer in told.items():
         assert answer["outcome"] == "accepted", (name, answer)
     assert len(zinc.posts) == 1 + len(TRANSPORTS)
+
+
+async def test_streams_that_are_open_at_a_stop_are_ended_in_order_and_log_nothing(environment: dict[str, str]) -> None:
+    origin = f"http://127.0.0.1:{free_port()}"
+    ended = dict[str, bool]()
+
+    async def read(client: httpx2.AsyncClient, name: str, path: str, opened: anyio.Event, **headers: str) -> None:
+        async with client.stream("GET", path, headers={"Accept": "text/event-stream", **headers}) as stream:
+            assert stream.status_code == 200
+            opened.set()
+            async for _ in stream.aiter_raw():  # raises where the last chunk is missing
+                pass
+        ended[name] = True
+
+    async with (
+        program(environment, "serve", "--http", origin.removeprefix("http://")) as process,
+        httpx2.AsyncClient(base_url=origin, timeout=20) as client,
+    ):
+        await until_healthy(client, origin)
+        client.headers.update({**JSON, "Authorization": f"Bearer {token_in(Path(environment['ZINC_MCP_HOME']))}"})
+        session = (await client.post("/mcp", json=initialize())).headers["mcp-session-id"]
+        async with anyio.create_task_group() as tasks:
+            for name, path, headers in (("sse", "/sse", {}), ("mcp", "/mcp", {"Mcp-Session-Id": session})):
+                opened = anyio.Event()
+                tasks.start_soon(partial(read, client, name, path, opened, **headers))
+                await opened.wait()
+            process.send_signal(signal.SIGTERM)
+            with anyio.fail_after(20):
+                assert await process.wait() == 0
+        assert process.stderr is not None
+        noise = b"".join([chunk async for chunk in process.stderr]).decode()
+    assert ended == {"sse": True, "mcp": True}
+    assert "ERROR" not in noise, noise

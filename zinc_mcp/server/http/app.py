@@ -248,11 +248,11 @@ class _Readiness:
 
 
 class _OneAnswer:
-    """ASGI middleware: ends a stream where the SDK would start a second response to the same request, and lets nothing
-    follow a response that is complete.
+    """ASGI middleware: ends a stream where the SDK would start a second response to the same request or leave the first
+    without an end, and lets nothing follow a response that is complete.
 
-    It does so when an SSE stream was ended from this side, as at every stop, and after HEAD (mcp 2.3,
-    `MCPServer.sse_app`).
+    The SDK does the one after an SSE stream that was ended from this side, as at every stop, and after HEAD (mcp 2.3,
+    `MCPServer.sse_app`), the other with streams of `/mcp` at a stop (sse-starlette 3.7, `EventSourceResponse`).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -273,6 +273,8 @@ class _OneAnswer:
 
         try:
             await self._app(scope, receive, once if scope["type"] == "http" else send)
+            if started and not over:
+                await once({"type": "http.response.body", "body": b"", "more_body": False})
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             if not over:
                 raise
