@@ -3,6 +3,7 @@
 `tests/server/test_behind_proxies.py` runs the configurations of the proxies.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -199,10 +200,24 @@ def test_compose_reads_its_file() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+def test_the_compose_file_is_one_by_its_specification() -> None:
+    read_by = pytest.importorskip("compose_spec", reason="compose-spec is not there; .ci/full brings it").PyCompose
+    read_by.from_json(json.dumps(compose())).validate()
+
+
+def test_kubernetes_knows_every_field_of_its_files() -> None:
+    found = shutil.which("kubernetes-validate")
+    if found is None:
+        pytest.skip("kubernetes-validate is not there; .ci/full brings it")
+    words = [found, "--strict", "--quiet", *map(str, KUBERNETES)]
+    ended = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
 def test_caddy_reads_its_file() -> None:
     found = shutil.which("caddy")
     if found is None:
-        pytest.skip("Caddy is not installed")
+        pytest.skip("Caddy is not installed; .ci/full installs it where it may")
     words = [found, "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile")]
     assert subprocess.run(words, capture_output=True, check=False).returncode == 0
 
