@@ -4,7 +4,18 @@ import asyncio
 import sys
 import time
 
-from bench import answers, connections, get_order, place_order, postgres, purge, reading, sizes, startup
+from bench import (
+    answers,
+    connections,
+    get_order,
+    many_callers,
+    place_order,
+    postgres,
+    purge,
+    reading,
+    sizes,
+    startup,
+)
 from bench.figures import Figure, arguments, table
 
 
@@ -12,7 +23,19 @@ def main() -> int:
     """Run every bench and print each one's table, and at the end the rows that missed; 1 when there is one."""
     quick: bool = arguments(__doc__).parse_args().quick
     missed: list[Figure] = []
-    for bench in (startup, get_order, reading, place_order, answers, purge, sizes, connections, postgres):
+    benches = (
+        startup,
+        get_order,
+        reading,
+        place_order,
+        answers,
+        purge,
+        sizes,
+        connections,
+        postgres,
+        many_callers,
+    )
+    for bench in benches:
         began = time.monotonic()
         figures = asyncio.run(bench.measure(quick=quick))
         print(f"\n{bench.__name__} ({time.monotonic() - began:.0f} s)\n\n{table(figures)}", flush=True)
