@@ -146,7 +146,7 @@ def fill(path: Path, entries: int) -> None:
         if entries:
             database.execute(_ENTRIES, {"count": entries, "now": now, "spread": SPREAD_SECONDS, "callers": CALLERS})
             for event in _EVENTS:
-                database.execute(f"INSERT INTO zinc_events SELECT id, {event} FROM zinc_entries")  # noqa: S608
+                database.execute(f"INSERT INTO zinc_events SELECT id, {event}, NULL FROM zinc_entries")  # noqa: S608
         database.commit()
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -15,6 +15,7 @@ from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Draft, Entry, Limits
 from zinc_mcp.journal.records.twin import to_bytes
+from zinc_mcp.journal.storage.tables import SCHEMA_VERSION
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.wiring import open_process
 
@@ -57,6 +58,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("approve", "KEY"): Expected("the question still stands", [("Type yes", "no")], 1, about="waits"),
     ("decline", "KEY"): Expected("The answer was no.", about="waits"),
     ("doctor",): Expected("Nothing is wrong."),
+    ("journal", "finish-upgrade"): Expected(f"There is nothing to finish: the journal is of version {SCHEMA_VERSION}."),
     ("login",): Expected("the built-in sandbox takes no sign-in", code=1),
     ("login", "--v1"): Expected("the built-in sandbox takes no sign-in", code=1),
     ("reconcile", "--rail", "account"): Expected("No difference in"),

@@ -14,7 +14,7 @@ _COMMANDS = {
     "doctor": ("doctor.doctor", "Say what is configured, what can work and what is wrong."),
     "evidence": ("orders.evidence", "Check an evidence file: what it proves, and by whose word."),
     "install": ("hosts.install", "Put this server into the hosts on this machine: Claude, Codex, Cursor and others."),
-    "journal": ("owner.journal", "Look after the journal's secrets."),
+    "journal": ("owner.journal", "Look after the journal's secrets and versions."),
     "link": ("hosts.link", "Print the link that a host opens to add this server."),
     "login": ("login.login", "Sign in to Zinc; the key is kept here and never shown."),
     "logout": ("login.account", "Forget the key that a sign-in kept here."),

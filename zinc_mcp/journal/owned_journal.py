@@ -1,4 +1,7 @@
-"""The changes to a journal that only the owner makes: pauses, the clock, addresses, purges, and the ends of doubts."""
+"""The changes to a journal that only the owner makes.
+
+They are pauses, the clock, addresses, purges, the ends of doubts, other keys, and the end of an upgrade.
+"""
 
 import json
 import time
@@ -22,16 +25,20 @@ from zinc_mcp.journal.records.entry import (
     UnreadableEntryError,
 )
 from zinc_mcp.journal.records.money import is_unproved, refunded_by_owner, was_paid_up_front, without_order
-from zinc_mcp.journal.storage import purge, rows
+from zinc_mcp.journal.storage import purge, rows, schema
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.statements import NO_LOCK, write
 from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
+    ANY_MODE,
     COUNTING,
     ENTRIES,
+    EVENTS,
     IS_LOOK_UP,
     META,
     PINS,
+    SCHEMA_VERSION,
+    UNFINISHED,
     VISITS,
     entries_of,
     entry_of,
@@ -45,6 +52,16 @@ _NO_PAUSES = sa.delete(META).where(*_PAUSES)
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).where(COUNTING)
 _SEALED_AT_ONCE = 100
 """Entries whose secrets are sealed anew in one transaction."""
+SEEN_SECONDS = 300.0
+"""For so long after a change by a program of an earlier version, that program counts as one that runs."""
+_BY_EARLIER = sa.or_(EVENTS.c.writer.is_(None), EVENTS.c.writer < SCHEMA_VERSION)
+_LAST_BY_EARLIER = sa.select(sa.func.coalesce(sa.func.max(EVENTS.c.at), 0.0)).where(_BY_EARLIER)
+_LEASED_BY_EARLIER = sa.select(ENTRIES).where(
+    UNFINISHED,
+    ANY_MODE,
+    ENTRIES.c.lease_owner.is_not(None),
+    sa.exists().where(EVENTS.c.entry_id == ENTRIES.c.id, EVENTS.c.version == ENTRIES.c.version, _BY_EARLIER),
+)
 _MOST_PUT_RIGHT = 10_000
 """Entries whose times are put right when the owner says that the clock is."""
 _LATEST: sa.BindParameter[float] = sa.bindparam("latest", type_=sa.Double())
@@ -261,6 +278,45 @@ class OwnedJournal(Database):
             if last is None:
                 return count, unreadable
             after = last
+
+    def kept_schema(self) -> schema.Kept:
+        """Return the version that a program must have to use the journal, and what was added for this one."""
+        with self._reading() as connection:
+            return schema.kept(connection)
+
+    def finish_upgrade(self, *, others_ended: bool = False) -> None:
+        """Let only programs of this version, and later ones, use the journal from now on. There is no way back.
+
+        Args:
+            others_ended: the owner states that all programs of earlier versions have ended. One that has not writes
+                nothing more in any case; an order that it is sending then stays in doubt until it is looked up.
+
+        Raises:
+            RefusedError: a program of an earlier version has just changed the journal, or holds an order. One that only
+                looks, or waits for orders, leaves no trace.
+        """
+        if not others_ended:
+            with self._reading() as connection:
+                self._refuse_beside_earlier(connection)
+        with self._writing() as connection:
+            schema.finish(connection)
+
+    def _refuse_beside_earlier(self, connection: sa.Connection) -> None:
+        step = "Stop every server and host that runs it, and try again. If all of them have ended, add --others-ended."
+        for entry in entries_of(connection, _LEASED_BY_EARLIER.order_by(ENTRIES.c.id)):
+            if left := self._leases.left(entry):
+                raise RefusedError(
+                    f"A program of an earlier version holds the order {entry.key} for {left:.0f} more seconds, so "
+                    "nothing was changed.",
+                    owner_step=step,
+                )
+        ago = self._clock() - number(connection.execute(_LAST_BY_EARLIER).scalar_one())
+        if ago < SEEN_SECONDS:
+            raise RefusedError(
+                f"A program of an earlier version changed the journal {max(0.0, ago):.0f} seconds ago, so nothing was "
+                "changed.",
+                owner_step=step,
+            )
 
     def refunded(self, key: str, cents: int, *, mode: Mode | None = None, caller: str | None = None) -> Entry:
         """Take the owner's word that so much, in all, has come back of what a wallet paid up front for an order.

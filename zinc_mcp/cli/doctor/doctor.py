@@ -29,6 +29,7 @@ from zinc_mcp.invocation import started_as
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Mode, UnreadableEntryError
 from zinc_mcp.journal.records.twin import any_order_of
+from zinc_mcp.journal.storage.tables import SCHEMA_VERSION
 from zinc_mcp.owner.addresses import Kept, saved_addresses
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.notify import EVENTS
@@ -195,6 +196,7 @@ def _journal(settings: Settings) -> Iterator[Finding]:
             pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
             count, doubtful = journal.doubtful(5)
             kept, names = journal.addresses(), journal.address_names()
+            is_finished = journal.kept_schema().schema == SCHEMA_VERSION
             unreadable = _unreadable(journal)
             unwritable = _why_unwritable(journal)
     except ZincMcpError as error:
@@ -207,6 +209,10 @@ def _journal(settings: Settings) -> Iterator[Finding]:
         yield Finding("wrong", "journal", sentence, advice(unwritable))
     else:
         yield Finding("ok", "journal", "it can be read and written")
+    if not is_finished:
+        sentence = "zinc-mcp of the version before can still use it."
+        step = "When nothing of that version runs any more, this ends the upgrade:"
+        yield Finding("note", "journal", sentence, step, ("journal", "finish-upgrade"))
     for each in unreadable[:_MOST_SHOWN]:
         yield Finding("wrong", "journal", each.summary, "Other orders go on without it. Keep a copy of the journal.")
     if len(unreadable) > _MOST_SHOWN:

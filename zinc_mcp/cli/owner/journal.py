@@ -1,16 +1,20 @@
 """`zinc-mcp journal`: what only the owner does to the journal as a whole."""
 
+import sys
+
 import click
 
 from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.journal.storage.schema import steps_left
+from zinc_mcp.journal.storage.tables import SCHEMA_VERSION
 from zinc_mcp.owner.settings import load_settings
 
 
 @click.group()
 def journal() -> None:
-    """Look after the journal's secrets."""
+    """Look after the journal's secrets and versions."""
 
 
 @journal.command()
@@ -37,3 +41,40 @@ def rotate_keys() -> None:
             code="journal_unavailable",
         )
     show_line("No secret in the journal needs another key now.")
+
+
+@journal.command()
+@click.option("--others-ended", is_flag=True, help="Every server and host of an earlier version has ended.")
+@click.option("--yes", is_flag=True, help="Finish without asking.")
+def finish_upgrade(others_ended: bool, yes: bool) -> None:
+    """End the time in which zinc-mcp of the version before can use the journal beside this one.
+
+    Afterwards a program of an earlier version neither opens the journal nor writes to it, and says why. There is no way
+    back but a backup.
+    """
+    with open_journal() as opened:
+        found = opened.kept_schema()
+        if found.schema == SCHEMA_VERSION:
+            show_line(f"There is nothing to finish: the journal is of version {SCHEMA_VERSION}.")
+            return
+        show_line(f"The journal is of version {found.schema}, and has what version {SCHEMA_VERSION} adds to it.")
+        if changing := steps_left(found):
+            show_line(f"This changes it for good: {len(changing)} of the steps do more than add.")
+        show_line(f"Programs that know no version {SCHEMA_VERSION} neither open it afterwards nor write to it.")
+        if not yes and not _agreed():
+            return
+        opened.finish_upgrade(others_ended=others_ended)
+    show_line(f"The upgrade is finished: the journal is of version {SCHEMA_VERSION}.")
+
+
+def _agreed() -> bool:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise RefusedError(
+            "Without a terminal nobody can be asked, so nothing was changed.",
+            owner_step="Say --yes to finish without being asked.",
+            code="approval_required",
+        )
+    if click.confirm("Finish the upgrade?", default=False):
+        return True
+    show_line("Nothing was changed.")
+    return False

@@ -92,7 +92,7 @@ class Database:
 
         Raises:
             JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, half of it missing,
-                something else, open to others, or made by a newer version of this program.
+                something else, open to others, or only for a newer version of this program.
         """
         try:
             engine = _opened(lambda: connect(url), lambda engine: create(engine, clock()))
@@ -123,7 +123,7 @@ class Database:
         """Check that orders can be written down.
 
         Raises:
-            JournalError: the journal can only be read, or a newer version has changed it.
+            JournalError: the journal can only be read, or only a newer version may use it.
         """
         with self._reading() as connection:
             check_now(connection)

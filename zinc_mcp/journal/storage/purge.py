@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.journal.records.entry import ADOPTED
 from zinc_mcp.journal.records.money import CREDITED_THEN, OWNERS_WORD
-from zinc_mcp.journal.storage.tables import ENTRIES, EVENTS, FORGETTABLE, PAYMENTS
+from zinc_mcp.journal.storage.tables import ENTRIES, EVENTS, FORGETTABLE, PAYMENTS, SCHEMA_VERSION
 
 SLICE = 200
 """Entries that one transaction of a purge forgets: others wait for it. A question is at most 256 KB of each."""
@@ -70,7 +70,7 @@ def forget_slice(connection: sa.Connection, before: float | None, now: float, ca
         return 0
     left = [{"this_id": row[0], "now": now, **{f"new_{name}": text for name, text in _left(row[3:])}} for row in found]
     connection.execute(_FORGOTTEN, left)
-    purged = {"at": now, "what": "purged", "detail": "{}"}
+    purged = {"at": now, "what": "purged", "detail": "{}", "writer": SCHEMA_VERSION}
     events = [{"entry_id": row[0], "version": row[1] + 1, "state": row[2], **purged} for row in found]
     connection.execute(sa.insert(EVENTS), events)
     forget_rest(connection, [row[0] for row in found])
@@ -98,7 +98,7 @@ def rename_slice(connection: sa.Connection, caller: str, renamed: str, now: floa
         this = (ENTRIES.c.id == entry_id, ENTRIES.c.version == version)
         connection.execute(sa.update(ENTRIES).where(*this).values(**values, version=version + 1))
         event = {"entry_id": entry_id, "version": version + 1, "state": state, "at": now, "what": "forgotten"}
-        connection.execute(sa.insert(EVENTS), {**event, "detail": "{}"})
+        connection.execute(sa.insert(EVENTS), {**event, "detail": "{}", "writer": SCHEMA_VERSION})
     return found[-1][0] if found else None
 
 

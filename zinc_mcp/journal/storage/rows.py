@@ -37,12 +37,13 @@ from zinc_mcp.journal.storage.tables import (
     COLUMNS,
     ENTRIES,
     EVENTS,
-    IS_OF_THIS_VERSION,
+    IS_WRITABLE,
     JSON,
     META,
     MOST_SECONDS,
     NEAR_TWINS,
     PAYMENTS,
+    SCHEMA_VERSION,
     entry_of,
     number_or_none,
     rows_of,
@@ -59,7 +60,7 @@ _INSERTED = _GIVEN.returning(ENTRIES.c.id)
 _CHANGED = sa.update(ENTRIES).where(
     ENTRIES.c.id == sa.bindparam("this_id"),
     ENTRIES.c.version == sa.bindparam("this_version"),
-    IS_OF_THIS_VERSION,
+    IS_WRITABLE,
 )
 _APPENDED = sa.insert(EVENTS)
 _RESEMBLING = sa.insert(NEAR_TWINS)
@@ -173,7 +174,7 @@ def change(
 
     Raises:
         StaleEntryError: it is not at that version any more.
-        JournalError: a newer version of this program has changed the journal's schema.
+        JournalError: only a newer version of this program may use the journal.
     """
     version = entry.version + 1
     values = {**_written(changes), "state": state, "version": version, "updated_at": now}
@@ -209,13 +210,15 @@ def append(connection: sa.Connection, *happened: Event) -> None:
             "state": each.state,
             "what": each.what[:80],
             "detail": json.dumps(dict(each.detail)) if each.detail else "{}",
+            "writer": SCHEMA_VERSION,
         }
         write(connection, _APPENDED, written)
 
 
 def events(connection: sa.Connection, entry_id: int) -> list[Event]:
     """Read what happened to an entry, in order."""
-    query = sa.select(EVENTS).where(EVENTS.c.entry_id == entry_id).order_by(EVENTS.c.version)
+    told = [column for column in EVENTS.c if column.name != "writer"]
+    query = sa.select(*told).where(EVENTS.c.entry_id == entry_id).order_by(EVENTS.c.version)
     return rows_of(connection, query, None, (EVENTS.c.entry_id, EVENTS.c.version), _event_of)
 
 

@@ -1,7 +1,14 @@
-"""The journal's schema: made where there is none, and brought up to date where an older version made it."""
+"""The journal's schema: made where there is none, and brought up to date where an older version made it.
+
+Programs of the version before (`tables.BESIDE`) go on using a journal that this version has opened: to open it only
+adds what they need not know (`ADDING`). All other steps after that version are taken by `finish`, at the owner's word,
+and from then on programs of the version before refuse the journal. Each of the two is one transaction: a process that
+dies in the middle has changed nothing, and of several processes that open a journal one alone changes it.
+"""
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,9 +18,11 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import FOREVER
 from zinc_mcp.journal.storage import notifying, tables, totals
 from zinc_mcp.journal.storage.purge import forget_again
-from zinc_mcp.journal.storage.statements import transaction
+from zinc_mcp.journal.storage.statements import is_sqlite, transaction
 from zinc_mcp.journal.storage.tables import (
+    BESIDE,
     ENTRIES,
+    EVENTS,
     META,
     NEAR_TWINS,
     SCHEMA_VERSION,
@@ -24,18 +33,30 @@ from zinc_mcp.journal.storage.version import half_made, newer, version_in
 RENEWED = 2000
 """The number of the newest entries that get a new digest: far more than one window holds."""
 _SLICE = 1000
+_ADDED = "added"
+_KEPT = sa.select(META.c.name, META.c.value).where(META.c.name.in_(["schema", _ADDED]))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a journal says about its schema."""
+
+    schema: int
+    """The version that a program must at least have to use it."""
+    added: int
+    """The version up to which all steps that only add are taken."""
 
 
 def create(engine: sa.Engine, now: float) -> None:
     """Create the tables where there are none, and bring those of an older version up to date.
 
-    A journal of this version is only read, so that opening it waits for no other process that writes.
+    A journal to which nothing has to be added is only read, so that opening it waits for no other process that writes.
 
     Raises:
         JournalError: a newer version made them, they are not all there, or they are not ours.
     """
     with engine.connect() as connection:
-        if not _is_new(connection) and _kept_version(connection) == SCHEMA_VERSION:
+        if not _is_new(connection) and _is_prepared(kept(connection)):
             _check_whole(connection)
             return
     with engine.begin() as connection, transaction(connection):
@@ -47,11 +68,23 @@ def create(engine: sa.Engine, now: float) -> None:
                 sa.insert(META),
                 [{"name": "schema", "value": str(SCHEMA_VERSION)}, {"name": "created_at", "value": repr(now)}],
             )
-        found = _kept_version(connection)
-        for version in range(found + 1, SCHEMA_VERSION + 1):
-            _MIGRATIONS[version](connection)
-            connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(version)))
+        found = kept(connection)
+        if not _is_prepared(found):
+            _take(connection, found, BESIDE)
         _check_whole(connection)
+
+
+def finish(connection: sa.Connection) -> None:
+    """Take all steps that are left, and let no program of an earlier version use the journal any more.
+
+    The connection is in a transaction that writes under `statements.WHOLE`.
+    """
+    _take(connection, kept(connection), SCHEMA_VERSION)
+
+
+def steps_left(found: Kept) -> list[int]:
+    """Return the steps that `finish` would take: those for which programs of the version before must have ended."""
+    return _due(found, SCHEMA_VERSION)
 
 
 def check_readable(engine: sa.Engine) -> None:
@@ -63,7 +96,7 @@ def check_readable(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         if _is_new(connection):
             raise JournalError("There is no journal yet, and none can be made here.")
-        if _kept_version(connection) < SCHEMA_VERSION:
+        if not _is_prepared(kept(connection)):
             raise JournalError(
                 "The journal was written by an older version of zinc-mcp and cannot be brought up to date, since it "
                 "can only be read.",
@@ -73,11 +106,38 @@ def check_readable(engine: sa.Engine) -> None:
         _check_whole(connection)
 
 
-def _kept_version(connection: sa.Connection) -> int:
-    found = version_in(connection.execute(tables.KEPT_VERSION).scalar_one_or_none())
-    if found > SCHEMA_VERSION:
+def kept(connection: sa.Connection) -> Kept:
+    """Return what a journal says about its schema.
+
+    Raises:
+        JournalError: only a newer version may use it, or it does not say so.
+    """
+    found = {str(row.name): row.value for row in connection.execute(_KEPT).all()}
+    schema = version_in(found.get("schema"))
+    if schema > SCHEMA_VERSION:
         raise newer()
-    return found
+    return Kept(schema, max(schema, version_in(found[_ADDED])) if _ADDED in found else schema)
+
+
+def _is_prepared(found: Kept) -> bool:
+    return found.schema >= BESIDE and found.added >= SCHEMA_VERSION
+
+
+def _due(found: Kept, closed: int) -> list[int]:
+    """Return the steps to take so that only programs of the version `closed`, and later ones, may use a journal."""
+    versions = range(found.schema + 1, SCHEMA_VERSION + 1)
+    return [each for each in versions if (each > found.added if each in ADDING else each <= closed)]
+
+
+def _take(connection: sa.Connection, found: Kept, closed: int) -> None:
+    if found.schema < closed and not is_sqlite(connection):
+        # Every transaction that writes reads this table first. So all that have found the version of before are over.
+        connection.exec_driver_sql(f"LOCK TABLE {META.name} IN ACCESS EXCLUSIVE MODE")
+    for version in _due(found, closed):
+        _MIGRATIONS[version](connection)
+    numbers = {"schema": max(found.schema, closed), _ADDED: max(found.added, SCHEMA_VERSION)}
+    connection.execute(sa.delete(META).where(META.c.name.in_(numbers)))
+    connection.execute(sa.insert(META), [{"name": name, "value": str(number)} for name, number in numbers.items()])
 
 
 def _is_new(connection: sa.Connection) -> bool:
@@ -99,8 +159,9 @@ def _check_whole(connection: sa.Connection) -> None:
     inspector = sa.inspect(connection)
     if not TABLES.tables.keys() <= set(inspector.get_table_names()):
         raise half_made()
-    if not set(ENTRIES.c.keys()) <= {column["name"] for column in inspector.get_columns(ENTRIES.name)}:
-        raise half_made()
+    for table in (ENTRIES, EVENTS):
+        if not set(table.c.keys()) <= {column["name"] for column in inspector.get_columns(table.name)}:
+            raise half_made()
 
 
 def _add_payments(connection: sa.Connection) -> None:
@@ -201,9 +262,18 @@ def _add_roles_and_totals(connection: sa.Connection) -> None:
     totals.create(connection)
 
 
-def _add_column(connection: sa.Connection, name: str) -> None:
-    definition = CreateColumn(ENTRIES.c[name]).compile(dialect=connection.dialect)
-    connection.execute(sa.text(f"ALTER TABLE {ENTRIES.name} ADD COLUMN {definition}"))
+def _add_writers(connection: sa.Connection) -> None:
+    """Version 15: which version of this program wrote an event, so that `finish` knows of earlier ones that still do.
+
+    A program of an earlier version leaves it out.
+    """
+    if "writer" not in {column["name"] for column in sa.inspect(connection).get_columns(EVENTS.name)}:
+        _add_column(connection, "writer", EVENTS)
+
+
+def _add_column(connection: sa.Connection, name: str, table: sa.Table = ENTRIES) -> None:
+    definition = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+    connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
 
 
 _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
@@ -220,6 +290,11 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     12: _add_news,
     13: _add_roles_and_totals,
     14: _renew_twins,
+    15: _add_writers,
 }
+ADDING = frozenset({15})
+"""The steps after version 14 that only add, so that programs of the version before go on beside them: a table, an index
+that is not unique, or a column that may be NULL or has a default. They are taken as soon as a journal is opened, so
+that none builds on a step that is taken later (CONTRIBUTING.md, "A new version of the journal")."""
 TWINS_RENEWED_AT = max(version for version, migrate in _MIGRATIONS.items() if migrate is _renew_twins)
 """The newest version whose journals got digests by today's folding: a folding that changes needs a newer one."""

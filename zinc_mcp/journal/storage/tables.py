@@ -16,8 +16,11 @@ from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableE
 from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.known_settings import ROLES, RailName
 
-SCHEMA_VERSION = 14
+SCHEMA_VERSION = 15
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
+BESIDE = 14
+"""The version of the schema of the release before. Programs of that version, and later ones, may use a journal at the
+same time as this one, until its owner finishes the upgrade. Those of an earlier version may not."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""
 
@@ -87,6 +90,7 @@ EVENTS = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("what", sa.String(80), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("writer", sa.Integer),  # the SCHEMA_VERSION of the program that wrote it; NULL before version 15
 )
 
 PAYMENTS = sa.Table(
@@ -189,9 +193,9 @@ FORGETTABLE_INDEX = _index("zinc_entries_forgettable", "updated_at", where=FORGE
 KEPT_VERSION = sa.select(META.c.value).where(META.c.name == sa.literal_column("'schema'"))
 KEPT_SCHEMA = KEPT_VERSION.scalar_subquery()
 """The version of the journal's schema, inside another statement: there it costs nothing."""
-IS_OF_THIS_VERSION = sa.exists().where(
-    META.c.name == sa.literal_column("'schema'"), META.c.value == sa.literal_column(f"'{SCHEMA_VERSION}'")
-)
+WRITABLE = tuple(str(version) for version in range(BESIDE, SCHEMA_VERSION + 1))
+"""The versions of a journal's schema that this program writes to, as a journal keeps them."""
+IS_WRITABLE = sa.exists().where(META.c.name == sa.literal_column("'schema'"), one_of(META.c.value, WRITABLE))
 
 COLUMNS = tuple(sys.intern(str(name)) for name in ENTRIES.c.keys())
 """The names of an entry's columns, as Python has the names of fields. SQLAlchemy's are a subclass of `str`, and a call

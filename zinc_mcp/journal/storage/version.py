@@ -1,23 +1,24 @@
 """The version of a journal's schema, checked before anything is written.
 
-A process that is older than the journal writes nothing to it, not even after it has begun: a newer version may keep
-something elsewhere, and would not find what this one writes.
+A journal keeps two numbers. `schema` is the version that a program must at least have: a process that is older writes
+nothing, not even after it has begun, since a newer one may keep something elsewhere, and would not find what this one
+writes. `added` is the version up to which all has been added that older programs need not know (`schema.ADDING`).
 """
 
 import sqlalchemy as sa
 
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.storage.statements import ask
-from zinc_mcp.journal.storage.tables import KEPT_VERSION, SCHEMA_VERSION
+from zinc_mcp.journal.storage.tables import KEPT_VERSION, SCHEMA_VERSION, WRITABLE
 
 
 def check(kept: str | None) -> None:
     """Check the version that a writing transaction has read by `KEPT_SCHEMA`.
 
     Raises:
-        JournalError: a newer version has changed the schema since this process began, or the version is gone.
+        JournalError: the upgrade to a newer version was finished since this process began, or the version is gone.
     """
-    if kept != str(SCHEMA_VERSION):
+    if kept not in WRITABLE:
         raise newer() if version_in(kept) > SCHEMA_VERSION else half_made()
 
 
@@ -31,9 +32,9 @@ def check_now(connection: sa.Connection) -> None:
 
 
 def newer() -> JournalError:
-    """Return the failure of a journal that a newer version of this program writes."""
+    """Return the failure of a journal that only a newer version of this program may use."""
     return JournalError(
-        "The journal was written by a newer version of zinc-mcp, so this one does not touch it.",
+        "The journal's upgrade to a newer version of zinc-mcp is finished, so this one does not touch it any more.",
         "Tell the user to upgrade zinc-mcp and to start it again, or to point ZINC_MCP_JOURNAL at another journal.",
         owner_step="Upgrade zinc-mcp and start it again, or point ZINC_MCP_JOURNAL at another journal.",
     )
