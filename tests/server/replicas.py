@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -15,6 +17,7 @@ import anyio.to_thread
 import httpx
 import httpx2
 import preloaded
+from journal.versions import of_tree
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.client.streamable_http import streamable_http_client
@@ -43,7 +46,9 @@ class Replica:
     words: list[str]
     log: Path
     environment: dict[str, str]
-    program: preloaded.Program | None = None
+    program: preloaded.Program | subprocess.Popen[bytes] | None = None
+    tree: Path | None = None
+    """The folder of another version of the package, which it runs instead of this one."""
 
     @property
     def origin(self) -> str:
@@ -55,7 +60,17 @@ class Replica:
         with self.log.open("a", encoding="utf-8") as log, open(os.devnull, "rb") as nothing:
             streams = [nothing.fileno(), log.fileno(), log.fileno()]
             folder = self.started.home.parent
-            self.program = preloaded.started("zinc_mcp", self.words, self.environment, folder, streams)
+            if self.tree is None:
+                self.program = preloaded.started("zinc_mcp", self.words, self.environment, folder, streams)
+            else:
+                self.program = subprocess.Popen(
+                    [sys.executable, "-m", "zinc_mcp", *self.words],
+                    env={**self.environment, **of_tree(self.tree)},
+                    cwd=self.tree,
+                    stdin=nothing,
+                    stdout=log,
+                    stderr=log,
+                )
         until = time.monotonic() + 60
         while True:
             try:
@@ -105,11 +120,13 @@ def team(
     names: Sequence[str] = ("one", "two"),
     *,
     public: str = PUBLIC,
+    tree: Path | None = None,
     **variables: str,
 ) -> Generator[Team]:
     """Run servers with these names, state keys and the practice Zinc at this address; each asks for a yes.
 
-    `variables` are settings of all of them. No log of theirs may hold a crash at the end.
+    `variables` are settings of all of them, and `tree` the folder of another version that they begin with. No log of
+    theirs may hold a crash at the end.
     """
     members = folder / "members.json"
     add_member(members, "somebody")
@@ -131,7 +148,7 @@ def team(
             }
             words = [*("serve", "--http", f"127.0.0.1:{port}", "--allow-host", public), "--behind-proxy"]
             words += ["--members", str(members)]
-            made.append(Replica(name, port, started, words, folder / f"{name}.log", environment))
+            made.append(Replica(name, port, started, words, folder / f"{name}.log", environment, tree=tree))
         try:
             for replica in made:
                 replica.start()
