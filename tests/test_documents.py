@@ -500,6 +500,7 @@ LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp webhooks show": NotRun("tests/cli/test_webhooks_command.py runs it against the practice Zinc"),
     "zinc-mcp webhooks remove": NotRun("tests/cli/test_webhooks_command.py runs it against the practice Zinc"),
     "zinc-mcp journal rotate-keys": NotRun("tests/journal/test_sealing.py runs it"),
+    "zinc-mcp journal finish-upgrade": NotRun("tests/journal/test_upgrade.py runs it"),
     "zinc-mcp install": Expected("No known host was used on this machine.", code=1),
     "zinc-mcp install HOST": NotRun("tests/hosts/test_install_command.py runs it for each host"),
     "zinc-mcp uninstall HOST": NotRun("tests/hosts/test_install_command.py runs it"),

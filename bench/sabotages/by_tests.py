@@ -93,6 +93,22 @@ BY_TESTS = (
         _tests(f"{_ORDERING}::test_a_read_that_lags_behind_undoes_no_ending"),
     ),
     Sabotage(
+        "upgrades-never-finished",
+        "no earlier version writes to a journal whose upgrade is finished",
+        "zinc_mcp/journal/storage/schema.py",
+        '{"schema": max(found.schema, closed),',
+        '{"schema": found.schema,',
+        _tests("tests/journal/test_upgrade.py::test_what_has_the_journal_open_goes_on_when_the_upgrade_is_finished"),
+    ),
+    Sabotage(
+        "upgrades-finished-at-once",
+        "the version before goes on until the upgrade is finished",
+        "zinc_mcp/journal/storage/schema.py",
+        "_take(connection, found, BESIDE)",
+        "_take(connection, found, SCHEMA_VERSION)",
+        _tests("tests/journal/test_upgrade.py::test_what_has_the_journal_open_goes_on_when_the_upgrade_is_finished"),
+    ),
+    Sabotage(
         "commits-not-synced",
         "a commit is on the disk",
         "zinc_mcp/journal/storage/sqlite.py",

@@ -14,7 +14,7 @@ from zinc_mcp.journal.storage.schema import TWINS_RENEWED_AT
 WHAT_TO_DO = """
 Orders of other products, or to other places, are one intention now. Journals hold the digests of before, and would not
 know those orders again. If the change is meant:
-1. give SCHEMA_VERSION (zinc_mcp/journal/storage/tables.py) the next number, and in
+1. give SCHEMA_VERSION and BESIDE (zinc_mcp/journal/storage/tables.py) the next number, and in
    zinc_mcp/journal/storage/schema.py let the migration to it be `_renew_twins`;
 2. then put that number and the digests of this run into this file.
 """

@@ -95,9 +95,7 @@ def test_the_version_before_writes_until_the_upgrade_is_finished_and_refuses_in_
     assert "nothing to finish" in owner.run("journal", "finish-upgrade").stdout
 
 
-def test_a_journal_that_is_already_open_takes_nothing_from_an_earlier_version_once_it_is_finished(
-    url: str, clock: HandClock
-) -> None:
+def test_what_has_the_journal_open_goes_on_when_the_upgrade_is_finished(url: str, clock: HandClock) -> None:
     as_before(url)
     with Journal.open(url, clock=clock, uptime=None) as one, Journal.open(url, clock=clock, uptime=None) as other:
         assert other.kept_schema() == Kept(BESIDE, SCHEMA_VERSION)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -89,7 +89,7 @@ class Buying:
 def is_away(error: BaseException) -> bool:
     """Say whether a call failed because its server is not there."""
     if isinstance(error, BaseExceptionGroup):
-        return error.split(AWAY)[1] is None
+        return cast("BaseExceptionGroup[BaseException]", error).split(AWAY)[1] is None
     return isinstance(error, AWAY)
 
 

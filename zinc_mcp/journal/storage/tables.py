@@ -19,8 +19,8 @@ from zinc_mcp.known_settings import ROLES, RailName
 SCHEMA_VERSION = 15
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 BESIDE = 14
-"""The version of the schema of the release before. Programs of that version, and later ones, may use a journal at the
-same time as this one, until its owner finishes the upgrade. Those of an earlier version may not."""
+"""The version of the release before, or a later one with which no program of that release can go on. Programs of this
+version, and later ones, may use a journal beside us until its owner finishes the upgrade; earlier ones may not."""
 MOST_SECONDS = 250_000_000_000.0
 """A time in the year 9892: a later one cannot be printed."""
 
