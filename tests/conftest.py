@@ -348,11 +348,12 @@ def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Cloc
         journal: str | None = None,
         checkpoint: Callable[[str], None] = lambda step: None,
         watch: Watch | None = None,
+        config: str = "zinc.toml",
         **settings: Any,
     ) -> AsyncGenerator[Process]:
         configured = Settings(
             home=home,
-            config=home / "zinc.toml",
+            config=home / config,
             api_key=SecretStr(api_key) if api_key else None,
             journal=SecretStr(journal) if journal else None,
             browser=False,  # of whoever runs the tests

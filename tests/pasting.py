@@ -79,6 +79,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("orders", "show", "KEY"): Expected("What happened", about="waits"),
     ("pin", "forget"): Expected("No PIN is set."),
     ("policy",): Expected("max_order"),
+    ("policy", "publish"): Expected("The journal is a file", code=1),
     ("uninstall", "KEY"): Expected("Codex has no server zinc; nothing was changed.", about="codex"),
     ("retailer-accounts", "add", "KEY"): Expected("no keyring that could be used here", code=2, about="work"),
     ("retailer-accounts", "list"): Expected("No account at a retailer is kept."),

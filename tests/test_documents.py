@@ -539,6 +539,7 @@ LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp": NotRun("the program's name; the blocks start it"),
     "zinc-mcp --version": Expected("zinc-mcp, version "),
     "zinc-mcp policy": Expected("max_order"),
+    "zinc-mcp policy publish": Expected("The journal is a file", code=1),
     "zinc-mcp policy --json": Expected('"day_cents"'),
     "zinc-mcp doctor --json": Expected('"findings"'),
     "zinc-mcp completion bash": Expected("complete -o nosort"),

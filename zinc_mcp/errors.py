@@ -5,6 +5,7 @@ ZincMcpError
 ├── RefusedError                 we said no; nothing was sent
 │   ├── InvalidArgumentsError    the arguments of a tool call are wrong
 │   ├── LimitExceededError       the order would exceed a limit of the owner
+│   ├── PolicyDiffersError       this server has another policy than the one that holds for all servers on its journal
 │   └── TimeUnknownError         Zinc did not tell the time, on which it depends what may be bought
 ├── JournalError                 the journal cannot be read or written; nothing new is sent without it
 ├── ZincUnreachableError         no connection to Zinc: nothing of this request was sent
@@ -35,6 +36,7 @@ ErrorCode = Literal[
     "paused",
     "clock_uncertain",
     "policy_invalid",
+    "policy_differs",
     "settings_invalid",
     "approval_expired",
     "approval_required",
@@ -142,6 +144,12 @@ class LimitExceededError(RefusedError):
     """Whose orders count against it."""
     limit_in_words = ""
     """The limit and its period, as the sentence names them."""
+
+
+class PolicyDiffersError(RefusedError):
+    """The policy of this server is not the one that the owner published for all servers on the journal."""
+
+    default_code: ClassVar[ErrorCode] = "policy_differs"
 
 
 class TimeUnknownError(RefusedError):

@@ -14,6 +14,7 @@ from zinc_mcp.journal.records.clocks import LeaseClock, Times
 from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.records.entry import Entry, Mode, State
 from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.journal.runner import Runner, Unwritten
 from zinc_mcp.known_settings import RailName, Role
 from zinc_mcp.owner.policy import Policy
@@ -177,6 +178,8 @@ class Process:
     """For what Zinc tells everybody. It has no key."""
     policy: Callable[[], Policy]
     """Reads the owner's policy as it stands; raises `policy_invalid`."""
+    own_policy: Callable[[Policy], OwnPolicy | None]
+    """Returns a policy as other servers on the journal compare theirs; None where no other shares it."""
     role_of: Callable[[str], Role | None]
     """Returns the role of a caller in a team as it stands, None for the owner; raises `SettingsError`."""
     clocks: Clocks

@@ -15,6 +15,7 @@ _SEARCHES, _BY_WALLET = "tests/find/test_searches.py", "tests/find/test_paid_by_
 _AFTERCARE = "tests/aftercare"
 _OWN = "tests/checkout/test_own_accounts.py"
 _TEAM = "tests/server/test_team_limits.py"
+_POLICY = "tests/server/test_published_policy.py"
 _UNHEARD = "tests/checkout/test_unheard_time.py"
 _SECOND = "tests/consent/test_second_yes.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
@@ -448,7 +449,7 @@ BY_TESTS = (
     Sabotage(
         "look-ups-have-no-budget",
         "questions about products keep to their own budget",
-        "zinc_mcp/journal/journal.py",
+        "zinc_mcp/journal/checks/look_ups.py",
         "    if draft.ceiling_cents <= left:",
         "    if draft.ceiling_cents <= left or True:",
         _tests(f"{_SEARCHES}::test_a_full_budget_or_limit_asks_nothing_and_says_which_it_is"),
@@ -779,5 +780,24 @@ BY_TESTS = (
             f"{_TEAM}::test_orders_go_only_to_the_addresses_named_for_the_team_or_the_member",
             f"{_TEAM}::test_a_yes_to_an_order_for_an_address_that_is_not_named_any_more_sends_nothing",
         ),
+    ),
+    Sabotage(
+        "a-policy-of-its-own",
+        "a server whose policy is not the published one places nothing",
+        "zinc_mcp/journal/checks/published.py",
+        "    elif published.digest != own.digest:",
+        "    elif False:",
+        _tests(
+            f"{_POLICY}::test_a_server_with_another_policy_places_nothing_until_the_owner_publishes_its_policy",
+            f"{_POLICY}::test_a_yes_at_a_server_with_another_policy_is_not_taken_and_the_question_stands",
+        ),
+    ),
+    Sabotage(
+        "a-yes-lost-to-another-policy",
+        "a yes that a server with another policy may not send is left to a server with the published one",
+        "zinc_mcp/checkout/decide.py",
+        "    except (TimeUnknownError, PolicyDiffersError):",
+        "    except TimeUnknownError:",
+        _tests(f"{_POLICY}::test_an_approved_order_is_left_to_a_server_with_the_published_policy"),
     ),
 )

@@ -13,7 +13,7 @@ from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from journal.test_crash_consistency import place
-from journals import entry_of
+from journals import entry_of, publish
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import place_order
@@ -24,7 +24,6 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.decision import Decision
 from zinc_mcp.journal.records.entry import Entry
-from zinc_mcp.owner.pin import asked_pin
 
 
 class Cutting:
@@ -158,7 +157,7 @@ async def test_a_paid_order_whose_marking_was_committed_unheard_asks_no_wallet_a
 ) -> None:
     proxy, address, straight = behind
     async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
-        await asked_pin(process.journal, "local")  # the journal is open
+        await publish(process)  # the journal is open, and the order is not the first
         proxy.passes, proxy.cuts = passes, 1
         nothing_was_sent(await place(process, Intent("local", "agent", order())))
         [lost] = seen(straight, clock)
@@ -173,7 +172,7 @@ async def test_a_payment_whose_writing_was_committed_unheard_does_not_leave_and_
 ) -> None:
     proxy, address, straight = behind
     async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
-        await asked_pin(process.journal, "local")
+        await publish(process)
         proxy.passes, proxy.cuts = 3, 1
         told = entry_of(await place_order.place(process, Intent("local", "agent", order())))
         assert (told.state, told.counts_cents) == ("refused", 0)

@@ -17,7 +17,7 @@ from conftest import HandClock, OpenProcess
 from deciding import no, yes
 from fake_zinc import FakeZinc
 from journal.full_journal import YEARS, driven, fill, postgres_plan, scanned, sqlite_plan
-from journals import entry_of
+from journals import entry_of, publish
 from sqlalchemy import event
 from wanted import book, intent, order
 
@@ -127,15 +127,18 @@ async def travel(
         entry_of(await place(process, intent(products=book(5))))  # product pages are looked up for money
     write_config('[policy]\napproval = "none"\nmax_order = 900000\nmax_day = 90000\n')
     async with open_process(journal=url) as process:
+        await publish(process)
         entry_of(await place(process, intent(products=book(6))))  # at once, as nobody is asked
         with pytest.raises(LimitExceededError):
             await place(process, intent(products=book(9), max_price=89_900))
     write_config(f"{OF_A_TEAM}team.max_day = 90000\n")
     async with open_process(journal=url) as process:
+        await publish(process)
         asked = entry_of(await place(process, intent("ada", products=book(7))))
         await decide(process, yes(asked), caller="ada")
         for limit in ("team.max_day = 20000", "roles.order.max_orders_day = 1"):
             write_config(f"{OF_A_TEAM}{limit}\n")
+            await publish(process)
             with pytest.raises(LimitExceededError):
                 await place(process, intent("ben", products=book(8), max_price=19_800))
     with Journal.open(url, clock=clock, uptime=None) as journal:

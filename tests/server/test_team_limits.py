@@ -15,7 +15,7 @@ import pytest
 from conftest import HandClock, OpenProcess
 from consent.test_second_yes import settle
 from fake_zinc import FakeZinc
-from journals import journal_of
+from journals import journal_of, publish
 from server.as_a_host import both_eras, call, refused
 from server.on_a_port import connected, served
 from server.visitor import visitor, words
@@ -233,6 +233,7 @@ async def test_a_yes_is_held_to_the_limits_of_several_that_hold_when_it_is_given
         for name, number in (("ada", 1), ("bob", 2)):
             assert (await ours.place(name, number))["outcome"] == "waiting"
         policy(lowered, approval="page")
+        await publish(ours.process)
         answers: list[str] = []
         for name in ("bob", "ada"):
             async with visitor(f"{ours.origin}/approve/") as person:

@@ -23,7 +23,7 @@ from zinc_mcp.consent.approval import (
     second_yes_noted,
 )
 from zinc_mcp.consent.question import digest_of, question_about
-from zinc_mcp.errors import JournalError, RefusedError, TimeUnknownError
+from zinc_mcp.errors import JournalError, PolicyDiffersError, RefusedError, TimeUnknownError
 from zinc_mcp.find.check import refuse_before_asking
 from zinc_mcp.find.details import look_up_order
 from zinc_mcp.journal.records.decision import (
@@ -355,8 +355,10 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
             raise fee_has_risen(entry.fee_cents, fee_cents)
         # By the policy of the process that sends: a terminal without the rail may know other limits.
         return (await start(process, entry, rail, what="sending what was approved")).entry
-    except TimeUnknownError:
-        return entry  # the yes stands until its time is over, and the next sweep asks Zinc again
+    except (TimeUnknownError, PolicyDiffersError):
+        # The yes stands until its time is over: the next sweep asks Zinc again, or a server with the published policy
+        # sends it.
+        return entry
     except StaleEntryError as stale:
         return stale.current
     except RefusedError as error:

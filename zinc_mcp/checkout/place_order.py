@@ -22,7 +22,7 @@ from zinc_mcp.checkout.repeats import (
 )
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.consent.anchor import SALT, SALT_BYTES, anchor_of
-from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError, TimeUnknownError
+from zinc_mcp.errors import JournalError, LimitExceededError, PolicyDiffersError, RefusedError, TimeUnknownError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.records.twin import body_digest, digests, given_key, to_bytes, twin_digest
@@ -43,6 +43,7 @@ _ABOUT_NEW_ORDERS = frozenset(
         "not_allowed",
         "limit_exceeded",
         "policy_invalid",
+        "policy_differs",
         "account_not_configured",
         "wallet_not_configured",
         "wallet_unavailable",
@@ -111,6 +112,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
         fee_cents=fee_cents,
     )
     if refusal is not None:
+        await check_policy(process, policy)
         raise refusal
     account: Mapping[str, Any] = {}
     if intent.order.profile is not None:
@@ -176,7 +178,10 @@ async def _placed(
 async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> Answer | None:
     """Return the earlier order for an intention that is refused now, where the refusal is about new orders."""
     # Other refusals are about this intention itself, or came after its entry was opened, as those of a payment.
-    if type(refusal) not in (RefusedError, LimitExceededError) or refusal.code not in _ABOUT_NEW_ORDERS:
+    if (
+        type(refusal) not in (RefusedError, LimitExceededError, PolicyDiffersError)
+        or refusal.code not in _ABOUT_NEW_ORDERS
+    ):
         return None
     key = intent.order.idempotency_key
     wanted = Wanted(
@@ -261,7 +266,7 @@ async def _opened(
     again: Mapping[int, Entry],
 ) -> Attempt | Entry | Resembling | Standing:
     """Open an entry and send it, or leave it waiting without consent, or return an earlier one that stands."""
-    limits = limits_of(policy, draft.caller, draft.role)
+    limits, own_policy = limits_of(policy, draft.caller, draft.role), process.own_policy(policy)
     at_once = consent is not None and rail.paying is None
 
     def marks() -> Mapping[str, Any]:
@@ -279,6 +284,7 @@ async def _opened(
             unless_resembling=consent is not None and consent["how"] == _BELOW,
             unless_second=consent is not None,
             asks=consent is None or consent["how"] == "practice",
+            own_policy=own_policy,
         )
     )
     if isinstance(opened, Standing | Resembling):
@@ -361,16 +367,30 @@ def _rail(process: Process, name: RailName) -> Rail:
     )
 
 
+async def check_policy(process: Process, policy: Policy) -> None:
+    """Check that this policy is the one that holds for all servers on the journal. Where there is none, publish it.
+
+    Raises:
+        PolicyDiffersError: it is not.
+        JournalError: the journal cannot be used.
+    """
+    own = process.own_policy(policy)
+    if own is not None:
+        await process.journal.run(lambda journal: journal.check_policy(own))
+
+
 async def check_ready(process: Process) -> None:
     """Do nothing if orders could be placed: the policy can be read, the journal can be written, a way to pay works.
 
     Raises:
         RefusedError: `policy_invalid`.
+        PolicyDiffersError: another policy is published for all servers on the journal.
         JournalError: the journal cannot be used, or only be read.
         SettingsError: the only way to pay that is set up cannot be used.
     """
-    process.policy()
+    policy = process.policy()
     await process.journal.run(lambda journal: journal.check_writable())
+    await check_policy(process, policy)
     if not process.can_buy:
         for error in process.unusable.values():
             raise error

@@ -175,6 +175,7 @@ BY_CODE: Mapping[ErrorCode, str] = {
     "paused": "End the pause once you know why it was set: RESUME",
     "clock_uncertain": "Set the machine's clock right. If it is right, say so: RESUME",
     "policy_invalid": "Correct the [policy] table, or the variable that is named.",
+    "policy_differs": "Look at both, then correct the settings here or publish them for all servers: POLICY",
     "settings_invalid": "Correct the setting and start again.",
     "approval_expired": "Have the agent place the order again: you are asked again then.",
     "approval_required": "The question still stands; nothing was bought.",
@@ -219,7 +220,13 @@ def advice(error: ZincMcpError) -> str:
         text = _BY_ZINCS_CODE.get(error.zinc_code, text)
     key = error.facts.get("key") or error.facts.get("order_id")
     shown = command("orders", "show", given=[plain(key, 64)]) if key else command("orders")
-    lines = (("LOOK", shown), ("RESUME", command("resume")), ("ORDERS", command("orders")), ("LOGIN", command("login")))
+    lines = (
+        ("LOOK", shown),
+        ("RESUME", command("resume")),
+        ("ORDERS", command("orders")),
+        ("LOGIN", command("login")),
+        ("POLICY", command("policy")),
+    )
     for word, line in lines:
         if text.endswith(word):
             return text.removesuffix(word) + line

@@ -128,7 +128,7 @@ async def _opened(
 ) -> list[tuple[Entry | RefusedError, bool]]:
     role = process.role_of(caller)
     drafts = [draft_of(caller, role, rail, call) for call in calls]
-    limits = limits_of(policy, caller, role).of_money
+    limits, own_policy = limits_of(policy, caller, role).of_money, process.own_policy(policy)
     forgotten: frozenset[State] = frozenset({"refused", "rejected"} if forgets_refusals else {"refused"})
     return await process.journal.run(
         lambda journal: journal.open_look_ups(
@@ -139,6 +139,7 @@ async def _opened(
             budget_cents=policy.max_lookups_day,
             remembered_seconds=REMEMBERED_SECONDS,
             forgotten=forgotten,
+            own_policy=own_policy,
         )
     )
 

@@ -13,21 +13,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import LimitExceededError, RefusedError
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.changes import Changes
-from zinc_mcp.journal.checks import opening, second_yes, without_time
+from zinc_mcp.journal.checks import look_ups, opening, published, second_yes, without_time
 from zinc_mcp.journal.figures import Figures
 from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
 from zinc_mcp.journal.periods import Periods
+from zinc_mcp.journal.published import PublishedPolicy
 from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import Admission, approved_too_long_ago, is_over, refuse_when_paused
 from zinc_mcp.journal.records.entry import (
     ADOPTED,
-    DAY_SECONDS,
     DOUBTFUL,
     FOREVER,
     WITHOUT_ORDER,
@@ -41,24 +41,24 @@ from zinc_mcp.journal.records.entry import (
     UnreadableEntryError,
 )
 from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import reading, rows
-from zinc_mcp.journal.storage.statements import NO_LOCK, WHOLE, Lock, first, locked, of_caller
-from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, entries_of, entry_of
+from zinc_mcp.journal.storage.statements import NO_LOCK, Lock, first, locked, of_caller
+from zinc_mcp.journal.storage.tables import ENTRIES, IS_ORDER, entry_of
 from zinc_mcp.journal.storage.version import check
 from zinc_mcp.journal.visits import KeptVisits
-from zinc_mcp.text import in_hours, printed
 
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 
 
-class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, Figures, KeptVisits):
+class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, Figures, KeptVisits, PublishedPolicy):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
     Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Figures` adds
     up all of them, `Questions` asks about them, `Changes` opens those that change a placed order, `Notices` remembers
-    what the owner was told, `OwnedJournal` changes what only the owner may change, and `KeptVisits` knows the visitors
-    of the approval page. All of them work on one `Database`.
+    what the owner was told, `OwnedJournal` changes what only the owner may change, `KeptVisits` knows the visitors of
+    the approval page, and `PublishedPolicy` the policy of all servers. All of them work on one `Database`.
     """
 
     # Opening
@@ -76,6 +76,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
         unless_resembling: bool = False,
         unless_second: bool = False,
         asks: bool = True,
+        own_policy: OwnPolicy | None = None,
     ) -> Entry | Standing | Resembling:
         """Open an entry with its reservation, or return the earlier one that already stands.
 
@@ -91,44 +92,52 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
             unless_resembling: open it as waiting, and say so, where an earlier order holds one of its products.
             unless_second: open it as waiting, and say so, where another person has to say yes.
             asks: a person will be asked before anything is sent, or nothing real is bought.
+            own_policy: of this server, which has to be the published one; None where no other shares the journal.
 
         Raises:
             JournalError: it failed, or its file is not the one that stands at its path any more.
+            PolicyDiffersError: this server has another policy than the published one.
             RefusedError: `paused`, `key_conflict`, `key_used`, or `clock_uncertain` where nobody would be asked.
             TimeUnknownError: it depends on the time, which Zinc has not told.
             LimitExceededError: a rolling limit does not admit it.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         written = self.file.newest
-        lock = WHOLE if limits.role or limits.team else of_caller(draft.caller)
-        with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
-            its_id = rows.next_id(connection)
-            asking = opening.ask_before(connection, draft, limits, earliest)
-            before = opening.looked_up(connection, asking, draft, limits)
-            check(before.schema)
-            self.file.check(before.newest_id, written)
-            refuse_when_paused(before.paused)
-            earlier = opening.named_by_key(asking, draft)
-            if earlier is None and before.twins > 0:
-                earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
-            if earlier is not None:
-                return earlier
-            opening.check_limits(connection, draft, limits, before.counted, earliest)
-            if zinc_at is None:
-                without_time.check_without_time(connection, draft, limits, again)
-            draft = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
-            key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
-            held = unless_second and second_yes.opens_above(
-                connection, draft, limits, None if zinc_at is None else earliest
-            )
-            if unless_resembling and not held:
-                held = opening.resembles(connection, draft, earliest - window_seconds)
-            marks = None if sending is None or held else sending()
-            lease = self._leases.lease(owner, lease_seconds)
-            entry = rows.insert(connection, draft, key, now, zinc_at=zinc_at, lease=lease, sending=marks, its_id=its_id)
-            marked.append((entry, "waiting"))
-        self.file.wrote(entry.id)
-        return Resembling(entry) if held else entry
+
+        def opened(lock: Lock) -> Entry | Standing | Resembling:
+            with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
+                its_id = rows.next_id(connection)
+                asking = opening.ask_before(connection, draft, limits, earliest)
+                before = opening.looked_up(connection, asking, draft, limits)
+                check(before.schema)
+                self.file.check(before.newest_id, written)
+                refuse_when_paused(before.paused)
+                published.check(connection, own_policy, before.policy)
+                earlier = opening.named_by_key(asking, draft)
+                if earlier is None and before.twins > 0:
+                    earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
+                if earlier is not None:
+                    return earlier
+                opening.check_limits(connection, draft, limits, before.counted, earliest)
+                if zinc_at is None:
+                    without_time.check_without_time(connection, draft, limits, again)
+                wanted = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
+                key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
+                held = unless_second and second_yes.opens_above(
+                    connection, draft, limits, None if zinc_at is None else earliest
+                )
+                if unless_resembling and not held:
+                    held = opening.resembles(connection, draft, earliest - window_seconds)
+                marks = None if sending is None or held else sending()
+                lease = self._leases.lease(owner, lease_seconds)
+                entry = rows.insert(
+                    connection, wanted, key, now, zinc_at=zinc_at, lease=lease, sending=marks, its_id=its_id
+                )
+                marked.append((entry, "waiting"))
+            self.file.wrote(entry.id)
+            return Resembling(entry) if held else entry
+
+        return locked(of_caller(draft.caller), opened, is_shared=limits.are_shared)
 
     def open_look_ups(
         self,
@@ -140,6 +149,7 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
         budget_cents: int,
         remembered_seconds: float,
         forgotten: frozenset[State] = _NEVER_ASKED,
+        own_policy: OwnPolicy | None = None,
     ) -> list[tuple[Entry | RefusedError, bool]]:
         """Return for each draft the entry of its look-up, and whether that is a new one.
 
@@ -152,8 +162,8 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
         found: list[tuple[Entry | RefusedError, bool]] = []
         with self._writing() as connection:
             for draft in drafts:
-                entry = _remembered(connection, draft, now - remembered_seconds, forgotten)
-                refusal = None if entry else _look_up_refusal(connection, draft, limits, budget_cents, now)
+                entry = look_ups.remembered(connection, draft, now - remembered_seconds, forgotten)
+                refusal = None if entry else look_ups.refusal(connection, draft, limits, budget_cents, now, own_policy)
                 if entry is None and refusal is None:
                     marks = {"attempts": 1, "first_sent_at": now}
                     new = rows.insert(connection, draft, str(uuid.uuid4()), now, lease=lease, sending=marks)
@@ -254,12 +264,13 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
     ) -> Entry:
         with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             if to_be_sent:
-                refuse_when_paused(rows.why_paused(connection, entry))
+                paused, policy = rows.pause_and_policy(connection, entry)
+                refuse_when_paused(paused)
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
                 if is_first and is_over(entry, self._clock(), self._times.zinc()):
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    limits = admission.admit(entry, lambda: rows.addresses(connection))
+                    limits = published.admit(connection, entry, admission, policy)
                     opening.check_limits_again(connection, entry, limits, self._times.earliest())
                     is_told = self._times.zinc() is not None
                     if not is_told:
@@ -336,49 +347,3 @@ def _with_doubt(draft: Draft, doubt: str | None, *, asks: bool) -> Draft:
             code="clock_uncertain",
         )
     return replace(draft, facts={**draft.facts, "clock_uncertain": doubt})
-
-
-def _remembered(connection: sa.Connection, draft: Draft, since: float, forgotten: frozenset[State]) -> Entry | None:
-    """Return the newest same look-up, of any caller."""
-    query = (
-        sa.select(ENTRIES)
-        .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, IS_LOOK_UP)
-        .where(ENTRIES.c.opened_at > since, ENTRIES.c.state.not_in(forgotten))
-        .order_by(ENTRIES.c.id.desc())
-        .limit(1)
-    )
-    return next(iter(entries_of(connection, query)), None)
-
-
-def _look_up_refusal(
-    connection: sa.Connection, draft: Draft, limits: Limits, budget_cents: int, now: float
-) -> RefusedError | None:
-    """Return why a look-up may not cost now; None if it may."""
-    asking = opening.ask_before(connection, draft, limits, now)
-    before = opening.looked_up(connection, asking, draft, limits)
-    try:
-        refuse_when_paused(before.paused)
-        opening.check_limits(connection, draft, limits, before.counted, now)
-    except LimitExceededError as full:
-        return LimitExceededError(
-            f"This question costs {printed(draft.ceiling_cents)}, and {full.limit_in_words} has "
-            f"{printed(full.facts['left_cents'])} left. Nothing was asked.",
-            "Tell the user which limit it is; only they can raise it, or wait until what counts has aged out.",
-            facts=full.facts,
-        )
-    except RefusedError as refusal:
-        return refusal
-    spent_cents, oldest_at = opening.counted_look_ups(connection, draft.caller, draft.mode, now - DAY_SECONDS)
-    left = budget_cents - spent_cents
-    if draft.ceiling_cents <= left:
-        return None
-    ages_out = ""
-    if draft.ceiling_cents <= budget_cents and oldest_at is not None:
-        ages_out = f" The oldest question that counts ages out in {in_hours(oldest_at + DAY_SECONDS - now)}."
-    return LimitExceededError(
-        f"This question costs {printed(draft.ceiling_cents)}, and the owner's budget for such questions "
-        f"(max_lookups_day, {printed(budget_cents)} in 24 hours) has {printed(max(0, left))} left. Nothing "
-        "was asked.",
-        f"Tell the user; only they can raise max_lookups_day.{ages_out}",
-        facts={"limit_cents": budget_cents, "left_cents": max(0, left), "period": "24 hours"},
-    )

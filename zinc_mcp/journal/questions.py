@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import JournalError, RefusedError
-from zinc_mcp.journal.checks import opening, second_yes, without_time
+from zinc_mcp.errors import JournalError, PolicyDiffersError, RefusedError
+from zinc_mcp.journal.checks import opening, published, second_yes, without_time
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import (
     LONGEST_WAIT_SECONDS,
@@ -138,6 +138,7 @@ class Questions(Database):
 
         Raises:
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
+            PolicyDiffersError: this server has another policy than the published one; the question still stands.
             TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """
         taken: list[Taken] = []
@@ -177,9 +178,16 @@ class Questions(Database):
                     code="approval_required",
                 )
             try:
-                refuse_when_paused(rows.why_paused(connection, entry))
-                limits = admission.admit(entry, lambda: rows.addresses(connection))
+                paused, policy = rows.pause_and_policy(connection, entry)
+                refuse_when_paused(paused)
+                limits = published.admit(connection, entry, admission, policy)
                 opening.check_limits_again(connection, entry, limits, earliest)
+            except PolicyDiffersError as error:
+                raise PolicyDiffersError(
+                    f"{error.summary} The answer was not taken; the question still stands.",
+                    error.next_step,
+                    owner_step=error.owner_step,
+                ) from None
             except RefusedError as error:
                 problem = {"code": error.code, "summary": error.summary}
                 changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, **FREE}

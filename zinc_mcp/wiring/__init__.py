@@ -24,11 +24,12 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.runner import Unwritten
-from zinc_mcp.owner.addresses import those_named
+from zinc_mcp.owner.addresses import saved_addresses, those_named
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.objection import admitted, has_shared_limits
 from zinc_mcp.owner.policy import Policy, read_policy
+from zinc_mcp.owner.team.own_policy import own_policy
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.wiring.wallet import usable_wallet, wallet_settings, warm
@@ -139,6 +140,8 @@ async def open_process(
         unusable["v1"] = SettingsError(*settings.v1_trouble)
 
     policy = partial(read_policy, settings)
+    addresses = partial(saved_addresses, settings)
+    own = partial(own_policy, addresses=addresses) if settings.is_shared else _not_shared
     try:
         async with followed(runner, watch), anyio.create_task_group() as tasks:
             process = Process(
@@ -148,6 +151,7 @@ async def open_process(
                 unwritten=Unwritten(runner),
                 client=client,
                 policy=policy,
+                own_policy=own,
                 role_of=(members or Members(settings.home / "members.json")).role_of,
                 clocks=clocks,
                 times=times,
@@ -158,6 +162,7 @@ async def open_process(
                     admit=lambda entry, kept: admitted(
                         policy(), entry, lambda names: those_named(settings, names, kept())
                     ),
+                    own_policy=lambda: own(policy()),
                     takes_dialogues=lambda: policy().approval != "page",
                     window_seconds=clocks.twin,
                     shares=partial(_has_shared_limits, policy),
@@ -219,6 +224,10 @@ async def open_payers(
         await client.aclose()
         if v1_client is not None:
             await v1_client.aclose()
+
+
+def _not_shared(policy: Policy) -> None:
+    """Compare no policy: a journal in a file is one person's."""
 
 
 def _has_shared_limits(policy: Callable[[], Policy]) -> bool:

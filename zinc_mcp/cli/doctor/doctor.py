@@ -25,9 +25,10 @@ from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import advice, show_line, show_sentences
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
-from zinc_mcp.invocation import started_as
+from zinc_mcp.invocation import command, started_as
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Mode, UnreadableEntryError
+from zinc_mcp.journal.records.own_policy import STEP, OwnPolicy, in_words
 from zinc_mcp.journal.records.twin import any_order_of
 from zinc_mcp.journal.storage.tables import SCHEMA_VERSION
 from zinc_mcp.owner.addresses import Kept, saved_addresses
@@ -36,6 +37,7 @@ from zinc_mcp.owner.notify import EVENTS
 from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.owner.team.own_policy import own_policy
 from zinc_mcp.payments.tempo_chain import NETWORKS
 from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
@@ -190,6 +192,18 @@ def limits_in_words(policy: Policy) -> str:
     )
 
 
+def _published(settings: Settings, published: OwnPolicy) -> Iterator[Finding]:
+    """Compare the policy that holds here with the one that is published for all servers on the journal."""
+    try:
+        own = own_policy(read_policy(settings), partial(saved_addresses, settings))
+    except ZincMcpError:
+        return  # told where the policy and the addresses are examined
+    if own.digest == published.digest:
+        yield Finding("ok", "policy", "it is the one that is published for all servers on the journal")
+        return
+    yield Finding("wrong", "policy", in_words(own, published), STEP.format(command("policy", "publish")))
+
+
 def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         with open_journal(settings) as journal:
@@ -199,6 +213,7 @@ def _journal(settings: Settings) -> Iterator[Finding]:
             is_finished = journal.kept_schema().schema == SCHEMA_VERSION
             unreadable = _unreadable(journal)
             unwritable = _why_unwritable(journal)
+            published = journal.published_policy() if settings.is_shared else None
     except ZincMcpError as error:
         yield _addresses(settings, {})
         yield Finding("wrong", "journal", error.summary, advice(error))
@@ -213,6 +228,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
         sentence = "zinc-mcp of the version before can still use it."
         step = "When nothing of that version runs any more, this ends the upgrade:"
         yield Finding("note", "journal", sentence, step, ("journal", "finish-upgrade"))
+    if published is not None:
+        yield from _published(settings, published)
     for each in unreadable[:_MOST_SHOWN]:
         yield Finding("wrong", "journal", each.summary, "Other orders go on without it. Keep a copy of the journal.")
     if len(unreadable) > _MOST_SHOWN:

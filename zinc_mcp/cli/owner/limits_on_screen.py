@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import click
@@ -10,9 +11,10 @@ from rich.text import Text
 
 from zinc_mcp.cli.console import Hanging, grid, show
 from zinc_mcp.cli.own_journal import open_journal
-from zinc_mcp.cli.screen import show_line
+from zinc_mcp.cli.screen import show_command, show_line
 from zinc_mcp.journal.checks.shared import Held
 from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
+from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.members import members_callers
@@ -21,6 +23,7 @@ from zinc_mcp.owner.policy import Policy, policy_sources, read_policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.owner.team.limits import TEAM_TABLES
 from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL
+from zinc_mcp.owner.team.own_policy import own_policy
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.owner.export import moment
 
@@ -74,6 +77,9 @@ class Found:
     strangers: Sequence[str]
     """Names for which the policy has a table, and which no member has."""
     pauses: Sequence[str]
+    own: OwnPolicy
+    published: OwnPolicy | None
+    """The policy that holds for all servers on the journal, where several can share it and one is published."""
 
     @property
     def mode(self) -> Mode:
@@ -115,6 +121,8 @@ def limits_found(settings: Settings) -> Found:
             together,
             sorted(held.members.keys() - {EVERY_MEMBER, *members.values()}),
             [plain(why) for why in journal.pauses()],
+            own_policy(held, partial(saved_addresses, settings)),
+            journal.published_policy() if settings.is_shared else None,
         )
 
 
@@ -157,10 +165,24 @@ def show_limits(found: Found) -> None:
         )
     for why in found.pauses:
         show_line(f"Paused: {why}")
+    if found.published is not None:
+        differing = differences(found.own, found.published)
+        for line in differing:
+            show_line(line)
+        click.echo(
+            "This is not the policy that is published for all servers, so nothing is ordered here. To publish it:"
+            if differing
+            else "This is the policy that is published for all servers."
+        )
+        if differing:
+            show_command("policy", "publish")
 
 
 def limits_record(found: Found) -> Mapping[str, Any]:
-    """Return the limits for programs. Names are only added; amounts are US cents, times are UTC (ISO 8601)."""
+    """Return the limits for programs. Names are only added; amounts are US cents, times are UTC (ISO 8601).
+
+    `published` has the published value of each key that differs, with dots between a table and its key.
+    """
     return {
         "config": str(found.settings.config),
         "config_exists": found.settings.config.exists(),
@@ -192,7 +214,28 @@ def limits_record(found: Found) -> Mapping[str, Any]:
             for each in found.together
         ],
         "pauses": list(found.pauses),
+        "published": None
+        if found.published is None
+        else {key: found.published.values.get(key) for key in found.own.differing(found.published)},
     }
+
+
+def differences(own: OwnPolicy, published: OwnPolicy) -> list[str]:
+    """Return a line for each key in which two policies differ."""
+
+    def said(key: str, policy: OwnPolicy) -> str:
+        value = policy.values.get(key)
+        if value is None:
+            return "not set"
+        if key.startswith("addresses."):
+            return f"an address ({plain(value, 16)})"
+        if isinstance(value, list):
+            value = tuple(str(each) for each in cast("list[object]", value))
+        return plain(shown(key.rpartition(".")[2], value), 200)
+
+    return [
+        f"{plain(key, 90)}: {said(key, own)} here, {said(key, published)} published" for key in own.differing(published)
+    ]
 
 
 def shown(name: str, value: Any) -> str:

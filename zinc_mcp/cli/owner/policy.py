@@ -3,33 +3,68 @@
 import json
 import sys
 import time
+from functools import partial
 
 import click
 
 from zinc_mcp.cli.own_journal import open_journal
-from zinc_mcp.cli.owner.limits_on_screen import limits_found, limits_record, show_limits
+from zinc_mcp.cli.owner.limits_on_screen import differences, limits_found, limits_record, show_limits
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.decision import FORGET_SECONDS, OWNER
+from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.members import members_callers
 from zinc_mcp.owner.pin import MIN_LENGTH, check_owner_pin, hashed, notice
+from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.owner.team.own_policy import own_policy
 from zinc_mcp.text import plain
 
 _member = click.option("--member", metavar="NAME", help="The PIN of this member of the team, instead of yours.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def policy(as_json: bool) -> None:
-    """Print the limits that hold and where each comes from."""
+@click.pass_context
+def policy(context: click.Context, as_json: bool) -> None:
+    """Print the limits that hold and where each comes from; or publish them for all servers on the journal."""
+    if context.invoked_subcommand is not None:
+        return
     found = limits_found(load_settings())
     if as_json:
         click.echo(json.dumps(limits_record(found), indent=2))
     else:
         show_limits(found)
+
+
+@policy.command()
+def publish() -> None:
+    """Make the policy that holds here the one of all servers on the journal, which is in PostgreSQL.
+
+    A server whose own policy differs from it places nothing until it has the same.
+    """
+    settings = load_settings()
+    if not settings.is_shared:
+        raise RefusedError(
+            "The journal is a file, which no other server shares, so there is nothing to publish.",
+            owner_step="ZINC_MCP_JOURNAL names a journal in PostgreSQL.",
+        )
+    own = own_policy(read_policy(settings), partial(saved_addresses, settings))
+    with open_journal(settings) as journal:
+        before = journal.publish_policy(own)
+    if before is None:
+        click.echo("Published. A server with another policy places nothing from now on.")
+        return
+    differing = differences(own, before)
+    for line in differing:
+        show_line(line)
+    click.echo(
+        "Published. A server with the policy of before places nothing until it has this one."
+        if differing
+        else "This policy was published already."
+    )
 
 
 @click.command()

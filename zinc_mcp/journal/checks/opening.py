@@ -25,7 +25,7 @@ from zinc_mcp.journal.records.entry import (
     State,
 )
 from zinc_mcp.journal.records.twin import any_order_of, near_digests
-from zinc_mcp.journal.storage import totals
+from zinc_mcp.journal.storage import rows, totals
 from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.journal.storage.tables import (
@@ -146,6 +146,7 @@ _BEFORE = sa.select(
     .scalar_subquery(),
     KEPT_SCHEMA,
     _kept("clock_accepted"),
+    _kept(rows.POLICY),
     _NEWEST.correlate(None).scalar_subquery(),
     sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
@@ -175,6 +176,8 @@ class Before:
     """The version of the journal's schema."""
     clock: str | None
     """The doubt about the clocks that the owner has accepted."""
+    policy: str | None
+    """The digest of the policy that is published for all servers."""
     newest: float
     """The latest time of an order that counts."""
     newest_id: int
@@ -217,7 +220,7 @@ def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: flo
 
 def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: Limits) -> Before:
     """Return what was asked for."""
-    [(paused, schema, clock, newest, newest_id, twins, *cents)] = asking.before.rows()
+    [(paused, schema, clock, policy, newest, newest_id, twins, *cents)] = asking.before.rows()
     limited = draft.rail == "agent" and limits.unproved_cents is not None
     unproved = unproved_cents(connection, draft.caller, draft.mode) if limited else 0
     day_cents, day_orders, month_cents = map(int, cents)
@@ -228,7 +231,7 @@ def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: L
         unproved_cents=unproved,
         together=None if asking.together is None else shared.together_in(asking.together),
     )
-    return Before(paused, schema, clock, number(newest), int(newest_id), int(twins), counted)
+    return Before(paused, schema, clock, policy, number(newest), int(newest_id), int(twins), counted)
 
 
 def named_by_key(asking: Asking, draft: Draft) -> Standing | None:

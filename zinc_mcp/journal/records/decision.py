@@ -18,6 +18,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.clocks import APART_SECONDS
 from zinc_mcp.journal.records.entry import NAMES, Entry, Limits, Mode
+from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import printed
 
@@ -123,6 +124,8 @@ class Admission:
     """An earlier order for the same goods stands for this time."""
     shares: Callable[[], bool]
     """Says whether the policy has limits over several callers; False where it cannot be read."""
+    own_policy: Callable[[], OwnPolicy | None] = lambda: None
+    """Returns the policy as other servers on the journal compare theirs; None where no other shares it."""
 
 
 @dataclass(frozen=True, slots=True)

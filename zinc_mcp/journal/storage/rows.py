@@ -67,11 +67,15 @@ _RESEMBLING = sa.insert(NEAR_TWINS)
 _NEXT_ID = sa.select(sa.text("nextval(pg_get_serial_sequence('zinc_entries', 'id'))"))
 _NO_META = sa.delete(META).where(META.c.name == sa.bindparam("this_name"))
 _NEW_META = sa.insert(META)
-_PAUSED = (
+POLICY = "policy"
+"""The name under which the digest of the published policy is kept (`checks.published`)."""
+_PAUSE_AND_POLICY = sa.select(
     sa.select(META.c.value)
     .where(sa.or_(META.c.name == sa.literal_column("'paused'"), META.c.name == sa.bindparam("own")))
     .order_by(META.c.name)
     .limit(1)
+    .scalar_subquery(),
+    sa.select(META.c.value).where(META.c.name == sa.literal_column(f"'{POLICY}'")).scalar_subquery(),
 )
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
@@ -243,12 +247,15 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
         write(connection, _NEW_META, {"name": name, "value": value})
 
 
-def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
-    """Return why an entry may not be sent: everything is paused, or its caller on its rail."""
+def pause_and_policy(connection: sa.Connection, entry: Entry) -> tuple[str | None, str | None]:
+    """Return why an entry may not be sent (everything is paused, or its caller on its rail), and the published policy.
+
+    Of the policy it is the digest; None where there is none.
+    """
     # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
     own = "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)
-    row = first(connection, _PAUSED, {"own": own})
-    return None if row is None else row[0]
+    row = first(connection, _PAUSE_AND_POLICY, {"own": own})
+    return (None, None) if row is None else (row[0], row[1])
 
 
 def read_payment(

@@ -33,7 +33,7 @@ from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
 from zinc_mcp.server.http.oauth.terms import terms_of
 from zinc_mcp.server.http.oauth.tokens import AccessTokens
-from zinc_mcp.server.http.replicas import NamedSessions, messages_path, missing_for_replicas
+from zinc_mcp.server.http.replicas import NamedSessions, messages_path, say_what_is_missing
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.server.http.webhooks import Webhooks
@@ -361,8 +361,7 @@ async def _serve(
             f"[{address[0]}]" if ":" in address[0] else address[0],
             address[1],
         )
-        for sentence, step in missing_for_replicas(settings):
-            logger.warning("%s %s", sentence, step)
+        process.tasks.start_soon(say_what_is_missing, process)  # not awaited: the journal may be away for a while
         if local is not None:
             logger.info(
                 'clients send the header "Authorization: Bearer TOKEN"; the token is in the file %s, which only you '

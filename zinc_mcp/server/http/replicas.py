@@ -4,13 +4,19 @@ A session of the older protocol, and an SSE connection, live in one process. Its
 (`one.0123…`) and ends the path of its messages (`/messages/one/`), so that a proxy can route by a fixed rule.
 """
 
+import logging
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zinc_mcp.checkout.place_order import check_policy
+from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.process import Process
 
 MESSAGES_PATH = "/messages/"
+
+logger = logging.getLogger("zinc_mcp")
 
 _SESSION = b"mcp-session-id"
 
@@ -50,6 +56,21 @@ class NamedSessions:
 def messages_path(replica: str | None) -> str:
     """Return the path that clients over SSE send their messages to; the proxy routes it to the server of this name."""
     return MESSAGES_PATH if replica is None else f"{MESSAGES_PATH}{replica}/"
+
+
+async def say_what_is_missing(process: Process) -> None:
+    """Log what this server lacks among others on its journal, and whether its policy is another than theirs.
+
+    The first server publishes its policy here.
+    """
+    if not process.settings.is_shared:
+        return
+    for sentence, step in missing_for_replicas(process.settings):
+        logger.warning("%s %s", sentence, step)
+    try:
+        await check_policy(process, process.policy())
+    except ZincMcpError as error:
+        logger.warning("%s %s", error.summary, error.owner_step or error.next_step)
 
 
 def missing_for_replicas(settings: Settings) -> Sequence[tuple[str, str]]:

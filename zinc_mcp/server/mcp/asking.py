@@ -267,4 +267,4 @@ def _why(error: ZincMcpError | None, given: HostAnswer | None) -> str:
 
 
 def _leads_elsewhere(error: ZincMcpError) -> bool:
-    return error.code in ("question_closed", "approval_required")
+    return error.code in ("question_closed", "approval_required", "policy_differs")

@@ -1,0 +1,67 @@
+"""Whether a look-up that costs may be asked now, inside one transaction: what is remembered, the limits, the budget."""
+
+import sqlalchemy as sa
+
+from zinc_mcp.errors import LimitExceededError, RefusedError
+from zinc_mcp.journal.checks import opening, published
+from zinc_mcp.journal.records.decision import refuse_when_paused
+from zinc_mcp.journal.records.entry import DAY_SECONDS, Draft, Entry, Limits, State
+from zinc_mcp.journal.records.own_policy import OwnPolicy
+from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, entries_of
+from zinc_mcp.text import in_hours, printed
+
+
+def remembered(connection: sa.Connection, draft: Draft, since: float, forgotten: frozenset[State]) -> Entry | None:
+    """Return the newest same look-up, of any caller."""
+    query = (
+        sa.select(ENTRIES)
+        .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, IS_LOOK_UP)
+        .where(ENTRIES.c.opened_at > since, ENTRIES.c.state.not_in(forgotten))
+        .order_by(ENTRIES.c.id.desc())
+        .limit(1)
+    )
+    return next(iter(entries_of(connection, query)), None)
+
+
+def refusal(
+    connection: sa.Connection,
+    draft: Draft,
+    limits: Limits,
+    budget_cents: int,
+    now: float,
+    own_policy: OwnPolicy | None,
+) -> RefusedError | None:
+    """Return why a look-up may not cost now; None if it may.
+
+    Raises:
+        NarrowLockError: the lock is not over all callers, and no policy is published yet.
+    """
+    asking = opening.ask_before(connection, draft, limits, now)
+    before = opening.looked_up(connection, asking, draft, limits)
+    try:
+        refuse_when_paused(before.paused)
+        published.check(connection, own_policy, before.policy)
+        opening.check_limits(connection, draft, limits, before.counted, now)
+    except LimitExceededError as full:
+        return LimitExceededError(
+            f"This question costs {printed(draft.ceiling_cents)}, and {full.limit_in_words} has "
+            f"{printed(full.facts['left_cents'])} left. Nothing was asked.",
+            "Tell the user which limit it is; only they can raise it, or wait until what counts has aged out.",
+            facts=full.facts,
+        )
+    except RefusedError as refused:
+        return refused
+    spent_cents, oldest_at = opening.counted_look_ups(connection, draft.caller, draft.mode, now - DAY_SECONDS)
+    left = budget_cents - spent_cents
+    if draft.ceiling_cents <= left:
+        return None
+    ages_out = ""
+    if draft.ceiling_cents <= budget_cents and oldest_at is not None:
+        ages_out = f" The oldest question that counts ages out in {in_hours(oldest_at + DAY_SECONDS - now)}."
+    return LimitExceededError(
+        f"This question costs {printed(draft.ceiling_cents)}, and the owner's budget for such questions "
+        f"(max_lookups_day, {printed(budget_cents)} in 24 hours) has {printed(max(0, left))} left. Nothing "
+        "was asked.",
+        f"Tell the user; only they can raise max_lookups_day.{ages_out}",
+        facts={"limit_cents": budget_cents, "left_cents": max(0, left), "period": "24 hours"},
+    )
