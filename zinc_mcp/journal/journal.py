@@ -46,19 +46,20 @@ from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.statements import NO_LOCK, WHOLE, Lock, first, locked, of_caller
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, IS_ORDER, entries_of, entry_of
 from zinc_mcp.journal.storage.version import check
+from zinc_mcp.journal.sweeps import Sweeps
 from zinc_mcp.journal.visits import KeptVisits
 from zinc_mcp.text import in_hours, printed
 
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 
 
-class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, Figures, KeptVisits):
+class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, Figures, KeptVisits, Sweeps):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
     Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Figures` adds
     up all of them, `Questions` asks about them, `Changes` opens those that change a placed order, `Notices` remembers
-    what the owner was told, `OwnedJournal` changes what only the owner may change, and `KeptVisits` knows the visitors
-    of the approval page. All of them work on one `Database`.
+    what the owner was told, `OwnedJournal` changes what only the owner may change, `KeptVisits` knows the visitors of
+    the approval page, and `Sweeps` gives each server its share of what is looked up. All work on one `Database`.
     """
 
     # Opening
