@@ -255,17 +255,21 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
     ) -> Entry:
         with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             if to_be_sent:
+                earliest = self._times.earliest()
+                if admission is not None and entry.state in ("waiting", "signing"):
+                    rows.ask_why_paused(connection, entry)
+                    opening.ask_limits_again(connection, entry, earliest)
                 refuse_when_paused(rows.why_paused(connection, entry))
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
                 if is_first and is_over(entry, self._clock(), self._times.zinc()):
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
                     limits = admission.admit(entry, lambda: rows.addresses(connection))
-                    opening.check_limits_again(connection, entry, limits, self._times.earliest())
+                    opening.check_limits_again(connection, entry, limits, earliest)
                     is_told = self._times.zinc() is not None
                     if not is_told:
                         without_time.check_limits_without_time(connection, entry, limits)
-                    second_yes.check_given(connection, entry, limits, self._times.earliest() if is_told else None)
+                    second_yes.check_given(connection, entry, limits, earliest if is_told else None)
             moved = rows.change(connection, entry, state, what, detail, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment, self.sealing)

@@ -31,7 +31,7 @@ from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage import sqlite
 from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.reading import one
-from zinc_mcp.journal.storage.statements import ask, first, is_sqlite, write
+from zinc_mcp.journal.storage.statements import ask, ask_ahead, first, is_sqlite, write
 from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
     COLUMNS,
@@ -242,10 +242,18 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
 
 def why_paused(connection: sa.Connection, entry: Entry) -> str | None:
     """Return why an entry may not be sent: everything is paused, or its caller on its rail."""
-    # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
-    own = "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)
-    row = first(connection, _PAUSED, {"own": own})
+    row = first(connection, _PAUSED, _pauses(entry))
     return None if row is None else row[0]
+
+
+def ask_why_paused(connection: sa.Connection, entry: Entry) -> None:
+    """Ask ahead for what `why_paused` will read."""
+    ask_ahead(connection, _PAUSED, _pauses(entry))
+
+
+def _pauses(entry: Entry) -> Mapping[str, str]:
+    # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
+    return {"own": "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)}
 
 
 def read_payment(
