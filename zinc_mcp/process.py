@@ -12,7 +12,7 @@ from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.news import News
 from zinc_mcp.journal.records.clocks import LeaseClock, Times
 from zinc_mcp.journal.records.decision import Admission
-from zinc_mcp.journal.records.entry import Entry, Mode, State
+from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.journal.runner import Runner, Unwritten
@@ -200,10 +200,8 @@ class Process:
     """Entries that were sent more than once. For the key of each, this process has counted the orders at Zinc."""
     told: set[object] = field(default_factory=set[object])
     """Unreadable rows that were logged."""
-    swept: dict[tuple[RailName, frozenset[State]], int] = field(
-        default_factory=dict[tuple[RailName, frozenset[State]], int]
-    )
-    """The id after which the next round of a sweep begins."""
+    swept: dict[tuple[RailName, str], int] = field(default_factory=dict[tuple[RailName, str], int])
+    """The id after which the next sweep of a rail goes on, by what it looks for (`spending.in_turn`)."""
     unusable: dict[RailName, ZincMcpError] = field(default_factory=dict[RailName, ZincMcpError])
     """Rails that are set up but cannot be used for new orders, with the reason."""
     warmed: anyio.Event = field(default_factory=anyio.Event)

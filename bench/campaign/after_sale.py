@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.campaign.agents.after_sale import AfterAgent, Order, placed, reported
 from bench.campaign.agents.agent import Call
 from bench.campaign.agents.hosts import Process, Server, Starter, stdio_server
+from bench.campaign.journals.journal import RoundJournal
 from bench.campaign.judge.after_sale import FILED, judge_after_round
 from bench.campaign.judge.verdict import BROKEN_AFTER_SALE, INTENTIONS, Verdict
 from bench.campaign.plan.after_sale import PLACED_AT, REACHED_BY_CHANCE, AfterKind, AfterRound, drawn
@@ -47,9 +48,11 @@ class AfterSaleCampaign(RoundCampaign[AfterRound]):
         action = next(one.action for one in each.wishes if one.number == wish.number)
         return action, " asked" if each.asks else ""
 
-    async def play(self, starter: Starter, each: AfterRound, folder: Path, address: str) -> list[AfterAgent]:
+    async def play(
+        self, starter: Starter, each: AfterRound, folder: Path, address: str, journal: RoundJournal
+    ) -> list[AfterAgent]:
         """Bring the orders to their state, and play the round."""
-        environ = _environ(each, folder, address)
+        environ = {**_environ(each, folder, address), **journal.environ}
         asking = {**environ, **({"ZINC_MCP_APPROVAL": "auto", "CAMPAIGN_CLOCKS": "heed=0.2"} if each.asks else {})}
         orders = await _orders(starter, each, environ)
         servers = await four_servers(starter, asking)

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.campaign.agents.agent import Call
 from bench.campaign.agents.hosts import Starter, stdio_server
 from bench.campaign.agents.look_up import LookUpAgent
+from bench.campaign.journals.journal import RoundJournal
 from bench.campaign.judge.look_up import ANSWERED, PAID, judge_question_round
 from bench.campaign.judge.verdict import BROKEN_BY_LOOK_UP, INTENTIONS, Verdict
 from bench.campaign.plan.look_up import QuestionRound, drawn
@@ -35,9 +36,11 @@ class LookUpCampaign(RoundCampaign[QuestionRound]):
         """Return what was asked about."""
         return next(one.about for one in each.wishes if one.number == wish.number), ""
 
-    async def play(self, starter: Starter, each: QuestionRound, folder: Path, address: str) -> list[LookUpAgent]:
+    async def play(
+        self, starter: Starter, each: QuestionRound, folder: Path, address: str, journal: RoundJournal
+    ) -> list[LookUpAgent]:
         """Play the round."""
-        environ = _environ(each, folder, address)
+        environ = {**_environ(each, folder, address), **journal.environ}
         servers = await four_servers(starter, environ)
         agents = [LookUpAgent(wish, starter, environ, servers, self._turns) for wish in each.wishes]
         await pursue_all(agents)

@@ -14,11 +14,10 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from bench.campaign.agents.after_sale import NoOrderError
 from bench.campaign.agents.agent import Call
 from bench.campaign.agents.hosts import Server, Starter, http_server, practice_zinc, stdio_server
-from bench.campaign.judge.record import keep_record
+from bench.campaign.journals.journal import Journals, RoundJournal
 from bench.campaign.judge.verdict import NOT_BEGUN, Verdict
 from bench.campaign.steps import Planned, StepCoverage, write_down
 from bench.campaign.turns import EnoughError, play_all
-from zinc_mcp.journal.journal import Journal
 
 AT_ONCE = 8
 """Intentions at the same time in one round."""
@@ -61,10 +60,13 @@ class RoundCampaign(StepCoverage, ABC, Generic[R]):
     by_chance: ClassVar[Collection[str]] = ()
     """Steps to which a process need not come."""
 
-    def __init__(self, folder: Path, *, keep: bool, turns: int, until: Collection[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, journals: Journals, *, keep: bool, turns: int, until: Collection[str] = ()
+    ) -> None:
         """`until`: everything stops once one of these rows is not zero."""
         super().__init__(self.by_chance)
         self._folder = folder
+        self._journals = journals
         self._keep = keep
         self._turns = turns
         self._until = until
@@ -79,7 +81,9 @@ class RoundCampaign(StepCoverage, ABC, Generic[R]):
                 )
 
     @abstractmethod
-    async def play(self, starter: Starter, each: R, folder: Path, address: str) -> Sequence[Pursuing]:
+    async def play(
+        self, starter: Starter, each: R, folder: Path, address: str, journal: RoundJournal
+    ) -> Sequence[Pursuing]:
         """Play one round against the practice Zinc at this address, and return its agents.
 
         Raises:
@@ -98,17 +102,17 @@ class RoundCampaign(StepCoverage, ABC, Generic[R]):
         began = time.monotonic()
         folder = self._folder / each.name
         folder.mkdir()
-        Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
-        keep_record(folder / "journal.db")
+        journal = await asyncio.to_thread(self._journals.begin, folder)
         zinc, address = await practice_zinc(starter, folder / "ledger.db", each.dialect, each.pace)
         try:
-            agents = await self.play(starter, each, folder, address)
+            agents = await self.play(starter, each, folder, address, journal)
         except NoOrderError as error:
             self.verdict.found(NOT_BEGUN, f"{each.name} ({each.dialect}): {error}")
             await zinc.killed()
             return
         zinc.signal(signal.SIGTERM)
         await zinc.ended()
+        await asyncio.to_thread(journal.leave_for_judge)
         calls = {agent.wish.number: agent.calls for agent in agents}
         verdict = self.judge(each, folder, calls)
         for wish in each.wishes:

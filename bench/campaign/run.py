@@ -4,17 +4,16 @@ import asyncio
 import json
 import shutil
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from bench.campaign.agents.agent import Agent, Call
 from bench.campaign.agents.hosts import Process, Server, Starter, practice_zinc, stdio_server
 from bench.campaign.coverage import Coverage
-from bench.campaign.judge.record import keep_record
+from bench.campaign.journals.journal import Journals, RoundJournal
 from bench.campaign.judge.rounds import judge_round
 from bench.campaign.judge.verdict import Verdict
 from bench.campaign.plan.draw import again
@@ -23,7 +22,6 @@ from bench.campaign.plan.rails import Plan, challenge_seconds, drawn
 from bench.campaign.plan.v1_orders import TOKEN
 from bench.campaign.rounds import AT_ONCE, four_servers
 from bench.campaign.turns import EnoughError, play_all
-from zinc_mcp.journal.journal import Journal
 
 TRIES_MORE = 4
 """The number of further tries of a step at which a process was to die and did not."""
@@ -41,10 +39,19 @@ class Campaign:
     """Rounds, their verdicts, and what they covered."""
 
     def __init__(
-        self, plan: Plan, folder: Path, *, keep: bool, turns: int, late_looks: int = 2, until: Collection[str] = ()
+        self,
+        plan: Plan,
+        folder: Path,
+        journals: Journals,
+        *,
+        keep: bool,
+        turns: int,
+        late_looks: int = 2,
+        until: Collection[str] = (),
     ) -> None:
         self._plan = plan
         self._folder = folder
+        self._journals = journals
         self._keep = keep
         self._turns = turns
         self._late_looks = late_looks
@@ -95,15 +102,15 @@ class Campaign:
         began = time.monotonic()
         folder = self._folder / each.name
         folder.mkdir()
-        Journal.open(f"sqlite:///{folder / 'journal.db'}").close()
-        keep_record(folder / "journal.db")
+        journal = await asyncio.to_thread(self._journals.begin, folder)
         if each.old_journal:
-            _age(folder / "journal.db")
+            journal.make_older(_TWO_DAYS)
         zinc, address = await _zinc(starter, each, folder)
-        agents, zinc = await self._play(starter, each, folder, zinc, address)
+        agents, zinc = await self._play(starter, each, folder, zinc, address, journal)
         ended_at = time.time()
         zinc.signal(signal.SIGTERM)
         await zinc.ended()
+        await asyncio.to_thread(journal.leave_for_judge)
         calls = {agent.intention.number: agent.calls for agent in agents}
         verdict = judge_round(each, folder, calls, ended_at)
         self.coverage.note(each, folder / "reached")
@@ -118,9 +125,9 @@ class Campaign:
             shutil.rmtree(folder)
 
     async def _play(
-        self, starter: Starter, each: Round, folder: Path, zinc: Process, address: str
+        self, starter: Starter, each: Round, folder: Path, zinc: Process, address: str, journal: RoundJournal
     ) -> tuple[list[Agent], Process]:
-        environ = self._environ(each, folder, address)
+        environ = {**self._environ(each, folder, address), **journal.environ}
         fresh = int(each.name.split("-")[0]) % _FRESH_EVERY == 0
         servers = await four_servers(starter, environ, fresh=fresh)
         people, practice = await _people(starter, each, environ, folder) if each.kind == "questions" else ([], [])
@@ -220,11 +227,6 @@ async def _zinc(starter: Starter, each: Round, folder: Path, port: int = 0) -> t
     return await practice_zinc(
         starter, folder / "ledger.db", each.dialect, PACE, port, challenge_seconds=challenge_seconds(each)
     )
-
-
-def _age(journal: Path) -> None:
-    with closing(sqlite3.connect(journal)) as database, database:
-        database.execute("update zinc_meta set value = ? where name = 'created_at'", (repr(time.time() - _TWO_DAYS),))
 
 
 def _write_down(folder: Path, each: Round, calls: Mapping[int, Sequence[Call]]) -> None:

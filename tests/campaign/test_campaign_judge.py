@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from journal.test_journal import draft
 
-from bench.campaign.agents.agent import Call, age_doubts
+from bench.campaign.agents.agent import Call
+from bench.campaign.journals.sqlite import SqliteJournal, keep_record
 from bench.campaign.judge.classes import judge_class
 from bench.campaign.judge.evidence import Evidence, RoundEvidence
 from bench.campaign.judge.purchases import duplicates, ignored_keys, unjournalled
-from bench.campaign.judge.record import judge_record, keep_record, read_record
+from bench.campaign.judge.record import judge_record, read_record
 from bench.campaign.judge.verdict import (
     AFTER_PAUSE,
     AT_ONCE,
@@ -119,7 +120,7 @@ def test_an_open_order_that_does_not_count_is_found(recorded: Recorded, state: A
 def test_an_order_opened_beside_one_in_doubt_is_found_however_old_that_is(recorded: Recorded, state: Any) -> None:
     first = recorded.journal.move(recorded.opened(), state, "left in doubt", **FREE)
     assert first.body is not None
-    assert age_doubts(recorded.path, first.body.decode()[:20], 2 * 86_400.0) == 1
+    assert SqliteJournal(recorded.path.parent).age_doubts(first.body.decode()[:20], 2 * 86_400.0) == 1
     second = recorded.opened(twin="another-digest")
     assert second.opened_at - recorded.journal.read(first.id).opened_at > 86_400
     assert recorded.judged() == {BESIDE_DOUBT: 1}

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from server.as_a_host import said
 
 from bench.campaign.agents.agent import Call
-from bench.campaign.judge.record import keep_record
+from bench.campaign.journals.sqlite import keep_record
 from bench.campaign.judge.rounds import judge_round
 from bench.campaign.judge.verdict import (
     ALL_ROWS,

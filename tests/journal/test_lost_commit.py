@@ -27,7 +27,11 @@ from zinc_mcp.journal.records.entry import Entry
 
 
 class Cutting:
-    """A proxy to a PostgreSQL server that lets a commit through, takes the answer, and cuts the connection."""
+    """A proxy to a PostgreSQL server that lets a commit through, takes the answer, and cuts the connection.
+
+    It counts the commits of what a test does. A sweep, which a process does by itself at any time, commits too: its
+    transactions name their round, and are cut only where a test wants that.
+    """
 
     def __init__(self, where: str | tuple[str, int]) -> None:
         self._where = where
@@ -35,10 +39,12 @@ class Cutting:
         """The number of the next commits that are cut."""
         self.passes = 0
         """The number of commits that go through before the cuts."""
+        self.sweeps = 0
+        """The number of the next commits of sweeps that are cut."""
         self.is_down = False
         """Whether nobody can connect."""
         self.falls = False
-        """Whether nobody can connect any more after the next cut."""
+        """Whether the next cut ends all connections, and nobody can connect any more."""
         self._open: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
@@ -70,16 +76,26 @@ class Cutting:
                     threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
     def _pass(self, source: socket.socket, to: socket.socket, asks: bool, cut: threading.Event) -> None:
+        sweeps = False
         with suppress(OSError):
             while part := source.recv(65_536):
+                sweeps = sweeps or (asks and b"swept-" in part)
                 if asks and re.search(rb"COMMIT(?!TED)", part):
-                    if self.passes > 0:
+                    if sweeps and self.sweeps > 0:
+                        self.sweeps -= 1
+                        cut.set()
+                    elif sweeps:
+                        pass
+                    elif self.passes > 0:
                         self.passes -= 1
                     elif self.cuts > 0:
                         self.cuts -= 1
                         cut.set()
                         self.is_down = self.is_down or self.falls
+                    sweeps = False
                 if not asks and cut.is_set():
+                    if self.falls:  # a sweep has a connection of its own
+                        self.go_down()
                     break  # the server has answered: it is committed
                 to.sendall(part)
         for end in (source, to):

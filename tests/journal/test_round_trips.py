@@ -3,11 +3,13 @@
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from conftest import HandClock, OpenProcess
+from deciding import yes
 from fake_zinc import FakeZinc
 from journal.full_journal import YEARS, driven
 from journals import entry_of
@@ -16,6 +18,7 @@ from wanted import book, intent
 from bench.delaying import Delaying
 from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.watch import look
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import Times
 from zinc_mcp.process import Process
@@ -97,6 +100,58 @@ async def test_each_durable_step_takes_at_most_two_round_trips(behind: Delaying,
         journal.move(sent, "accepted", "accepted")
         taken["accept"] = behind.round_trips - before
     assert taken == {"open": 2, "mark": 2, "accept": 1, "pause": 1, "resume": 1}
+
+
+async def test_a_yes_and_the_marking_after_it_take_two_round_trips_each(
+    open_test_process: OpenProcess,
+    write_config: Callable[[str], Any],
+    address: str,
+    behind: Delaying,
+    zinc: FakeZinc,
+    clock: HandClock,
+) -> None:
+    write_config(POLICY.replace("none", "page"))
+    zinc.dated = True
+    numbers = iter(range(1, 100))
+    ticks = count()
+
+    def ticking() -> float:
+        return clock() + 1e-6 * next(ticks)  # as a real clock, it never tells the same time twice
+
+    times = Times(ticking)
+    times.heard(clock())
+    trips = 0, 0
+    async with open_test_process(journal=address) as process:
+        with Journal.open(behind.address, clock=ticking, times=times) as journal:
+            for _ in range(7):  # connections are opened, and statements prepared
+                asked = entry_of(await place_order.place(process, intent(products=book(next(numbers)))))
+                said = {"yes": True, "how": "page", "who": "local", "at": clock.now}
+                until = {"until": clock.now + 600, "zinc_until": None}
+                before = behind.round_trips
+                taken = journal.approve(yes(asked).about, None, said, until, process.admission, seen=asked)
+                between = behind.round_trips
+                journal.move(taken.entry, "sending", "sending", admission=process.admission, attempts=1)
+                trips = between - before, behind.round_trips - between
+        assert trips == (2, 2)
+
+
+async def test_a_yes_is_decided_by_what_stands_under_the_lock_and_not_by_what_was_seen_before(
+    open_test_process: OpenProcess, write_config: Callable[[str], Any], address: str, zinc: FakeZinc, clock: HandClock
+) -> None:
+    write_config(POLICY.replace("none", "page"))
+    zinc.dated = True
+    said = {"yes": True, "how": "page", "who": "local", "at": clock.now}
+    until = {"until": clock.now + 600, "zinc_until": None}
+    async with open_test_process(journal=address) as process:
+        seen = entry_of(await place_order.place(process, intent(products=book(1))))
+        with Journal.open(address, clock=clock) as journal:
+            journal.pause("for now")
+            paused = journal.approve(yes(seen).about, None, said, until, process.admission, seen=seen)
+            assert paused.refusal is not None and paused.refusal.code == "paused"
+            with pytest.raises(RefusedError) as closed:
+                journal.approve(yes(seen).about, None, said, until, process.admission, seen=seen)
+            assert closed.value.code == "question_closed"
+    assert not zinc.posts
 
 
 async def test_calls_after_the_database_has_ended_all_connections_go_on(

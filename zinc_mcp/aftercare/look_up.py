@@ -18,6 +18,7 @@ from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
+from zinc_mcp.spending.in_turn import Sought, Turn
 from zinc_mcp.zinc.aftercare.cases import CLOSED, Case
 from zinc_mcp.zinc.aftercare.changes import Change, unproved
 from zinc_mcp.zinc.aftercare.returns import DENIED, is_return
@@ -27,8 +28,9 @@ from zinc_mcp.zinc.responses import Order, is_a_segment
 logger = logging.getLogger(__name__)
 
 MOST_SWEPT = 200
-"""Changes of one rail that one round of a sweep looks at."""
+"""Changes of one rail that one sweep looks at."""
 _IN_DOUBT: frozenset[State] = frozenset({"sending", "unknown"})
+_TO_LOOK_UP = Sought("change", frozenset({"waiting", *_IN_DOUBT}), CHANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +275,15 @@ async def changes_about(process: Process, order: Order, caller: str, mode: Mode)
 
 async def sweep(process: Process, rail: Rail) -> None:
     """Look up changes in doubt, and clear away those that were never sent."""
-    states: frozenset[State] = frozenset({"waiting", *_IN_DOUBT})
-    entries = await process.journal.run(
-        lambda journal: journal.unfinished(states, mode=rail.mode, by=rail, kinds=CHANGES, limit=MOST_SWEPT)
-    )
-    for entry in entries:
-        try:
-            await refresh(process, entry)
-        except ZincMcpError as error:
-            logger.info("a look-up has to wait: %s", error.code)
-        except Exception as error:
-            logger.error("entry %d could not be looked up (%s)", entry.id, type(error).__name__)
+    changes = Turn(process, rail, _TO_LOOK_UP, MOST_SWEPT)
+    while entries := await changes.next():
+        for entry in entries:
+            try:
+                await refresh(process, entry)
+            except ZincMcpError as error:
+                logger.info("a look-up has to wait: %s", error.code)
+            except Exception as error:
+                logger.error("entry %d could not be looked up (%s)", entry.id, type(error).__name__)
 
 
 async def _with_news(process: Process, entry: Entry, order: Order) -> Entry:

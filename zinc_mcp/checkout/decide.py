@@ -315,7 +315,9 @@ async def _take(process: Process, decision: Decision, send: Send, *, caller: str
     try:
         by_another = decision.can_be_second and by != entry.caller
         taken = await process.journal.run(
-            lambda journal: journal.approve(about, caller, said, over, process.admission, by_another=by_another)
+            lambda journal: journal.approve(
+                about, caller, said, over, process.admission, by_another=by_another, seen=entry
+            )
         )
         if taken.refusal is not None:
             raise taken.refusal

@@ -16,6 +16,7 @@ from zinc_mcp.journal.records.money import nothing_taken
 from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Ending, Rail
+from zinc_mcp.spending.in_turn import Sought, Turn
 from zinc_mcp.spending.outcome import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.spending.proof import paid_no_order, proven, with_reference
 from zinc_mcp.spending.same_order import as_read, is_named, must_be, wanted
@@ -24,9 +25,9 @@ from zinc_mcp.zinc.responses import Order
 logger = logging.getLogger(__name__)
 
 MOST_SWEPT = 500
-"""Entries of one rail that one round of a sweep looks at."""
-_TO_LOOK_UP: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown"})
-_TO_COUNT: frozenset[State] = frozenset({"accepted"})
+"""Entries of one rail that one sweep looks at."""
+_IN_DOUBT = Sought("doubt", frozenset({"waiting", "signing", "sending", "unknown"}))
+_TO_COUNT = Sought("count", frozenset({"accepted"}), sent_again=True)
 
 
 async def refresh(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
@@ -119,31 +120,24 @@ async def find_landed(process: Process, entry: Entry, rail: Rail, identifiers: S
 async def sweep(process: Process, rail: Rail) -> None:
     """Look up entries in doubt, clear away those that were never sent, and check that Zinc honours our keys.
 
-    One round looks at `MOST_SWEPT` entries at most, and the next one begins after them.
+    It looks at `MOST_SWEPT` entries of each at most, and the next one goes on after them. Servers that share a journal
+    take turns.
     """
-    for entry in await _next_to_sweep(process, rail, _TO_LOOK_UP):
-        with _one_alone(entry):
-            if entry.state == "waiting":
-                await clear_abandoned(process, entry)
-            else:
-                await refresh(process, entry, rail)
-    # The process that sent twice looks for a second order at once, but may have been killed, or got no answer.
-    for entry in await _next_to_sweep(process, rail, _TO_COUNT):
-        if entry.id not in process.counted:
+    in_doubt = Turn(process, rail, _IN_DOUBT, MOST_SWEPT)
+    while entries := await in_doubt.next():
+        for entry in entries:
             with _one_alone(entry):
-                await stop_if_keys_are_ignored(process, entry, rail)
-
-
-async def _next_to_sweep(process: Process, rail: Rail, states: frozenset[State]) -> list[Entry]:
-    after = process.swept.get((rail.name, states), 0)
-    sent_again = states is _TO_COUNT
-    entries = await process.journal.run(
-        lambda journal: journal.unfinished(
-            states, mode=rail.mode, by=rail, sent_again=sent_again, after=after, limit=MOST_SWEPT
-        )
-    )
-    process.swept[rail.name, states] = entries[-1].id if len(entries) == MOST_SWEPT else 0
-    return entries
+                if entry.state == "waiting":
+                    await clear_abandoned(process, entry)
+                else:
+                    await refresh(process, entry, rail)
+    # The process that sent twice looks for a second order at once, but may have been killed, or got no answer.
+    to_count = Turn(process, rail, _TO_COUNT, MOST_SWEPT)
+    while entries := await to_count.next():
+        for entry in entries:
+            if entry.id not in process.counted:
+                with _one_alone(entry):
+                    await stop_if_keys_are_ignored(process, entry, rail)
 
 
 @contextmanager

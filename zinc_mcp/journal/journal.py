@@ -47,18 +47,31 @@ from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.statements import NO_LOCK, Lock, first, locked, of_caller
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_ORDER, entry_of
 from zinc_mcp.journal.storage.version import check
+from zinc_mcp.journal.sweeps import Sweeps
 from zinc_mcp.journal.visits import KeptVisits
 
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 
 
-class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, Figures, KeptVisits, PublishedPolicy):
+class Journal(
+    ReadJournal,
+    Questions,
+    Changes,
+    Notices,
+    OwnedJournal,
+    Periods,
+    Figures,
+    KeptVisits,
+    PublishedPolicy,
+    Sweeps,
+):
     """One journal, open. Times are seconds since the epoch, money is US cents.
 
     Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Figures` adds
     up all of them, `Questions` asks about them, `Changes` opens those that change a placed order, `Notices` remembers
     what the owner was told, `OwnedJournal` changes what only the owner may change, `KeptVisits` knows the visitors of
-    the approval page, and `PublishedPolicy` the policy of all servers. All of them work on one `Database`.
+    the approval page, `PublishedPolicy` the policy of all servers, and `Sweeps` gives each server its share of what is
+    looked up. All of them work on one `Database`.
     """
 
     # Opening
@@ -264,6 +277,10 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
     ) -> Entry:
         with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
             if to_be_sent:
+                earliest = self._times.earliest()
+                if admission is not None and entry.state in ("waiting", "signing"):
+                    rows.ask_pause_and_policy(connection, entry)
+                    opening.ask_limits_again(connection, entry, earliest)
                 paused, policy = rows.pause_and_policy(connection, entry)
                 refuse_when_paused(paused)
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
@@ -271,11 +288,11 @@ class Journal(ReadJournal, Questions, Changes, Notices, OwnedJournal, Periods, F
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
                     limits = published.admit(connection, entry, admission, policy)
-                    opening.check_limits_again(connection, entry, limits, self._times.earliest())
+                    opening.check_limits_again(connection, entry, limits, earliest)
                     is_told = self._times.zinc() is not None
                     if not is_told:
                         without_time.check_limits_without_time(connection, entry, limits)
-                    second_yes.check_given(connection, entry, limits, self._times.earliest() if is_told else None)
+                    second_yes.check_given(connection, entry, limits, earliest if is_told else None)
             moved = rows.change(connection, entry, state, what, detail, changes, self._clock())
             if payment is not None:
                 rows.write_payment(connection, payment, self.sealing)

@@ -125,6 +125,7 @@ class Questions(Database):
         admission: Admission,
         *,
         by_another: bool = False,
+        seen: Entry | None = None,
     ) -> Taken:
         """Take a yes: look for orders like it that have come since, check the whole policy, and mark the entry.
 
@@ -135,6 +136,8 @@ class Questions(Database):
             until: what a consent keeps about when the yes is over.
             admission: the policy as it stands.
             by_another: it can count as the yes of another person than the caller.
+            seen: the entry as it was read before. Nothing is decided by it: it says what else has to be read, which is
+                then read together with the entry itself.
 
         Raises:
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
@@ -145,7 +148,7 @@ class Questions(Database):
         with self._kept_after_all(about, said) as kept:
 
             def approved(lock: Lock) -> Taken:
-                return self._approved(lock, about, caller, said, until, admission, by_another=by_another)
+                return self._approved(lock, about, caller, said, until, admission, seen, by_another=by_another)
 
             taken.append(locked(of_entry(about.entry_id), approved, is_shared=admission.shares()))
         return taken[0] if taken else Taken(kept[0])
@@ -158,11 +161,16 @@ class Questions(Database):
         said: Mapping[str, Any],
         until: Mapping[str, Any],
         admission: Admission,
+        seen: Entry | None,
         *,
         by_another: bool,
     ) -> Taken:
         with self._writing(lock) as connection:
             now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
+            if seen is not None:
+                opening.ask_near_twins(connection, seen, earliest - admission.window_seconds)
+                rows.ask_pause_and_policy(connection, seen)
+                opening.ask_limits_again(connection, seen, earliest)
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:
                 raise out_of_time(entry)

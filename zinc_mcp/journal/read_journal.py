@@ -1,6 +1,7 @@
 """The reads of a journal; and the changes of payments, since the same callers read and change them."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from typing import Any, get_args
 
 import sqlalchemy as sa
@@ -139,6 +140,7 @@ class ReadJournal(Database):
         sent_again: bool = False,
         after: int = 0,
         limit: int = 100,
+        within: sa.Connection | None = None,
     ) -> list[Entry]:
         """List orders that somebody still has to move on, oldest first; those that cannot be read are left out.
 
@@ -150,6 +152,7 @@ class ReadJournal(Database):
             sent_again: only those that were sent more than once.
             after: only those with a higher id.
             limit: how many at most. Fewer are returned only where there are no more.
+            within: the transaction in which they are read; None for one of their own.
         """
         is_one = [ENTRIES.c.mode == mode, ENTRIES.c.state.in_(states), ENTRIES.c.kind.in_(kinds)]
         if by is not None:
@@ -158,7 +161,7 @@ class ReadJournal(Database):
         if sent_again:
             is_one.append(ENTRIES.c.attempts > 1)
         found: list[Entry] = []
-        with self._reading() as connection:
+        with nullcontext(within) if within is not None else self._reading() as connection:
             while len(found) < limit:
                 query = sa.select(ENTRIES).where(*is_one, UNFINISHED, _ID > after).order_by(_ID)
                 page, last = _page_of(connection, query, limit)

@@ -8,16 +8,16 @@ import asyncio
 import os
 import random
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.campaign.agents.hosts import Server, Starter, StdioServer, Structure, stdio_server
+from bench.campaign.journals.journal import RoundJournal
+from bench.campaign.journals.places import journal_of
 from bench.campaign.plan.intentions import WORDS, Intention, Racer, Tool, Words
 
 TURNS = 9
@@ -37,7 +37,6 @@ _LEASES_OVER = 3.0
 _LATE = 1.5
 """Seconds after its answer for which a process may still come to its step."""
 _TWO_DAYS = 2 * 86_400.0
-_AGED = ("opened_at", "counted_at", "first_sent_at", "zinc_at", "updated_at")
 _STOPPED_TURNS = 5
 """The number of times that the others ask while a process is stopped."""
 
@@ -237,7 +236,7 @@ class Agent:
             await asyncio.sleep(_PEEK)
         await asyncio.sleep(_LEASES_OVER)
         if wish.how == "owner":
-            for key in self._keys_as_the_owner_sees_them():
+            for key in self._journal.keys_with(self._in_its_body):
                 await self._look(self._any_server(self.servers), key)
                 await self._resolved(key)
         for _ in range(_STOPPED_TURNS):
@@ -258,22 +257,16 @@ class Agent:
             os.close(ours)
             os.close(theirs)
 
-    def _keys_as_the_owner_sees_them(self) -> list[str]:
-        with closing(sqlite3.connect(self._journal)) as journal:
-            wanted = "select key from zinc_entries where instr(cast(body as text), ?)"
-            rows = journal.execute(wanted, (self._in_its_body,))
-            return [str(key) for (key,) in rows]
-
     async def _two_days_later(self) -> None:
         """Make the entries in doubt older than any window, and place the same again in other words."""
         await asyncio.sleep(_LEASES_OVER)
-        await asyncio.to_thread(age_doubts, self._journal, self._in_its_body, _TWO_DAYS)
+        await asyncio.to_thread(self._journal.age_doubts, self._in_its_body, _TWO_DAYS)
         for words in self._source.sample(WORDS, 3):
             await self._place(self._any_server(self.servers), words)
 
     @property
-    def _journal(self) -> Path:
-        return Path(self.environ["ZINC_MCP_HOME"]) / "journal.db"
+    def _journal(self) -> RoundJournal:
+        return journal_of(self.environ)
 
     @property
     def _in_its_body(self) -> str:
@@ -315,16 +308,3 @@ class Agent:
 
 def _has_line(file: Path, start: str) -> bool:
     return file.exists() and any(line.startswith(start) for line in file.read_text(encoding="ascii").splitlines())
-
-
-def age_doubts(journal: Path, wanted: str, seconds: float) -> int:
-    """Make every entry in doubt whose body holds this text so much older; return how many there are."""
-    older = ", ".join(f"{name} = {name} - :seconds" for name in _AGED)
-    states = ", ".join(f"'{state}'" for state in (*_DOUBT, "paid_no_order"))
-    with closing(sqlite3.connect(journal, timeout=30)) as database, database:
-        done = database.execute(
-            f"UPDATE zinc_entries SET {older} WHERE state IN ({states}) "  # noqa: S608  # our names
-            "AND instr(cast(body AS text), :wanted)",
-            {"seconds": seconds, "wanted": wanted},
-        )
-        return done.rowcount

@@ -66,9 +66,11 @@ def serve(transport: str, port: int = 0) -> None:
     from zinc_mcp.wiring import open_process
 
     if (seconds := os.environ.get("CAMPAIGN_BUSY")) is not None:
-        from zinc_mcp.journal.storage import database
+        from zinc_mcp.journal.storage import sqlite
+        from zinc_mcp.journal.storage.server import connecting
 
-        setattr(database, "BUSY_SECONDS", float(seconds))  # noqa: B010  # the only time that is no field of `Clocks`
+        # The only time that is no field of `Clocks`.
+        sqlite.BUSY_SECONDS = connecting.BUSY_SECONDS = float(seconds)
     if (file := os.environ.get("CAMPAIGN_WALLETS")) is not None:
         _record_payments(Path(file))
     if (mode := os.environ.get("CAMPAIGN_V1_MODE")) is not None:

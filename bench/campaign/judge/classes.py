@@ -93,6 +93,8 @@ def _believed(verdict: Verdict, one: Evidence, known: Orders, events: Mapping[in
 
 def _told_of_failing_journal(verdict: Verdict, one: Evidence) -> None:
     """Find a failure, told after the first byte of a purchase may have left, that hides it or does not name the key."""
+    failed = sum(call.server == OWN and (call.answer or {}).get("code") in _FAILURES for call in one.calls)
+    verdict.counts[f"told that the journal failed, {one.intention.how}"] += failed
     sent = [post["at"] for post in one.posts if could_buy(post) and not is_a_no(post)]
     if not sent:
         return

@@ -1,7 +1,7 @@
 """The campaign's own record of a journal, written by the database itself, and what it proves.
 
 The events of the program say what it meant to do, by clocks that a round may have set wrong. Triggers write down every
-version of every row, the time by SQLite's own clock, and who held the lease.
+version of every row, the time by the database's own clock, and who held the lease (`campaign.journals`).
 """
 
 import re
@@ -18,12 +18,6 @@ from bench.campaign.judge.evidence import PRACTISED, Evidence, Row, rows_of
 from bench.campaign.judge.purchases import WIRE_SECONDS
 from bench.campaign.judge.verdict import AT_ONCE, BESIDE_DOUBT, TWO_OWNERS, UNCOUNTED, Verdict
 from bench.campaign.plan.intentions import FAULTS, PACE
-
-_COLUMNS = (
-    "id", "version", "kind", "key", "caller", "mode", "state", "attempts", "lease_owner", "lease_taken",
-    "lease_seconds", "reserved_cents", "counts_cents", "authorised_cents", "refunded_cents",
-)  # fmt: skip
-_NOW = "(julianday('now') - 2440587.5) * 86400.0"
 
 _OWNERS_WORD = "resolved by the owner"
 _ON_THE_WIRE = frozenset({"signing", "sending"})
@@ -44,27 +38,12 @@ _SURELY = 0.4
 """For this part of the time that an answer takes, a process surely still waits for it, however busy the machine."""
 
 
-def keep_record(journal: Path) -> None:
-    """From now on, write down every change of this journal's entries, whoever makes it."""
-    names = ", ".join(_COLUMNS)
-    values = ", ".join(f"NEW.{name}" for name in _COLUMNS)
-    with closing(sqlite3.connect(journal, timeout=30)) as database, database:
-        database.execute("CREATE TABLE campaign_clock (behind REAL)")
-        database.execute("INSERT INTO campaign_clock VALUES (?)", [time.time() - time.monotonic()])
-        database.execute(f"CREATE TABLE campaign_record (seq INTEGER PRIMARY KEY, at REAL, {names})")
-        for event in ("INSERT", "UPDATE"):
-            database.execute(
-                f"CREATE TRIGGER campaign_{event.lower()} AFTER {event} ON zinc_entries BEGIN "  # noqa: S608  # our names
-                f"INSERT INTO campaign_record (at, {names}) VALUES ({_NOW}, {values}); END"
-            )
-
-
 def read_record(journal: Path) -> list[Row]:
     """Return every version of every row, in the order in which they were written.
 
-    `at` is in seconds of the clock that leases use on this machine; `what` is the event that the program wrote. SQLite
-    has only the wall clock, which the machine may correct during a round: `unsure` is by how many seconds `at` may be
-    wrong.
+    `at` is in seconds of the clock that leases use on this machine; `what` is the event that the program wrote. The
+    database has only the wall clock, which the machine may correct during a round: `unsure` is by how many seconds `at`
+    may be wrong.
     """
     behind = time.time() - time.monotonic()
     with closing(sqlite3.connect(journal)) as database:

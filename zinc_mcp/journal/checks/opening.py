@@ -1,6 +1,6 @@
 """Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -27,7 +27,7 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.twin import any_order_of, near_digests
 from zinc_mcp.journal.storage import rows, totals
 from zinc_mcp.journal.storage.postgresql import Asked
-from zinc_mcp.journal.storage.statements import ask, is_sqlite
+from zinc_mcp.journal.storage.statements import ask, ask_ahead, is_sqlite
 from zinc_mcp.journal.storage.tables import (
     COUNTING,
     ENTRIES,
@@ -290,13 +290,22 @@ def near_twins(connection: sa.Connection, entry: Entry, since: float) -> list[En
     """Return the newest standing orders that are the same intention as an entry, or hold one of its products."""
     if entry.kind != "order":
         return []
+    return entries_of(connection, _NEAR if is_sqlite(connection) else _NEAR_ON_POSTGRESQL, _near_values(entry, since))
+
+
+def ask_near_twins(connection: sa.Connection, entry: Entry, since: float) -> None:
+    """Ask ahead for what `near_twins` will read."""
+    if entry.kind == "order" and not is_sqlite(connection):
+        ask_ahead(connection, _NEAR_ON_POSTGRESQL, _near_values(entry, since))
+
+
+def _near_values(entry: Entry, since: float) -> Mapping[str, Any]:
     try:
         digests = near_digests(entry.caller, entry.mode, any_order_of(entry))
     except RefusedError:  # the body was purged, or is no order today: only the same intention can be found
         digests = ()
     known = {name: getattr(entry, name) for name in _INTENTION}
-    given = {"id": entry.id, **known, "since": since, "digests": list(digests)}
-    return entries_of(connection, _NEAR if is_sqlite(connection) else _NEAR_ON_POSTGRESQL, given)
+    return {"id": entry.id, **known, "since": since, "digests": list(digests)}
 
 
 def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
@@ -311,9 +320,18 @@ def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
 
 def counted(connection: sa.Connection, caller: str, mode: Mode, since: float, beside: int = 0) -> tuple[int, int]:
     """Return (cents, orders) that count against a caller's limits since then, without the entry `beside`."""
-    given = {"mode": mode, "caller": caller, **totals.window("since", since), "beside": beside}
-    [(cents, orders)] = ask(connection, _COUNTED, given).rows()
+    [(cents, orders)] = ask(connection, _COUNTED, _counting(caller, mode, since, beside)).rows()
     return int(cents), int(orders)
+
+
+def ask_limits_again(connection: sa.Connection, entry: Entry, now: float) -> None:
+    """Ask ahead for what `check_limits_again` will read of the caller's own orders."""
+    for seconds in (DAY_SECONDS, MONTH_SECONDS):
+        ask_ahead(connection, _COUNTED, _counting(entry.caller, entry.mode, now - seconds, entry.id))
+
+
+def _counting(caller: str, mode: Mode, since: float, beside: int) -> Mapping[str, Any]:
+    return {"mode": mode, "caller": caller, **totals.window("since", since), "beside": beside}
 
 
 def counted_look_ups(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, float | None]:

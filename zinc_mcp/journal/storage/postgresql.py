@@ -92,6 +92,8 @@ class Together:
         if is_pooled(connection):
             self._opening.append(_Sent(self, OF_TRANSACTION))
         self._waiting = [*self._opening]
+        self._ahead: dict[tuple[str, str], _Sent] = {}
+        """Reads that were asked for before anybody needs them, by their texts and values."""
         self._wrote = False
         self._pipeline = ExitStack()
         self._sync: Callable[[], None] | None = None
@@ -99,12 +101,23 @@ class Together:
 
     def ask(self, text: str, given: Values | None, check: Callable[[Sequence[Row]], None] | None = None) -> Asked:
         """Add a read; `check` is called with its rows before any later rows are returned, and may raise."""
+        if check is None and (ahead := self._ahead.pop(_same(text, given), None)) is not None:
+            return ahead
         sent = _Sent(self, text, given, check=check)
         self._waiting.append(sent)
         return sent
 
+    def ask_ahead(self, text: str, given: Values) -> None:
+        """Add a read for which `ask` will be called later, so that it is sent with what waits now.
+
+        After a change in this transaction it is of no use any more.
+        """
+        self._ahead[_same(text, given)] = sent = _Sent(self, text, given)
+        self._waiting.append(sent)
+
     def write(self, text: str, given: Values, otherwise: Callable[[sa.Connection], None] | None = None) -> None:
         """Add a change. `otherwise` is called, after the transaction was undone, where it divided by zero."""
+        self._ahead.clear()
         self._waiting.append(_Sent(self, text, given, writes=True, otherwise=otherwise))
 
     def send(self) -> None:
@@ -113,6 +126,7 @@ class Together:
 
     def give_way(self) -> None:
         """Send all that waits before SQLAlchemy runs a statement by itself, which may write."""
+        self._ahead.clear()
         self._wrote = True
         self._run(ends=True)
 
@@ -217,6 +231,18 @@ def ask(
     if check is not None:
         check(found)
     return Read(found)
+
+
+def ask_ahead(connection: sa.Connection, statement: ExecutableReturnsRows, given: Values) -> None:
+    """Ask in a transaction for rows for which `ask` will be called later in it, before it changes anything."""
+    together = together_of(connection)
+    if together is not None:
+        text, always = spelled(statement)
+        together.ask_ahead(text, {**always, **given})
+
+
+def _same(text: str, given: Values | None) -> tuple[str, str]:
+    return text, repr(sorted((given or {}).items()))
 
 
 def write(

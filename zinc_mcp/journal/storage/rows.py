@@ -31,7 +31,7 @@ from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage import sqlite
 from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.reading import one
-from zinc_mcp.journal.storage.statements import ask, first, is_sqlite, write
+from zinc_mcp.journal.storage.statements import ask, ask_ahead, first, is_sqlite, write
 from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
     COLUMNS,
@@ -252,10 +252,18 @@ def pause_and_policy(connection: sa.Connection, entry: Entry) -> tuple[str | Non
 
     Of the policy it is the digest; None where there is none.
     """
-    # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
-    own = "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)
-    row = first(connection, _PAUSE_AND_POLICY, {"own": own})
+    row = first(connection, _PAUSE_AND_POLICY, _pauses(entry))
     return (None, None) if row is None else (row[0], row[1])
+
+
+def ask_pause_and_policy(connection: sa.Connection, entry: Entry) -> None:
+    """Ask ahead for what `pause_and_policy` will read."""
+    ask_ahead(connection, _PAUSE_AND_POLICY, _pauses(entry))
+
+
+def _pauses(entry: Entry) -> Mapping[str, str]:
+    # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
+    return {"own": "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)}
 
 
 def read_payment(

@@ -27,7 +27,7 @@ from sqlalchemy.sql.selectable import ExecutableReturnsRows
 from zinc_mcp.errors import JournalError
 from zinc_mcp.private_files import make_folder, open_file, writable_by_others
 
-BUSY_SECONDS = 15
+BUSY_SECONDS: float = 15
 """For so long a process waits until another one's change is written."""
 
 Values = Mapping[str, Any]

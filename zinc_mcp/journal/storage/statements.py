@@ -117,6 +117,12 @@ def ask(
     return Read(found)
 
 
+def ask_ahead(connection: sa.Connection, statement: ExecutableReturnsRows, given: Values) -> None:
+    """Ask on PostgreSQL for rows for which `ask` will be called later in a transaction, so that they come together."""
+    if not is_sqlite(connection):
+        postgresql.ask_ahead(connection, statement, given)
+
+
 def write(
     connection: sa.Connection,
     statement: sa.UpdateBase,

@@ -19,7 +19,7 @@ from sqlalchemy import exc as sa_exc
 if TYPE_CHECKING:
     import psycopg
 
-BUSY_SECONDS = 15
+BUSY_SECONDS: float = 15
 """For so long a process waits until another one's change is written."""
 HELD_SECONDS = 10
 """After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
@@ -39,14 +39,14 @@ _KEPT_ALIVE: Mapping[str, int] = {
 """Settings of libpq: a connection whose other end is gone then ends within a minute."""
 # These override the defaults of the database and of its user.
 _SETTINGS = (
-    f"SELECT set_config('lock_timeout', '{BUSY_SECONDS}s', {{local}}), "
+    "SELECT set_config('lock_timeout', '{busy}s', {local}), "
     f"set_config('idle_in_transaction_session_timeout', '{HELD_SECONDS}s', {{local}}), "
     "set_config('default_transaction_isolation', 'read committed', {local}), "
     "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', {local}) END"
 )
-OF_TRANSACTION = _SETTINGS.format(local="true")
+OF_TRANSACTION = _SETTINGS.format(busy=BUSY_SECONDS, local="true")
 """Sets for one transaction what is otherwise set for a session."""
-_OF_SESSION = _SETTINGS.format(local="false") + " WHERE pg_backend_pid() = {pid}"
+_OF_SESSION = f"{_SETTINGS} WHERE pg_backend_pid() = {{pid}}"
 _POOLED = "zinc_mcp_pooled"
 _STANDBYS = "zinc_mcp_standbys"
 """How often an engine has met a server that takes no changes, as a list of one; and how often before a connection."""
@@ -84,7 +84,8 @@ def engine_to(url: sa.URL) -> sa.Engine:
         connection.autocommit = True
         record.info[_STANDBYS] = (standbys, standbys[0])
         pid = connection.info.backend_pid
-        record.info[_POOLED] = connection.execute(_OF_SESSION.format(pid=pid)).fetchone() is None
+        settings = _OF_SESSION.format(busy=BUSY_SECONDS, local="false", pid=pid)
+        record.info[_POOLED] = connection.execute(settings).fetchone() is None
         if record.info[_POOLED]:
             connection.prepare_threshold = None
 

@@ -1,0 +1,69 @@
+"""Rounds of looking up, which the servers of a team go through together on PostgreSQL.
+
+A row says how far a round has come, and each server takes the next few entries from there. Whoever finds that row
+locked does not wait for it on a connection (SKIP LOCKED). What a server has taken and does not look up, since it has
+ended, stands still, or never heard that its share was committed, comes up in the next round, as all that is still open.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.statements import NO_LOCK
+from zinc_mcp.journal.storage.tables import META
+
+SHARE = 10
+"""Entries that one server takes at a time."""
+_NEVER = json.dumps([0.0, None])
+Listed = Callable[[sa.Connection, int, int], Sequence[Entry]]
+"""Lists entries with a higher id than the first number, oldest first, as many as the second one at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Entries that a server looks up alone in one round."""
+
+    began: float
+    """When the round began, in seconds since the epoch: that is its name."""
+    entries: Sequence[Entry]
+
+
+class Sweeps(Database):
+    """The part of a journal that gives servers their shares of a round."""
+
+    def take_share(self, name: str, listed: Listed, round_seconds: float, of_round: float | None) -> Share | None:
+        """Take the next entries of a round; None where another server is taking its own just now.
+
+        The share is empty where the round is over.
+
+        Args:
+            name: of the rounds; at most 40 characters.
+            listed: lists the entries of a round.
+            round_seconds: a round begins no earlier than so long after the one before it began.
+            of_round: only of the round that began then. None: of the one that is under way, or else of a new one.
+        """
+        from sqlalchemy.dialects.postgresql import insert
+
+        now = self._times.shared()
+        row = META.c.name == name
+        with self._writing(NO_LOCK) as connection:
+            connection.execute(insert(META).values(name=name, value=_NEVER).on_conflict_do_nothing())
+            query = sa.select(META.c.value).where(row).with_for_update(skip_locked=True)
+            kept = connection.execute(query).scalar_one_or_none()
+            if kept is None:
+                return None
+            began, after = json.loads(kept)
+            if of_round is not None and (after is None or began != of_round):
+                return Share(of_round, ())
+            if after is None:
+                if 0.0 <= now - began < round_seconds:
+                    return Share(began, ())
+                began, after = now, 0
+            entries = listed(connection, after, SHARE)
+            after = entries[-1].id if len(entries) == SHARE else None
+            connection.execute(sa.update(META).where(row).values(value=json.dumps([began, after])))
+        return Share(began, entries)
