@@ -18,7 +18,7 @@ from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Limits
-from zinc_mcp.journal.sweeps import SHARE
+from zinc_mcp.journal.shared.sweeps import SHARE
 from zinc_mcp.process import Process
 
 __all__ = ["behind"]

@@ -21,7 +21,6 @@ from zinc_mcp.journal.figures import Figures
 from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
 from zinc_mcp.journal.periods import Periods
-from zinc_mcp.journal.published import PublishedPolicy
 from zinc_mcp.journal.questions import Questions
 from zinc_mcp.journal.read_journal import ReadJournal
 from zinc_mcp.journal.records.clocks import FREE
@@ -43,12 +42,13 @@ from zinc_mcp.journal.records.entry import (
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.journal.records.twin import derived_key
+from zinc_mcp.journal.shared.published import PublishedPolicy
+from zinc_mcp.journal.shared.sweeps import Sweeps
+from zinc_mcp.journal.shared.visits import KeptVisits
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.statements import NO_LOCK, Lock, first, locked, of_caller
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_ORDER, entry_of
 from zinc_mcp.journal.storage.version import check
-from zinc_mcp.journal.sweeps import Sweeps
-from zinc_mcp.journal.visits import KeptVisits
 
 _NEVER_ASKED: frozenset[State] = frozenset({"refused"})
 

@@ -39,7 +39,7 @@ class Turn:
     """What one process looks up of one rail in one sweep.
 
     On SQLite that is everything, up to a bound, after which the next sweep goes on. The servers that share a journal on
-    PostgreSQL share each round, too (`journal.sweeps`): no entry is looked up by two of them.
+    PostgreSQL share each round, too (`journal.shared.sweeps`): no entry is looked up by two of them.
     """
 
     def __init__(self, process: Process, rail: Rail, sought: Sought, most: int) -> None:

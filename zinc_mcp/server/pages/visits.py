@@ -135,7 +135,7 @@ class Visits:
         caller = None if self._members is None else self._members.caller_by(token)
         if self._members is None or self._journal is None or caller is None:
             return None
-        from zinc_mcp.journal.visits import KeptVisit  # SQLAlchemy: the journal needs it anyway
+        from zinc_mcp.journal.shared.visits import KeptVisit  # SQLAlchemy: the journal needs it anyway
 
         opened, visit = secrets.token_urlsafe(32), KeptVisit(caller, self._members.known()[caller].hash)
         await self._journal.run(
