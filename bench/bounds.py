@@ -245,7 +245,7 @@ REQUESTS = (
     Bound("an id that is sent back", "server.messages.MOST_ID_CHARACTERS", "characters", "the error has no id"),
     Bound("a form of the approval page", "server.pages.forms.MAX_FORM_BYTES", "bytes", "400"),
     Bound("requests of one visitor to the approval page at once", "server.pages.approval.MOST_VIEWS", "", "429"),
-    Bound("requests for `/readyz` that wait for one look", "server.http.app.MOST_ASKING", "", "503"),
+    Bound("requests for `/readyz` that wait for one look", "server.http.readiness.MOST_ASKING", "", "503"),
     Bound("requests of one caller at once, beside its streams", "server.http.shares.MOST_REQUESTS", "", "429"),
     Bound("looks at the journal for metrics", "telemetry.measures.LOOK_EVERY_SECONDS", "seconds", "as last known"),
     Bound(

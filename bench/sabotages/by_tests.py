@@ -144,7 +144,7 @@ BY_TESTS = (
         "any-algorithm",
         "a token is signed by an algorithm that the owner named",
         "zinc_mcp/server/http/oauth/tokens.py",
-        "        if algorithm not in self.terms.algorithms:",
+        "        if algorithm not in self._terms.algorithms:",
         '        if algorithm == "none":',
         _tests(f"{_SERVING}/test_oauth_tokens.py"),
     ),

@@ -66,17 +66,21 @@ async def served(
     members: Path | None = None,
     show: Show | None = None,
     make_server: Callable[[Process, Page], Server] = build_server,
+    base: str | None = None,
 ) -> AsyncGenerator[str]:
-    """Serve a process as `zinc-mcp serve` does on loopback, and give its origin."""
+    """Serve a process as `zinc-mcp serve` does on loopback, and give its origin.
+
+    `base` is the origin that people reach it by, where a proxy would stand before it and others.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}"])
+        own = f"http://127.0.0.1:{port}"
+        hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}", *([] if base is None else [base.partition("://")[2]])])
         known = Members(members or process.settings.home / "members.json")
         local = None if members_only or known.known() else local_token(process.settings.home)
-        base = f"http://127.0.0.1:{port}"
-        app = build_app(process, hosts, known, local=local, base=base, show=show, make_server=make_server)
+        app = build_app(process, hosts, known, local=local, base=base or own, show=show, make_server=make_server)
         async with listening(app, listener):
-            yield base
+            yield own
 
 
 @asynccontextmanager
