@@ -211,6 +211,9 @@ REQUESTS = (
         "seconds",
         "401",
     ),
+    Bound("codes of the issuer that are exchanged at once", "server.http.oauth.sign_in.MOST_AT_ONCE", "", "403"),
+    Bound("a code of the issuer", "server.http.oauth.sign_in.MOST_CODE_CHARACTERS", "characters", "403"),
+    Bound("a sign-in with the issuer", "server.http.oauth.sign_in.BEGUN_SECONDS", "seconds", "the browser forgets it"),
     Bound("identities of a member", "owner.team.member.MOST_IDENTITIES", "", "the command says so"),
     Bound("a TLS handshake, and the head of a request", "server.http.connections.HEAD_SECONDS", "seconds", "closed"),
     Bound("the body of a request", "server.http.connections.BODY_SECONDS", "seconds", "closed"),
@@ -221,6 +224,7 @@ REQUESTS = (
     Bound("the head of a request", "server.http.connections.MAX_HEAD_BYTES", "bytes", "400"),
     Bound("header fields", "server.http.requests.MOST_HEADERS", "", "431"),
     Bound("path and query", "server.http.requests.MAX_TARGET_BYTES", "bytes", "414"),
+    Bound("the same of a redirect from the issuer", "server.http.requests.MAX_REDIRECT_BYTES", "bytes", "414"),
     Bound(
         "a message: a body, or a line on stdin",
         "server.messages.MOST_MESSAGE_BYTES",
@@ -284,6 +288,7 @@ REQUESTS = (
         "the others wait",
     ),
     Bound("a visit without use", "server.pages.visits.IDLE_SECONDS", "seconds", "it ends"),
+    Bound("a visit by a sign-in with the issuer", "server.pages.visits.SIGNED_IN_SECONDS", "seconds", "it ends"),
 )
 
 ORDERS = (

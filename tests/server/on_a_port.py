@@ -70,15 +70,16 @@ async def served(
 ) -> AsyncGenerator[str]:
     """Serve a process as `zinc-mcp serve` does on loopback, and give its origin.
 
-    `base` is the origin that people reach it by, where a proxy would stand before it and others.
+    `base` is the origin that people reach it by, where that is another; `{port}` in it stands for its port.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         own = f"http://127.0.0.1:{port}"
-        hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}", *([] if base is None else [base.partition("://")[2]])])
+        reached = (base or own).format(port=port)
+        hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}", reached.partition("://")[2]])
         known = Members(members or process.settings.home / "members.json")
         local = None if members_only or known.known() else local_token(process.settings.home)
-        app = build_app(process, hosts, known, local=local, base=base or own, show=show, make_server=make_server)
+        app = build_app(process, hosts, known, local=local, base=reached, show=show, make_server=make_server)
         async with listening(app, listener):
             yield own
 

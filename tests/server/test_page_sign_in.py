@@ -28,6 +28,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.owner.team.member import Identity
 from zinc_mcp.process import Process
 from zinc_mcp.server.http.app import serve_http
+from zinc_mcp.server.http.requests import REDIRECT_PATH
 from zinc_mcp.server.pages.approval import address_of
 from zinc_mcp.server.pages.visits import SIGNED_IN_SECONDS
 
@@ -263,8 +264,10 @@ async def test_a_sign_in_that_is_not_right_opens_nothing(open_test_process: Open
             for how in WRONG:
                 as_at_start(issuer)
                 issuer.change(client={**client, "secret": how.get("secret", SECRET)})
-                issuer.change(**{name: value for name, value in how.items() if name != "secret"})
-                answer = await back(person, await led_back(person))
+                issuer.change(**{name: value for name, value in how.items() if name not in ("secret", "broken")})
+                returned = await led_back(person)
+                issuer.change(broken=how.get("broken", False))
+                answer = await back(person, returned)
                 assert (answer.status_code, 'name="visit"' in answer.text) == (403, False), (how, words(answer.text))
                 assert "Sign in to decide" in answer.text and "Buy from" not in answer.text
                 assert 'action="/approve/"' in answer.text
@@ -516,6 +519,14 @@ async def test_nothing_of_a_sign_in_is_logged_or_kept(
     assert "invalid_client" in ours
     for secret in secrets:
         assert secret not in written and secret not in ours
+
+
+def test_the_documents_name_the_one_redirect_address_for_each_service() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "team-sign-in.md").read_text(encoding="utf-8")
+    address = f"https://zinc.example.com{REDIRECT_PATH}`"
+    sections = {text.partition("\n")[0]: text for text in page.split("\n## ")[1:]}
+    for service in ("The approval page", "Keycloak", "Auth0", "Microsoft Entra ID", "Google"):
+        assert address in sections[service], service
 
 
 @pytest.mark.parametrize(
