@@ -324,6 +324,10 @@ async def test_a_redirect_that_another_browser_was_led_to_opens_nothing_there(
             await led_back(bob)  # bob's browser has begun a sign-in of its own
             answer = await back(bob, returned)
             assert (answer.status_code, 'name="visit"' in answer.text) == (403, False)
+            [hers] = ada.client.cookies
+            of_bob = next(iter(bob.client.cookies.values()))
+            planted = await bob.client.get(returned, headers={"Cookie": f"{hers}={of_bob}"})
+            assert (planted.status_code, 'name="visit"' in planted.text) == (403, False)
             assert issuer.exchanges() == [], "the code of somebody else was not used"
             assert (await back(ada, returned)).status_code == 200
 
