@@ -211,6 +211,9 @@ REQUESTS = (
         "seconds",
         "401",
     ),
+    Bound("codes of the issuer that are exchanged at once", "server.http.oauth.sign_in.MOST_AT_ONCE", "", "403"),
+    Bound("a code of the issuer", "server.http.oauth.sign_in.MOST_CODE_CHARACTERS", "characters", "403"),
+    Bound("a sign-in with the issuer", "server.http.oauth.sign_in.BEGUN_SECONDS", "seconds", "the browser forgets it"),
     Bound("identities of a member", "owner.team.member.MOST_IDENTITIES", "", "the command says so"),
     Bound("a TLS handshake, and the head of a request", "server.http.connections.HEAD_SECONDS", "seconds", "closed"),
     Bound("the body of a request", "server.http.connections.BODY_SECONDS", "seconds", "closed"),
@@ -221,6 +224,7 @@ REQUESTS = (
     Bound("the head of a request", "server.http.connections.MAX_HEAD_BYTES", "bytes", "400"),
     Bound("header fields", "server.http.requests.MOST_HEADERS", "", "431"),
     Bound("path and query", "server.http.requests.MAX_TARGET_BYTES", "bytes", "414"),
+    Bound("the same of a redirect from the issuer", "server.http.requests.MAX_REDIRECT_BYTES", "bytes", "414"),
     Bound(
         "a message: a body, or a line on stdin",
         "server.messages.MOST_MESSAGE_BYTES",
@@ -245,7 +249,7 @@ REQUESTS = (
     Bound("an id that is sent back", "server.messages.MOST_ID_CHARACTERS", "characters", "the error has no id"),
     Bound("a form of the approval page", "server.pages.forms.MAX_FORM_BYTES", "bytes", "400"),
     Bound("requests of one visitor to the approval page at once", "server.pages.approval.MOST_VIEWS", "", "429"),
-    Bound("requests for `/readyz` that wait for one look", "server.http.app.MOST_ASKING", "", "503"),
+    Bound("requests for `/readyz` that wait for one look", "server.http.readiness.MOST_ASKING", "", "503"),
     Bound("requests of one caller at once, beside its streams", "server.http.shares.MOST_REQUESTS", "", "429"),
     Bound("looks at the journal for metrics", "telemetry.measures.LOOK_EVERY_SECONDS", "seconds", "as last known"),
     Bound(
@@ -284,6 +288,7 @@ REQUESTS = (
         "the others wait",
     ),
     Bound("a visit without use", "server.pages.visits.IDLE_SECONDS", "seconds", "it ends"),
+    Bound("a visit by a sign-in with the issuer", "server.pages.visits.SIGNED_IN_SECONDS", "seconds", "it ends"),
 )
 
 ORDERS = (

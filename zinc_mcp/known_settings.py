@@ -359,6 +359,17 @@ SETTINGS = (
         shown=("on", ""),
     ),
     Setting(
+        "ZINC_MCP_OAUTH_CLIENT_ID", "text",
+        "the issuer's name for this server as a client, so that people sign in to the approval page there "
+        "([docs/team-sign-in.md](docs/team-sign-in.md#the-approval-page)). Unset: with members' tokens alone",
+        shown=(VALUE, ""),
+    ),
+    Setting(
+        "ZINC_MCP_OAUTH_CLIENT_SECRET", "key",
+        "that client's secret. Unset: a public client, which needs none",
+        shown=("set", ""),
+    ),
+    Setting(
         "ZINC_TEMPO_PRIVATE_KEY", "key", "`tempo`: the key that signs, best an access key", "wallet", (), ("set", "")
     ),
     Setting("ZINC_TEMPO_ROOT_ACCOUNT", "text", "`tempo`: the account that an access key signs for", "wallet"),

@@ -18,6 +18,7 @@ _TEAM = "tests/server/test_team_limits.py"
 _POLICY = "tests/server/test_published_policy.py"
 _UNHEARD = "tests/checkout/test_unheard_time.py"
 _SECOND = "tests/consent/test_second_yes.py"
+_PAGE_SIGN_IN = f"{_SERVING}/test_page_sign_in.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
 BY_TESTS = (
@@ -161,7 +162,7 @@ BY_TESTS = (
         "any-algorithm",
         "a token is signed by an algorithm that the owner named",
         "zinc_mcp/server/http/oauth/tokens.py",
-        "        if algorithm not in self.terms.algorithms:",
+        "        if algorithm not in self._terms.algorithms:",
         '        if algorithm == "none":',
         _tests(f"{_SERVING}/test_oauth_tokens.py"),
     ),
@@ -172,6 +173,38 @@ BY_TESTS = (
         '    return rights_for(tool) if isinstance(tool, str) and tool in PROFILES else ("read",)',
         '    return ("read",)',
         _tests(f"{_SERVING}/test_oauth_scopes.py"),
+    ),
+    Sabotage(
+        "sign-in-begun-elsewhere",
+        "a sign-in ends in the browser that began it",
+        "zinc_mcp/server/http/oauth/sign_in.py",
+        '        if not secret or not hmac.compare_digest(_made(secret, "state").encode(), state.encode()):',
+        "        if not secret:",
+        _tests(f"{_PAGE_SIGN_IN}::test_a_redirect_that_another_browser_was_led_to_opens_nothing_there"),
+    ),
+    Sabotage(
+        "nonce-of-an-id-token",
+        "an ID token is for the sign-in that was begun",
+        "zinc_mcp/server/http/oauth/sign_in.py",
+        "        if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):",
+        "        if not claims:",
+        _tests(f"{_PAGE_SIGN_IN}::test_a_sign_in_that_is_not_right_opens_nothing"),
+    ),
+    Sabotage(
+        "sign-in-used-twice",
+        "a sign-in opens one visit",
+        "zinc_mcp/journal/visits.py",
+        "            if once is not None:",
+        "            if once is not None and not visit.proof:",
+        _tests(f"{_PAGE_SIGN_IN}::test_a_redirect_opens_one_visit"),
+    ),
+    Sabotage(
+        "yes-of-a-reader",
+        "a yes on the page needs what placing needs",
+        "zinc_mcp/server/pages/approval.py",
+        "        if decision.yes and not self._may_order:",
+        "        if decision.yes and not self._visitor:",
+        _tests(f"{_PAGE_SIGN_IN}::test_a_yes_needs_what_placing_needs_by_role_and_by_scope"),
     ),
     Sabotage(
         "two-hosts",

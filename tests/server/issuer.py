@@ -1,4 +1,5 @@
-"""A small OpenID provider, in a process of its own: metadata, keys that come and go, and tokens with any claims.
+"""A small OpenID provider, in a process of its own: metadata, keys that come and go, tokens with any claims, and people
+who sign in through a browser.
 
 `python issuer.py` prints its port. Tests sign with its keys through `/sign`, so that no private key leaves it.
 """
@@ -15,13 +16,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from jwt.utils import base64url_encode
+from jwt.utils import base64url_decode, base64url_encode
 
 REALM = "/realms/team"
 
@@ -37,6 +39,70 @@ class Provider:
         self.metadata_at = f"/.well-known/oauth-authorization-server{REALM}"
         self.changed: dict[str, Any] = {}
         self.broken = False
+        self.client: dict[str, Any] = {}
+        """`id`, `redirect` (the address registered), and `secret` of one that is not public."""
+        self.person = "ada"
+        """Whoever sits at each browser."""
+        self.says: dict[str, str] = {}
+        """Parameters of the redirect, in place of the usual ones; an empty one is left out."""
+        self.granted: str | None = None
+        """The scope that the token endpoint names; None for what was asked, an empty one for none named."""
+        self.id_claims: dict[str, Any] = {}
+        """Claims of ID tokens, in place of the usual ones; None for one that is left out."""
+        self.id_algorithm = "RS256"
+        self.codes_work = 1
+        self.codes: dict[str, dict[str, str]] = {}
+        self.used: dict[str, int] = {}
+        self.exchanges: list[dict[str, str]] = []
+
+    def authorize(self, asked: dict[str, str]) -> str | None:
+        """Return where a browser is sent back to; None for a request that no browser is sent back from."""
+        registered = (
+            asked.get("client_id") == self.client["id"] and asked.get("redirect_uri") == self.client["redirect"]
+        )
+        if not registered or asked.get("code_challenge_method") != "S256" or asked.get("response_type") != "code":
+            return None
+        code = secrets.token_urlsafe(16)
+        self.codes[code] = {**asked, "person": self.person}
+        sent = {"code": code, "state": asked["state"], "iss": f"{self.origin}{REALM}", **self.says}
+        return f"{asked['redirect_uri']}?{urlencode({name: value for name, value in sent.items() if value})}"
+
+    def exchange(self, given: dict[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
+        """Return the answer of the token endpoint."""
+        self.exchanges.append({**given, "authorization": authorization})
+        if self._client_in(given, authorization) != (self.client["id"], self.client.get("secret", "")):
+            return 401, {"error": "invalid_client"}
+        asked = self.codes.get(given.get("code", ""))
+        used = self.used[given["code"]] = self.used.get(given["code"], 0) + 1
+        challenge = base64url_encode(hashlib.sha256(given.get("code_verifier", "").encode()).digest()).decode()
+        if (
+            asked is None
+            or used > self.codes_work
+            or given.get("grant_type") != "authorization_code"
+            or asked["redirect_uri"] != given.get("redirect_uri")
+            or asked["code_challenge"] != challenge
+        ):
+            return 400, {"error": "invalid_grant"}
+        now = int(time.time())
+        usual = {"iss": f"{self.origin}{REALM}", "sub": asked["person"], "aud": self.client["id"], "iat": now}
+        claims = {**usual, "exp": now + 300, "nonce": asked["nonce"], **self.id_claims}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        scope = asked["scope"] if self.granted is None else self.granted
+        named = {"scope": scope} if scope else {}
+        head = {"kid": self.id_claims["kid"]} if "kid" in self.id_claims else {}
+        return 200, {
+            "token_type": "Bearer",
+            "access_token": "opaque",
+            "id_token": self.sign(claims, self.id_algorithm, head),
+            **named,
+        }
+
+    def _client_in(self, given: dict[str, str], authorization: str) -> tuple[str, str]:
+        """Return the client's id and secret, from the header where there is one."""
+        if authorization:
+            words = base64url_decode(authorization.removeprefix("Basic ")).decode().partition(":")
+            return unquote(words[0]), unquote(words[2])
+        return given.get("client_id", ""), given.get("client_secret", "")
 
     def add(self, algorithm: str) -> str:
         """Make a key, publish it, and return its name."""
@@ -54,7 +120,8 @@ class Provider:
         self.asked.append(path)
         issuer = f"{self.origin}{REALM}"
         if path == self.metadata_at:
-            return {"issuer": issuer, "jwks_uri": f"{issuer}/keys", "token_endpoint": f"{issuer}/token", **self.changed}
+            ends = {"authorization_endpoint": f"{issuer}/authorize", "token_endpoint": f"{issuer}/token"}
+            return {"issuer": issuer, "jwks_uri": f"{issuer}/keys", **ends, **self.changed}
         if path == f"{REALM}/keys":
             return {"keys": [self._public(name) for name in self.keys]}
         return None
@@ -95,13 +162,27 @@ class _Handler(BaseHTTPRequestHandler):
         if self.provider.broken:
             self._answer(503, {})
             return
+        if self.path.startswith(f"{REALM}/authorize?"):
+            to = self.provider.authorize(dict(parse_qsl(urlsplit(self.path).query)))
+            self.send_response(400 if to is None else 302)
+            self.send_header("Location", to or "/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         found = self.provider.served(self.path)
         self._answer(404 if found is None else 200, found or {})
 
     def do_POST(self) -> None:
         """Do what a test wants."""
-        given = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        content = self.rfile.read(int(self.headers["content-length"])).decode()
         provider = self.provider
+        if self.path == f"{REALM}/token":
+            given = dict(parse_qsl(content))
+            self._answer(
+                *(503, {}) if provider.broken else provider.exchange(given, self.headers["authorization"] or "")
+            )
+            return
+        given = json.loads(content)
         match self.path:
             case "/sign":
                 self._answer(200, {"token": provider.sign(given["claims"], given["algorithm"], given["head"])})
@@ -115,7 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
                     setattr(provider, name, value)
                 self._answer(200, {})
             case _:
-                self._answer(200, {"asked": provider.asked, "keys": list(provider.keys)})
+                facts = {"asked": provider.asked, "keys": list(provider.keys), "exchanges": provider.exchanges}
+                self._answer(200, facts)
 
     def _answer(self, status: int, document: dict[str, Any]) -> None:
         content = json.dumps(document).encode()
@@ -174,6 +256,10 @@ class Issuer:
     def asked(self) -> list[str]:
         """Return the paths that were asked for, each time."""
         return list(self._ask("/facts")["asked"])
+
+    def exchanges(self) -> list[dict[str, str]]:
+        """Return the forms that its token endpoint got, each with the header that names the client."""
+        return list(self._ask("/facts")["exchanges"])
 
     def _ask(self, path: str, **given: Any) -> dict[str, Any]:
         answer = self._http.post(path, json=given)

@@ -66,17 +66,22 @@ async def served(
     members: Path | None = None,
     show: Show | None = None,
     make_server: Callable[[Process, Page], Server] = build_server,
+    base: str | None = None,
 ) -> AsyncGenerator[str]:
-    """Serve a process as `zinc-mcp serve` does on loopback, and give its origin."""
+    """Serve a process as `zinc-mcp serve` does on loopback, and give its origin.
+
+    `base` is the origin that people reach it by, where that is another; `{port}` in it stands for its port.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}"])
+        own = f"http://127.0.0.1:{port}"
+        reached = (base or own).format(port=port)
+        hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}", reached.partition("://")[2]])
         known = Members(members or process.settings.home / "members.json")
         local = None if members_only or known.known() else local_token(process.settings.home)
-        base = f"http://127.0.0.1:{port}"
-        app = build_app(process, hosts, known, local=local, base=base, show=show, make_server=make_server)
+        app = build_app(process, hosts, known, local=local, base=reached, show=show, make_server=make_server)
         async with listening(app, listener):
-            yield base
+            yield own
 
 
 @asynccontextmanager

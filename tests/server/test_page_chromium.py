@@ -15,7 +15,8 @@ from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from server.chromium import DESKTOP, DOCS, ENTER, PHONE, SMALL_PHONES, SPACE, TAB, Person, person_at_chromium
-from server.on_a_port import listening
+from server.issuer import running_issuer
+from server.on_a_port import listening, served
 from server.visitor import Shown
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -30,6 +31,7 @@ from zinc_mcp.journal.records.decision import reference_of
 from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.pin import hashed
+from zinc_mcp.owner.team.member import Identity
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.asking import Page
 from zinc_mcp.server.pages.browser import page_beside
@@ -464,3 +466,37 @@ async def test_on_a_small_phone_labels_stand_above_and_amounts_and_words_stay_wh
     assert at == f"pin-{page.entry_id}"
     assert (found["broken"], found["beside"], found["wide"]) == ([], [], 0)
     assert 0 <= found["below"] <= 12, "the reason stands at the field"
+
+
+async def test_a_person_signs_in_at_a_service_of_another_site_and_decides(
+    chromium: Person, open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
+    await anyio.to_thread.run_sync(chromium.forget)
+    with running_issuer() as issuer:
+        settings = {"oauth_issuer": issuer.name, "oauth_client_id": "page", "oauth_everyone": True}
+        base = "http://page.example:{port}"
+        async with (
+            open_test_process(**settings) as process,
+            served(process, members_only=True, base=base) as origin,
+        ):
+            base = base.format(port=origin.rpartition(":")[2])
+            issuer.change(client={"id": "page", "redirect": f"{base}/approve/signed-in"})
+            caller = Identity(issuer.name, "ada").caller
+            entry = entry_of(await place(process, replace(intent(), caller=caller)))
+
+            def decide(person: Person) -> list[str]:
+                person.go(f"{base}/approve/{entry.id}")
+                person.press("Sign in at 127.0.0.1")
+                person.sees("You are signed in")
+                kept = person.cookies()
+                person.press("See what waits")
+                person.sees("Buy from")
+                assert person.driver.current_url == f"{base}/approve/{entry.id}"
+                person.press("Buy for")
+                person.sees("Ordered")
+                assert not any("Content Security Policy" in each for each in person.complaints())
+                return kept
+
+            assert await anyio.to_thread.run_sync(decide, chromium) == [], "the cookie was for the way alone"
+            await anyio.to_thread.run_sync(chromium.go, "about:blank")
+    assert len(zinc.posts) == 1

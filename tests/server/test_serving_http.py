@@ -26,7 +26,8 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.members import add_member, remove_member
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.server.http.access import TOKEN_FILE, local_token
-from zinc_mcp.server.http.app import MOST_ASKING, serve_http
+from zinc_mcp.server.http.app import serve_http
+from zinc_mcp.server.http.readiness import MOST_ASKING
 from zinc_mcp.server.mcp.server import build_server
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what must not be served without members

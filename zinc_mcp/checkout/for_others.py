@@ -3,6 +3,7 @@
 from zinc_mcp.checkout.decide import is_asked_here
 from zinc_mcp.journal.records.decision import OWNER, SECOND_YES
 from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.owner.settings import Settings
 from zinc_mcp.owner.team.member import is_by_issuer
 from zinc_mcp.process import Process
 
@@ -13,10 +14,16 @@ async def questions_of_others(process: Process, admin: str) -> list[Entry]:
     They are those that need the yes of another person, and those of callers who cannot sign in to the page.
     """
     waiting = await process.journal.run(lambda journal: journal.waiting(None))
-    return [entry for entry in waiting if is_for_admins(entry, admin) and is_asked_here(process, entry)]
+    return [entry for entry in waiting if is_for_admins(process, entry, admin) and is_asked_here(process, entry)]
 
 
-def is_for_admins(entry: Entry, admin: str) -> bool:
+def is_for_admins(process: Process, entry: Entry, admin: str) -> bool:
     """Say whether an admin may see and decide about an entry that is not their own."""
-    others = entry.caller not in (admin, OWNER)
-    return others and (bool((entry.consent or {}).get(SECOND_YES)) or is_by_issuer(entry.caller))
+    if entry.caller in (admin, OWNER):
+        return False
+    return bool((entry.consent or {}).get(SECOND_YES)) or cannot_sign_in(process.settings, entry.caller)
+
+
+def cannot_sign_in(settings: Settings, caller: str) -> bool:
+    """Say whether a caller has no way to sign in to the page: they are no member, and the issuer signs nobody in."""
+    return is_by_issuer(caller) and settings.oauth_client_id is None

@@ -95,7 +95,7 @@ class Settings:
     stateless: bool = False
     """Whether hosts of the older protocol get no session over HTTP."""
     oauth_issuer: str | None = None
-    """The issuer whose access tokens count over HTTP; None for none. `server.http.oauth.terms` checks these five."""
+    """The issuer whose access tokens count over HTTP; None for none. `server.http.oauth.terms` checks these seven."""
     oauth_audience: tuple[str, ...] = ()
     """A token has to be for one of them; empty for the addresses of the server."""
     oauth_algorithms: tuple[str, ...] = ()
@@ -103,6 +103,10 @@ class Settings:
     """The issuer's names for the scopes to look, to order, and to decide about orders of others."""
     oauth_everyone: bool = False
     """Whether each identity of the issuer is let in, and not only those of members."""
+    oauth_client_id: str | None = None
+    """The issuer's name for this server as a client, for the sign-in to the approval page; None: there is none."""
+    oauth_client_secret: SecretStr | None = None
+    """The secret of that client; None for a public one."""
     notify: Notify | None = None
     """Where the owner is told about orders, by `[notify]`; None for nowhere."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -14,6 +14,8 @@ from zinc_mcp.journal.storage.tables import VISITS
 USED_EVERY_SECONDS = 1.0
 """A use is written down when the last one that was is so old: a window that asks on and on does not write each time."""
 
+_NOBODY = ""
+
 
 @dataclass(frozen=True, slots=True)
 class KeptVisit:
@@ -27,8 +29,13 @@ class KeptVisit:
 class KeptVisits(Database):
     """The part of a journal that keeps visits."""
 
-    def open_visit(self, digest: str, visit: KeptVisit, *, idle_seconds: float, most: int) -> None:
+    def open_visit(
+        self, digest: str, visit: KeptVisit, *, idle_seconds: float, most: int, once: str | None = None
+    ) -> bool:
         """Keep a new visit. Those that are over are forgotten; of the visitor's others, the `most` - 1 used last stay.
+
+        `once` is the hash of what opens it, where that opens one visit alone: it is kept as a visit of nobody for as
+        long as a visit without use. Returns whether the visit is kept: not when it was opened so before.
 
         Raises:
             JournalError: it cannot be written.
@@ -36,11 +43,17 @@ class KeptVisits(Database):
         with self._writing() as connection:
             now = self._clock()
             connection.execute(sa.delete(VISITS).where(VISITS.c.used_at < now - idle_seconds))
+            if once is not None:
+                if connection.execute(sa.select(VISITS.c.digest).where(VISITS.c.digest == once)).first() is not None:
+                    return False
+                spent = {"digest": once, "visitor": _NOBODY, "proof": "", "used_at": now}
+                connection.execute(sa.insert(VISITS), spent)
             own = sa.select(VISITS.c.digest).where(VISITS.c.visitor == visit.visitor)
             kept = connection.execute(own.order_by(VISITS.c.used_at.desc(), VISITS.c.digest)).scalars().all()
             connection.execute(sa.delete(VISITS).where(VISITS.c.digest.in_(kept[most - 1 :])))
             row = {"digest": digest, "visitor": visit.visitor, "proof": visit.proof, "used_at": now}
             connection.execute(sa.insert(VISITS), row)
+        return True
 
     def use_visit(self, digest: str, *, idle_seconds: float) -> KeptVisit | None:
         """Return a visit, which is used by this; None when it is not known, or was not used for so long.

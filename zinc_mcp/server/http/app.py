@@ -19,8 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.checkout.hints import Hints
-from zinc_mcp.checkout.place_order import check_ready
-from zinc_mcp.errors import SettingsError, ZincMcpError
+from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import command, install_command
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
@@ -31,10 +30,12 @@ from zinc_mcp.server.http.connections import raise_file_limit
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
+from zinc_mcp.server.http.oauth.sign_in import SignIn
 from zinc_mcp.server.http.oauth.terms import terms_of
 from zinc_mcp.server.http.oauth.tokens import AccessTokens
+from zinc_mcp.server.http.readiness import Readiness
 from zinc_mcp.server.http.replicas import NamedSessions, messages_path, say_what_is_missing
-from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, Bodies, Hosts, RequestCheck
+from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, REDIRECT_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.server.http.webhooks import Webhooks
 from zinc_mcp.server.log import log_to_stderr
@@ -56,9 +57,6 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 35
 """The longest time for which requests may delay a stop; a tool answers within 25 seconds (`Clocks.answer`). Streams do
 not delay it. The stop always waits for an order on the wire."""
-
-MOST_ASKING = 16
-"""Requests for `/readyz` that wait for one look at the journal."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -145,11 +143,14 @@ def build_app(
         return base
 
     terms = terms_of(process.settings, base)
-    tokens = None
+    tokens = sign_in = None
     if terms is not None:
-        tokens = AccessTokens(terms, Issuer(terms.issuer, process.settings.route, process.times.steady), members)
+        issuer = Issuer(terms.issuer, process.settings.route, process.times.steady)
+        tokens = AccessTokens(terms, issuer, members)
+        if terms.client is not None:
+            sign_in = SignIn(terms, terms.client, issuer, members, f"{base}{REDIRECT_PATH}")
     secret = process.settings.webhook_secret
-    visits = Visits(process.times.clock, members, process.journal)
+    visits = Visits(process.times.clock, members, process.journal, None if sign_in is None else terms)
     server = make_server(process, BrowserPage(process, visits, own_origin, show=show))
     security = hosts.for_the_sdk()
     replica = process.settings.replica
@@ -168,7 +169,7 @@ def build_app(
     async def healthy(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    readiness = _Readiness(process)
+    readiness = Readiness(process)
 
     async def ready(request: Request) -> Response:
         code = await readiness.objection()
@@ -185,7 +186,7 @@ def build_app(
         routes=[
             Route(HEALTH_PATH, healthy),
             Route(READY_PATH, ready),
-            ApprovalPage(process, hosts, visits).route(),
+            ApprovalPage(process, hosts, visits, sign_in, base).route(),
             *([] if terms is None else metadata_routes(terms)),
             *([] if secret is None else [Webhooks(secret, Hints(process).take).route()]),
             *streamable.routes,
@@ -209,42 +210,6 @@ def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exp
     name = allowed_hosts[0]
     # A proxy in front listens where browsers expect it; we do so only where we were told to.
     return f"https://{name}:{port}" if tls and port != 443 and name.rpartition(":")[2] == name else f"https://{name}"
-
-
-class _Readiness:
-    """Says whether a process can take orders. Strangers may ask, so that one look at a time answers all of them."""
-
-    def __init__(self, process: "Process") -> None:
-        self._process = process
-        self._code: str | None = None
-        self._looked: anyio.Event | None = None
-        self._waiting = 0
-
-    async def objection(self) -> str | None:
-        """Return the code of the reason why it cannot; None when it can."""
-        if self._looked is None:
-            return await self._look()
-        if self._waiting >= MOST_ASKING:
-            return "too_many_requests"
-        self._waiting += 1
-        try:
-            await self._looked.wait()
-        finally:
-            self._waiting -= 1
-        return self._code
-
-    async def _look(self) -> str | None:
-        looked = self._looked = anyio.Event()
-        self._code = "internal_error"
-        try:
-            await check_ready(self._process)
-            self._code = None
-        except ZincMcpError as error:
-            self._code = error.code
-        finally:
-            self._looked = None
-            looked.set()
-        return self._code
 
 
 class _OneAnswer:

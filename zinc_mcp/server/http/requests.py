@@ -28,11 +28,16 @@ OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 PAGE_PATH = "/approve/"
 """The approval page: a browser brings no token, and the page itself checks where an answer comes from."""
 
+REDIRECT_PATH = f"{PAGE_PATH}signed-in"
+"""Where the issuer sends browsers back to the page."""
+
 WEBHOOK_PATH = "/webhooks/zinc"
 """Zinc signs what it sends there instead of bringing a token; no event counts as a request of a member."""
 
 MAX_TARGET_BYTES = 2048
 """Path and query together; the longest of ours is a tenth of that."""
+MAX_REDIRECT_BYTES = 6144
+"""The same of a redirect from the issuer; a code of Entra ID alone has up to 2,000 characters."""
 MOST_HEADERS = 100
 
 _NOT_MESSAGES = frozenset({*OPEN_PATHS, WEBHOOK_PATH})
@@ -104,7 +109,8 @@ class RequestCheck:
         await self._app(scope, receive, send)
 
     def _objection(self, scope: Scope) -> Response | None:
-        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        most = MAX_REDIRECT_BYTES if scope["path"] == REDIRECT_PATH else MAX_TARGET_BYTES
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > most:
             return JSONResponse({"error": "uri_too_long"}, 414)
         if len(scope["headers"]) > MOST_HEADERS:
             return JSONResponse({"error": "too_many_headers"}, 431)

@@ -24,6 +24,7 @@ from mcp.types import (
     InputRequiredResult,
 )
 
+from zinc_mcp.checkout.for_others import cannot_sign_in
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.consent.approval import AnyQuestion, question_of, seconds_to_decide
 from zinc_mcp.consent.question import DIALOGUE_CHARACTERS
@@ -33,7 +34,8 @@ from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.decision import SECOND_YES, Decision, QuestionRef, reference_of
 from zinc_mcp.journal.records.entry import NAMES, Entry, Kind
 from zinc_mcp.owner.pin import asked_pin
-from zinc_mcp.owner.team.member import LOCAL, is_by_issuer, name_of
+from zinc_mcp.owner.settings import Settings
+from zinc_mcp.owner.team.member import LOCAL, name_of
 from zinc_mcp.process import Answer
 from zinc_mcp.server.mcp.dialogue import Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form, form_for
 
@@ -114,11 +116,11 @@ def in_a_terminal(entry: Entry) -> str:
     return f"{command('approve', given=[entry.key])} (to say no: decline in place of approve)"
 
 
-def on_the_page(entry: Entry, address: str) -> str:
+def on_the_page(settings: Settings, entry: Entry, address: str) -> str:
     """Return who decides about an entry on the approval page, and where that is."""
-    if needs_another(entry) or is_by_issuer(entry.caller):
-        return f"Ask the user to have an admin of this server decide: they open {address} and sign in with their token."
-    return f"Ask the user to open {address} and to sign in with their token."
+    if needs_another(entry) or cannot_sign_in(settings, entry.caller):
+        return f"Ask the user to have an admin of this server decide: they open {address} and sign in."
+    return f"Ask the user to open {address} and to sign in there."
 
 
 def needs_another(entry: Entry) -> bool:
@@ -126,10 +128,10 @@ def needs_another(entry: Entry) -> bool:
     return bool((entry.consent or {}).get(SECOND_YES))
 
 
-async def where_to_decide(page: Page, caller: str, entry: Entry) -> str:
+async def where_to_decide(process: "Process", page: Page, caller: str, entry: Entry) -> str:
     """Return where the user decides about a question that stands. No page is opened by this, and no secret is told."""
     if caller != LOCAL and (address := await page.address(entry)) is not None:
-        return on_the_page(entry, address)
+        return on_the_page(process.settings, entry, address)
     terminal = f"they can run {in_a_terminal(entry)} in a terminal of their own"
     return f"Ask the user to decide: in the host's dialogue, on the approval page if it is open, or {terminal}."
 

@@ -3,22 +3,18 @@
 `/approve/` shows all that waits, `/approve/ENTRY` one order. No script, no cookie, nothing from elsewhere, nothing
 cached. Every view and every answer is a POST that carries the visit's token from the page before it, so that only the
 page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries a
-secret that opens it.
+secret that opens it. Where people sign in with an issuer, the way there and back alone has a cookie, and a GET that
+counts (`server.pages.sign_in`).
 """
 
-import base64
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from zinc_mcp.aftercare.followed import current
@@ -35,17 +31,16 @@ from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.owner.team.member import name_of
 from zinc_mcp.process import Answer
 from zinc_mcp.server.http.connections import Connection, connection_of
-from zinc_mcp.server.http.requests import PAGE_PATH, Hosts
+from zinc_mcp.server.http.oauth.sign_in import SignIn
+from zinc_mcp.server.http.requests import PAGE_PATH, REDIRECT_PATH, Hosts
+from zinc_mcp.server.pages.documents import closed, sheet
 from zinc_mcp.server.pages.forms import Form, entry_id, read_form
+from zinc_mcp.server.pages.sign_in import SignInPages
 from zinc_mcp.server.pages.visits import NoVisitError, Visit, Visits
-from zinc_mcp.text import plain, printed
 from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView, order_view
-from zinc_mcp.views.words import in_words
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from zinc_mcp.process import Process
 
 MOST_VIEWS = 4
@@ -53,10 +48,11 @@ MOST_VIEWS = 4
 SOON_SECONDS = 3.0
 """After a decision, the page waits at most this long for the order to be sent and answered. Then it is shown again."""
 
-_SHEETS = Path(__file__).with_name("sheets")
-_AMOUNT = re.compile(r"-?(?:\b(?:CA|A|MX|NZ)?\$|[$€£]|\b[A-Z]{3} )[0-9][0-9,]*(?:\.[0-9]+)?")
-"""An amount as `text.printed` prints it."""
 _TOO_LATE = "Nobody approved it in time. Go back to your chat: your agent can ask again."
+_MAY_LOOK = (
+    "Your role or your sign-in lets you look and say no. A yes needs the same as an order: whoever runs this server "
+    "can change that."
+)
 _CLOSED = {
     "unknown": ("This page is closed", "What should have opened it is not valid."),
     "used": ("This page was opened before", "What opened it works once, and was used."),
@@ -69,8 +65,11 @@ _CLOSED = {
 class ApprovalPage:
     """Serves the pages of the orders that wait in one process."""
 
-    def __init__(self, process: "Process", hosts: Hosts, visits: Visits) -> None:
-        """Serve those whom `visits` knows, under the names in `hosts`."""
+    def __init__(
+        self, process: "Process", hosts: Hosts, visits: Visits, sign_in: SignIn | None = None, base: str = ""
+    ) -> None:
+        """Serve those whom `visits` knows, under the names in `hosts`; with `sign_in`, under the origin `base`."""
+        self._sign_in = SignInPages(visits, sign_in, base)
         self._process = process
         self._hosts = hosts
         self._visits = visits
@@ -84,7 +83,9 @@ class ApprovalPage:
         """Answer one request. Another web page cannot choose Host and Origin (DNS rebinding, CSRF)."""
         hosts = request.headers.getlist("host")
         if len(hosts) != 1 or not self._hosts.allow_host(hosts[0]):
-            return _closed("This is not the server's name", "Open the page by the address that was given.", 421)
+            return closed("This is not the server's name", "Open the page by the address that was given.", 421)
+        if self._sign_in.has_issuer and request.method == "GET" and request.url.path == REDIRECT_PATH:
+            return await self._sign_in.end(request)
         if request.method != "POST":
             return self._stranger("none")
         origins = request.headers.getlist("origin")
@@ -94,27 +95,29 @@ class ApprovalPage:
             return _elsewhere()
         form = await read_form(request)
         if form is None:
-            return _closed("Not understood", "What was sent is not this page's form.", 400)
+            return closed("Not understood", "What was sent is not this page's form.", 400)
         if not own and "secret" not in form:
             return _elsewhere()
+        if own and self._sign_in.has_issuer and "issuer" in form:
+            return await self._sign_in.begin(origins[0], str(request.path_params["entry"]))
         try:
             token = await self._visits.admit(form)
             visit = None if token is None else await self._visits.visit(token)
             is_admin = visit is not None and self._visits.is_admin(visit)
             can_be_second = visit is not None and self._visits.can_be_second(visit)
         except NoVisitError as error:
-            return _closed(*_CLOSED[error.why], 403)
+            return closed(*_CLOSED[error.why], 403)
         except JournalError as error:
-            return _closed("This cannot be shown now", error.summary, 503)
+            return closed("This cannot be shown now", error.summary, 503)
         except SettingsError:
             token = visit = None
             is_admin = can_be_second = False
         if token is None and "token" in form:
-            return _sheet("sign_in.html", 403, wrong=True)
+            return self._sign_in.shown(403, "That token is not one of this server's members.", at_the_token=True)
         if token is None or visit is None:
             return self._stranger("ended")
         if self._views[visit.visitor] >= MOST_VIEWS:
-            return _closed(
+            return closed(
                 "Too much at once", "Wait until the other pages have come, then look again.", 429, token=token
             )
         view = _View(self._process, token, visit, is_admin=is_admin, can_be_second=can_be_second)
@@ -123,7 +126,7 @@ class ApprovalPage:
                 chosen = entry_id(str(request.path_params["entry"]))
                 return await (view.decided(form) if "decision" in form else view.shown(chosen))
             except ZincMcpError as error:
-                return _closed("This cannot be shown now", error.summary, 503, token=token)
+                return closed("This cannot be shown now", error.summary, 503, token=token)
 
     @contextmanager
     def _one_more(self, visitor: str, connection: Connection | None) -> Generator[None]:
@@ -140,9 +143,7 @@ class ApprovalPage:
                 connection.release(visitor)
 
     def _stranger(self, why: str) -> Response:
-        if self._visits.has_members():
-            return _sheet("sign_in.html", 401, wrong=False)
-        return _closed(*_CLOSED[why], 403)
+        return self._sign_in.shown(401) if self._sign_in.is_offered else closed(*_CLOSED[why], 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ class _View:
         self._process = process
         self._token = token
         self._visitor = visit.visitor
+        self._may_order = {"read", "place"} <= visit.rights
         self._is_admin = is_admin
         self._can_be_second = can_be_second
 
@@ -175,7 +177,7 @@ class _View:
         entry = await self._visible(chosen)
         if entry is None:
             sentence = "There is no order here to decide on."
-            return _closed("No such order", sentence, 404, token=self._token)
+            return closed("No such order", sentence, 404, token=self._token)
         return await self._one(entry, waiting, _Refusal())
 
     async def decided(self, form: Form) -> Response:
@@ -183,7 +185,7 @@ class _View:
         about = QuestionRef.unsealed(form.get("about", ""))
         said = form["decision"]
         if about is None or said not in ("yes", "no"):
-            return _closed("Not understood", "What was sent is not this page's form.", 400, token=self._token)
+            return closed("Not understood", "What was sent is not this page's form.", 400, token=self._token)
         entry = await self._visible(about.entry_id)
         if entry is None:
             return await self.shown(about.entry_id)
@@ -196,6 +198,8 @@ class _View:
             by=self._visitor,
             can_be_second=self._can_be_second,
         )
+        if decision.yes and not self._may_order:
+            return await self._one(await self._current(entry), await self._waiting(), _Refusal(objection=_MAY_LOOK))
         refusal = _Refusal()
         try:
             watch = self._process.watch
@@ -209,7 +213,7 @@ class _View:
         except ZincMcpError as error:
             entry = await self._current(entry)
             if question_of(entry) is not None:
-                return _closed("The answer was not taken", error.summary, 503, token=self._token)
+                return closed("The answer was not taken", error.summary, 503, token=self._token)
         return await self._one(await self._current(entry), await self._waiting(), refusal)
 
     async def _one(self, entry: Entry, waiting: list[Entry], refusal: _Refusal) -> Response:
@@ -219,10 +223,10 @@ class _View:
             # The ending of the order gives the reason.
             followed, refusal = await self._followed(entry), replace(refusal, objection=None)
         elif len(others) == len(waiting) and seconds_to_decide(entry, self._process.times.clock()) <= 0:
-            return _closed("The time is over", _TOO_LATE, 200, token=self._token)
+            return closed("The time is over", _TOO_LATE, 200, token=self._token)
         elif len(others) == len(waiting):
             sentence = "This order waits for an answer where real orders are placed. Nothing is decided on it here."
-            return _closed("Not here", sentence, 404, token=self._token)
+            return closed("Not here", sentence, 404, token=self._token)
         return await self._page([entry], others, refusal, followed)
 
     async def _page(
@@ -230,7 +234,7 @@ class _View:
     ) -> Response:
         now = self._process.times.clock()
         asked = await asked_pin(self._process.journal, self._visitor)
-        return _sheet(
+        return sheet(
             "waiting.html",
             403 if refusal.objection is not None else 409 if refusal.closed is not None else 200,
             visit=self._token,
@@ -255,7 +259,7 @@ class _View:
         entry = await entry_of(self._process, entry_id)
         if entry is None or entry.caller == self._visitor:
             return entry
-        return entry if self._is_admin and is_for_admins(entry, self._visitor) else None
+        return entry if self._is_admin and is_for_admins(self._process, entry, self._visitor) else None
 
     async def _current(self, entry: Entry) -> Entry:
         return await entry_of(self._process, entry.id, caller=entry.caller) or entry
@@ -304,86 +308,5 @@ def _is_known(entry: Entry, decision: Decision) -> bool:
     return same and taken.get("yes") == decision.yes and taken.get("how") == decision.how
 
 
-def _closed(title: str, sentence: str, status: int, *, token: str | None = None) -> Response:
-    return _sheet(
-        "closed.html", status, title=title, sentence=sentence, visit=token, path=PAGE_PATH, command=invocation()
-    )
-
-
 def _elsewhere() -> Response:
-    return _closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)
-
-
-def _sheet(name: str, status: int, **facts: Any) -> Response:
-    """Return a page made from a template, which escapes all facts."""
-    return HTMLResponse(_environment().get_template(name).render(facts), status, _headers())
-
-
-def opener(address: str, secret: str) -> str:
-    """Return a document that takes its reader to an approval page by a POST, so that no URL holds the secret."""
-    script = _text("opener.js")
-    return (
-        _environment()
-        .get_template("opener.html")
-        .render(
-            address=address,
-            origin=address.partition("/approve/")[0],
-            secret=secret,
-            script=script,
-            script_hash=_hash(script),
-        )
-    )
-
-
-def _headers() -> Mapping[str, str]:
-    """Return the headers that tell a browser to keep everything else out of the page."""
-    return {
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src '{_hash(_text('sheet.css'))}'; form-action 'self'; "
-            "frame-ancestors 'none'; base-uri 'none'"
-        ),
-        # Not `no-referrer`: that would make browsers send `Origin: null` with the page's own forms (Fetch, "append a
-        # request Origin header"). Other sites are told nothing either way.
-        "Referrer-Policy": "same-origin",
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
-
-
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # loaded when the first page is shown
-    from markupsafe import Markup, escape
-
-    environment = Environment(
-        loader=FileSystemLoader(_SHEETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = _text("sheet.css")
-    ours: dict[str, Any] = {"style": Markup(style), "style_hash": _hash(style)}  # noqa: S704  # ours
-    cast(dict[str, Any], environment.globals).update(ours)
-
-    def whole(text: str) -> Markup:
-        """Keep each amount of a text on one line."""
-        return Markup(_AMOUNT.sub(r'<span class="amount">\g<0></span>', str(escape(text))))  # noqa: S704  # escaped
-
-    def money(cents: int) -> Markup:
-        return whole(printed(cents))
-
-    environment.filters.update(money=money, whole=whole, plain=plain, ours=Markup, in_words=in_words)
-    return environment
-
-
-@cache
-def _text(name: str) -> str:
-    return (_SHEETS / name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+    return closed("Not from this page", "The answer came from somewhere else, so it was not taken.", 403)

@@ -62,7 +62,7 @@ class BrowserPage:
             base: returns the origin the page is served on, serving it first if need be.
             show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
         """
-        self._home = process.settings.home
+        self._settings = process.settings
         self._clock = process.times.clock
         self._visits = visits
         self._base = base
@@ -87,7 +87,7 @@ class BrowserPage:
     async def offer(self, entry: Entry) -> str:
         """See that the person has a window with the page, and return a sentence that says where they can decide."""
         if entry.caller != LOCAL:
-            return on_the_page(entry, await self._address(entry))
+            return on_the_page(self._settings, entry, await self._address(entry))
         if self._show is None:
             return await Terminal().offer(entry)
         async with self._one:  # of two questions at once, the second finds the window of the first
@@ -130,10 +130,10 @@ class BrowserPage:
         return address_of(await self._base(), entry.id)
 
     async def _written(self, entry: Entry) -> Path:
-        from zinc_mcp.server.pages.approval import opener
+        from zinc_mcp.server.pages.documents import opener
 
         address = await self._address(entry)
-        path = self._home / _FILES.replace("*", secrets.token_hex(8))
+        path = self._settings.home / _FILES.replace("*", secrets.token_hex(8))
         document = opener(address, self._visits.make_secret(lambda: self._remove(path)))
         for old, until in list(self._files.items()):
             if time.monotonic() > until:

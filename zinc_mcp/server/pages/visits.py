@@ -1,4 +1,4 @@
-"""The visitors of the approval page: secrets and members' tokens that open it, and the visits that they open.
+"""The visitors of the approval page: what opens it (a secret, a member's token, a sign-in), and their visits.
 
 A visit is known by a token that stands in the page's own forms and nowhere else. It is not a cookie, which a browser
 would send to every other port of the same name as well. It is kept as a hash: a member's in the journal, so that every
@@ -7,17 +7,21 @@ server on it knows the visit, and the owner's in the memory of the process that 
 
 import hashlib
 import hmac
+import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import anyio
 
 from zinc_mcp.errors import SettingsError
+from zinc_mcp.known_settings import RIGHTS, ROLES, Right
 from zinc_mcp.owner.members import Members, may_be_second
-from zinc_mcp.owner.team.member import LOCAL, Member
+from zinc_mcp.owner.team.member import DEFAULT_ROLE, LOCAL, Member, is_by_issuer
+from zinc_mcp.server.http.access import Access
+from zinc_mcp.server.http.oauth.terms import Terms
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.runner import Runner
@@ -26,6 +30,9 @@ SECRET_SECONDS = 600.0
 IDLE_SECONDS = 1800.0
 """A visit ends this long after its last use: longer than a question stands, so that a visitor sees how the order
 ended."""
+SIGNED_IN_SECONDS = 3600.0
+"""A visit by a sign-in with the issuer ends so long after it, however much it is used: the issuer tells nobody when it
+lets a person in no more."""
 MOST_SECRETS = 1000
 """That open the owner's page and are kept at once; the oldest go first."""
 MOST_VISITS = 20
@@ -56,6 +63,37 @@ class Visit:
 
     visitor: str
     used_at: float
+    rights: frozenset[Right] = frozenset(RIGHTS)
+    """What the visitor may do here, by role and scopes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedIn:
+    """What the journal keeps of a sign-in with the issuer: the proof of a visit, in at most 64 characters."""
+
+    rights: frozenset[Right]
+    """Those that the issuer granted."""
+    until: int
+    person: str
+
+    @classmethod
+    def by(cls, access: Access, issuer: str, until: float) -> Self:
+        """Return the proof of one sign-in."""
+        person = access.caller if access.identity is None else access.identity.caller
+        return cls(access.rights if access.granted is None else access.granted, int(until), _person(issuer, person))
+
+    @classmethod
+    def read(cls, proof: str) -> Self | None:
+        """Read the proof that `text` wrote; None for any other, as that of a member's token is."""
+        given, _, rest = proof.partition(".")
+        until, _, person = rest.partition(".")
+        if not person or not until.isdecimal():
+            return None
+        return cls(frozenset(right for right in RIGHTS if right[0] in given), int(until), person)
+
+    def text(self) -> str:
+        """Return what `read` reads."""
+        return f"{''.join(right[0] for right in RIGHTS if right in self.rights)}.{self.until}.{self.person}"
 
 
 @dataclass(slots=True)
@@ -70,9 +108,17 @@ class Visits:
     """Secrets of one process, and visits. Nothing that is kept can be turned back into a secret or a token."""
 
     def __init__(
-        self, clock: Callable[[], float], members: Members | None = None, journal: "Runner | None" = None
+        self,
+        clock: Callable[[], float],
+        members: Members | None = None,
+        journal: "Runner | None" = None,
+        terms: Terms | None = None,
     ) -> None:
-        """Let `members` sign in, if there are any; their visits are kept in the journal."""
+        """Let `members` sign in, if there are any; their visits are kept in the journal.
+
+        With `terms`, people whom their issuer knows sign in as well.
+        """
+        self._terms = terms
         self._clock = clock
         self._members = members
         self._journal = journal
@@ -143,10 +189,35 @@ class Visits:
         )
         return opened
 
+    async def open_for(self, access: Access, sign_in: str) -> str | None:
+        """Return the token of a new visit of somebody who signed in with the issuer; None when it was opened before.
+
+        Args:
+            access: the person, with their scopes.
+            sign_in: a secret that names this sign-in, which opens one visit.
+
+        Raises:
+            JournalError: the visit cannot be kept.
+        """
+        if self._terms is None or self._journal is None:
+            return None
+        from zinc_mcp.journal.visits import KeptVisit
+
+        opened = secrets.token_urlsafe(32)
+        proof = _SignedIn.by(access, self._terms.issuer, self._clock() + SIGNED_IN_SECONDS)
+        visit, once = KeptVisit(access.caller, proof.text()), _hash(sign_in).hex()
+        is_new = await self._journal.run(
+            lambda journal: journal.open_visit(
+                _hash(opened).hex(), visit, idle_seconds=IDLE_SECONDS, most=MOST_VISITS, once=once
+            )
+        )
+        return opened if is_new else None
+
     async def visit(self, token: str) -> Visit | None:
         """Return the visit that a token is for, which is used by this; None when it has ended.
 
-        A member's ends when they are removed, or have another token.
+        A member's ends when they are removed; one by a token when they have another; one by the issuer after an hour,
+        or when the identity is somebody else's.
 
         Raises:
             SettingsError: the file of members cannot be used.
@@ -163,10 +234,30 @@ class Visits:
         digest = _hash(token).hex()
         async with self._looking_up:
             kept = await self._journal.run(lambda journal: journal.use_visit(digest, idle_seconds=IDLE_SECONDS))
-        member = None if kept is None else self._members.known().get(kept.visitor)
-        if kept is None or member is None or member.hash != kept.proof:
+        if kept is None:
             return None
-        return Visit(kept.visitor, self._clock())
+        rights = self._rights(kept.visitor, kept.proof)
+        return None if rights is None else Visit(kept.visitor, self._clock(), rights)
+
+    def _rights(self, visitor: str, proof: str) -> frozenset[Right] | None:
+        """Return what a visitor may do who was let in by a proof; None when it does not hold any more."""
+        if self._members is None:
+            return None
+        members = self._members.known()
+        member, signed_in = members.get(visitor), _SignedIn.read(proof)
+        if signed_in is None:
+            return member.rights if member is not None and member.hash == proof else None
+        if self._terms is None or self._clock() > signed_in.until:
+            return None
+        issuer = self._terms.issuer
+        if member is not None:
+            own = [_person(issuer, each.caller) for each in member.identities if each.issuer == issuer]
+            return member.rights & signed_in.rights if signed_in.person in own else None
+        if not is_by_issuer(visitor) or not self._terms.everyone or signed_in.person != _person(issuer, visitor):
+            return None
+        if any(each.caller == visitor for other in members.values() for each in other.identities):
+            return None  # they are a member now
+        return ROLES[DEFAULT_ROLE] & signed_in.rights
 
     def is_admin(self, visit: Visit) -> bool:
         """Say whether a visitor may decide about orders of others.
@@ -174,8 +265,7 @@ class Visits:
         Raises:
             SettingsError: the file of members cannot be used.
         """
-        member = self._member(visit)
-        return member is not None and "admin" in member.rights
+        return self._member(visit) is not None and "admin" in visit.rights
 
     def can_be_second(self, visit: Visit) -> bool:
         """Say whether a visitor's yes counts as that of another person (`owner.members.may_be_second`).
@@ -221,6 +311,11 @@ class Visits:
 def _hash(secret: str) -> bytes:
     # 32 random bytes: nothing is gained by a slow hash.
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _person(issuer: str, caller: str) -> str:
+    """Return what stands for a person of an issuer in a proof: the same subject of another issuer is somebody else."""
+    return hashlib.sha256(json.dumps([issuer, caller]).encode()).hexdigest()[:40]
 
 
 def _find(kept: Mapping[bytes, T], secret: str) -> T | None:

@@ -1,4 +1,4 @@
-"""The keys of the issuer of access tokens, found by its own metadata and kept for a while.
+"""The issuer's metadata and its keys, found by its own metadata and kept for a while.
 
 Everything is asked through `network.Exchange`, so within bounds and without redirects. A stranger who sends tokens with
 invented keys makes us ask at most once a minute.
@@ -13,6 +13,7 @@ import anyio
 
 from zinc_mcp.network import Exchange, NoAnswerError, NotSentError
 from zinc_mcp.proxies import Route
+from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.server.http.oauth.terms import KEY_TYPES, is_safe_address
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ logger = logging.getLogger("zinc_mcp")
 
 
 class Issuer:
-    """The keys of one issuer."""
+    """What one issuer says about itself, and its keys."""
 
     def __init__(self, name: str, route: Route, clock: Callable[[], float]) -> None:
         """Prepare; nothing is asked yet.
@@ -48,6 +49,7 @@ class Issuer:
         self._route = route
         self._clock = clock
         self._keys: dict[str, Mapping[str, Any]] = {}
+        self._metadata: Mapping[str, Any] = {}
         self._asked_at: float | None = None
         self._failed = False
         self._found_at: float | None = None
@@ -65,20 +67,41 @@ class Issuer:
                     await self._ask()
         return _usable(self._keys[key_id], algorithm) if self._is_usable(key_id) else None
 
-    def _is_usable(self, key_id: str) -> bool:
-        recent = self._found_at is not None and self._clock() - self._found_at <= UNREACHABLE_SECONDS
-        return recent and key_id in self._keys
+    async def metadata(self) -> Mapping[str, Any]:
+        """Return what the issuer says about itself; nothing while that is not known."""
+        if self._should_ask(None):
+            async with self._asking:
+                if self._should_ask(None):
+                    await self._ask()
+        return self._metadata if self._is_recent() else {}
 
-    def _should_ask(self, key_id: str) -> bool:
+    async def send_form(
+        self, address: str, form: SecretBody, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, Any]]:
+        """Send a form once; return the status, and the JSON object in the answer.
+
+        Raises:
+            NotSentError, NoAnswerError: there is no answer.
+        """
+        sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        return await self._answer("POST", address, sent, form)
+
+    def _is_recent(self) -> bool:
+        return self._found_at is not None and self._clock() - self._found_at <= UNREACHABLE_SECONDS
+
+    def _is_usable(self, key_id: str) -> bool:
+        return self._is_recent() and key_id in self._keys
+
+    def _should_ask(self, key_id: str | None) -> bool:
         wait = FAILED_SECONDS if self._failed else UNKNOWN_SECONDS
         if self._asked_at is not None and self._clock() - self._asked_at < wait:
             return False
         old = self._found_at is None or self._clock() - self._found_at > KEYS_SECONDS
-        return old or key_id not in self._keys
+        return old or (key_id is not None and key_id not in self._keys)
 
     async def _ask(self) -> None:
         try:
-            self._keys = await self._found()
+            self._metadata, self._keys = await self._found()
             self._found_at, self._failed = self._clock(), False
         except (NotSentError, NoAnswerError, _UnusableError) as error:
             self._failed = True
@@ -86,8 +109,8 @@ class Issuer:
         finally:
             self._asked_at = self._clock()
 
-    async def _found(self) -> dict[str, Mapping[str, Any]]:
-        metadata = await self._metadata()
+    async def _found(self) -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
+        metadata = await self._described()
         address = metadata.get("jwks_uri")
         if not isinstance(address, str) or not is_safe_address(address):
             raise _UnusableError("its metadata names no https address of keys")
@@ -98,9 +121,10 @@ class Issuer:
         keys = [cast(Mapping[str, Any], key) for key in cast(list[object], listed)[:MOST_KEYS] if isinstance(key, dict)]
         names = [key.get("kid") for key in keys]
         # Of two keys with one name nobody knows which is meant: neither counts.
-        return {str(name): key for name, key in zip(names, keys, strict=True) if name and names.count(name) == 1}
+        known = {str(name): key for name, key in zip(names, keys, strict=True) if name and names.count(name) == 1}
+        return metadata, known
 
-    async def _metadata(self) -> Mapping[str, Any]:
+    async def _described(self) -> Mapping[str, Any]:
         for address in _addresses(self.name):
             document = await self._document(address)
             if document is None:
@@ -113,16 +137,22 @@ class Issuer:
 
     async def _document(self, address: str) -> Mapping[str, Any] | None:
         """Return the JSON object at an address; None where there is none."""
+        status, found = await self._answer("GET", address, {})
+        if status >= 500:
+            raise _UnusableError(f"it answered {status}")
+        return found if status == 200 and found else None
+
+    async def _answer(
+        self, verb: str, address: str, headers: Mapping[str, str], content: SecretBody | None = None
+    ) -> tuple[int, Mapping[str, Any]]:
         parts = urlsplit(address)
         exchange = Exchange(f"{parts.scheme}://{parts.netloc}", self._route)
         try:
-            answer = await exchange.ask("GET", parts.path, {}, seconds=ASK_SECONDS)
+            answer = await exchange.ask(verb, parts.path, headers, seconds=ASK_SECONDS, content=content)
         finally:
             await exchange.aclose()
-        if answer.status >= 500:
-            raise _UnusableError(f"it answered {answer.status}")
-        found = answer.json() if answer.status == 200 else None
-        return cast(Mapping[str, Any], found) if isinstance(found, dict) else None
+        found = answer.json()
+        return answer.status, cast(Mapping[str, Any], found) if isinstance(found, dict) else {}
 
 
 class _UnusableError(Exception):

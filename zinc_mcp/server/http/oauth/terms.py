@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.known_settings import RIGHTS, Right
 from zinc_mcp.owner.settings import Settings
@@ -24,9 +26,21 @@ RESOURCES: tuple[str, ...] = ("/mcp", "/sse")
 """The paths that clients name as the resource they want a token for (RFC 8707)."""
 
 
+_MOST_CLIENT_ID_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """This server as a client of the issuer, for the sign-in of people to the approval page."""
+
+    id: str
+    secret: SecretStr | None
+    """None for a public client."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an access token has to be."""
+    """What an access token has to be, and how people sign in with the issuer."""
 
     issuer: str
     audiences: tuple[str, ...]
@@ -38,6 +52,8 @@ class Terms:
     """Whether each identity of the issuer is let in, and not only those of members."""
     base: str
     """The origin that clients reach this server by."""
+    client: Client | None = None
+    """None: nobody signs in to the approval page with the issuer."""
 
     def rights_in(self, claims: Mapping[str, object]) -> frozenset[Right]:
         """Return the rights that the scopes of a token grant: `scope` (RFC 9068), or `scp` (Entra ID, Okta).
@@ -62,6 +78,10 @@ def terms_of(settings: Settings, base: str) -> Terms | None:
     """
     issuer = settings.oauth_issuer
     if issuer is None:
+        if _client_of(settings) is not None:
+            raise SettingsError(
+                "ZINC_MCP_OAUTH_CLIENT_ID needs an issuer to sign in with.", "Set ZINC_MCP_OAUTH_ISSUER as well."
+            )
         return None
     if not is_safe_address(issuer):
         raise SettingsError(
@@ -81,7 +101,23 @@ def terms_of(settings: Settings, base: str) -> Terms | None:
             f"Leave it out for {','.join(SCOPES)}.",
         )
     audiences = settings.oauth_audience or tuple(f"{base}{path}" for path in RESOURCES)
-    return Terms(issuer, audiences, algorithms, dict(zip(RIGHTS, scopes, strict=True)), settings.oauth_everyone, base)
+    named = dict(zip(RIGHTS, scopes, strict=True))
+    return Terms(issuer, audiences, algorithms, named, settings.oauth_everyone, base, _client_of(settings))
+
+
+def _client_of(settings: Settings) -> Client | None:
+    name, secret = settings.oauth_client_id, settings.oauth_client_secret
+    if name is None:
+        if secret is not None:
+            raise SettingsError(
+                "ZINC_MCP_OAUTH_CLIENT_SECRET is set without a client.", "Set ZINC_MCP_OAUTH_CLIENT_ID as well."
+            )
+        return None
+    if len(name) > _MOST_CLIENT_ID_CHARACTERS or not all(33 <= ord(sign) <= 126 for sign in name):
+        raise SettingsError(
+            "That cannot be the id of a client.", "Give ZINC_MCP_OAUTH_CLIENT_ID exactly as the issuer shows it."
+        )
+    return Client(name, secret)
 
 
 def is_safe_address(address: str) -> bool:

@@ -108,7 +108,7 @@ async def balance(process: Process, service: Service, caller: str, *, limits_onl
         None if limits_only else await _wallet(process),
         await _modes(process, policy, caller, modes) if policy is not None else [],
         waiting,
-        decide_at=await where_to_decide(service.page, caller, waiting[0]) if waiting else None,
+        decide_at=await where_to_decide(service.process, service.page, caller, waiting[0]) if waiting else None,
         policy_unread=policy_unread,
         resume=command("resume"),
         asked=not limits_only,

@@ -100,7 +100,7 @@ async def looked_up(
         "look",
         mode=process.settings.mode,
         now=process.times.clock(),
-        decide_at=await where_to_decide(service.page, caller, asked[0]) if asked else None,
+        decide_at=await where_to_decide(service.process, service.page, caller, asked[0]) if asked else None,
         steps=await milestones(process, known.answer) if lookup.timeline else None,
         changes=known.changes,
         thread=known.thread,
