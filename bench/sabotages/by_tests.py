@@ -193,7 +193,7 @@ BY_TESTS = (
     Sabotage(
         "sign-in-used-twice",
         "a sign-in opens one visit",
-        "zinc_mcp/journal/visits.py",
+        "zinc_mcp/journal/shared/visits.py",
         "            if once is not None:",
         "            if once is not None and not visit.proof:",
         _tests(f"{_PAGE_SIGN_IN}::test_a_redirect_opens_one_visit"),

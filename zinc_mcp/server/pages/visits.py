@@ -201,7 +201,7 @@ class Visits:
         """
         if self._terms is None or self._journal is None:
             return None
-        from zinc_mcp.journal.visits import KeptVisit
+        from zinc_mcp.journal.shared.visits import KeptVisit
 
         opened = secrets.token_urlsafe(32)
         proof = _SignedIn.by(access, self._terms.issuer, self._clock() + SIGNED_IN_SECONDS)
