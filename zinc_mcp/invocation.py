@@ -29,6 +29,8 @@ UNFILLED = re.compile(
     r"\{(?:env|input|config|file|secret|secrets)[:.][^{}]*\}|<[^<>]*>|undefined|null|None"
 )
 """Placeholders that hosts leave unfilled: the forms of Claude, VS Code, Cursor, opencode and the shells."""
+_OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
+"""The placeholder that a bundle's host leaves for an optional setting (MCPB, "user_config"). It is no mistake."""
 
 
 def environment_value(environ: Mapping[str, str], name: str) -> str | None:
@@ -40,6 +42,12 @@ def environment_value(environ: Mapping[str, str], name: str) -> str | None:
 def is_unset(value: str) -> bool:
     """Say whether a value is empty, or a placeholder that a host left unfilled."""
     return not value or UNFILLED.fullmatch(value) is not None
+
+
+def is_left_unfilled(value: str) -> bool:
+    """Say whether a value is a placeholder that a host should have filled in."""
+    text = value.strip()
+    return UNFILLED.fullmatch(text) is not None and _OPTIONAL.fullmatch(text) is None
 
 
 def started_as(argv: Sequence[str] | None = None) -> str:

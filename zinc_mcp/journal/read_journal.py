@@ -7,7 +7,7 @@ from typing import Any, get_args
 import sqlalchemy as sa
 
 from zinc_mcp.errors import LimitExceededError
-from zinc_mcp.journal.checks import opening, shared
+from zinc_mcp.journal.checks import look_ups, opening, shared
 from zinc_mcp.journal.records.decision import pause_of
 from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
@@ -229,7 +229,7 @@ class ReadJournal(Database):
         """Return the cents that a caller's look-ups count against `max_lookups_day`."""
         with self._reading() as connection:
             since = self._times.earliest() - DAY_SECONDS
-            return opening.counted_look_ups(connection, caller, mode, since)[0]
+            return look_ups.counted(connection, caller, mode, since)[0]
 
     def filling(self, draft: Draft, full: LimitExceededError) -> list[Entry]:
         """List the orders that fill a limit, the newest first, and before them those that are still open.

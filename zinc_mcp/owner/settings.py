@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import SecretStr
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.invocation import UNFILLED, environment_value, is_unset
-from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, keys_in, objection_to, settings_of, text_in
+from zinc_mcp.invocation import environment_value, is_left_unfilled, is_unset
+from zinc_mcp.known_settings import SETTINGS, Setting, did_you_mean, settings_of
+from zinc_mcp.known_settings.kinds import keys_in, objection_to, text_in
 from zinc_mcp.owner.kept_settings import kept_settings, wanted
 from zinc_mcp.owner.notify import Notify, names_url, read_notify
 from zinc_mcp.owner.secrets.own_files import InsecureFileError, check_owners_alone
@@ -31,8 +32,6 @@ _TOP_LEVEL = frozenset(
     {"policy", "addresses", "notify"}.union(*(each.keys for each in settings_of("general", "wallet")))
 )
 _OWN_VARIABLES = frozenset(name for each in SETTINGS for name in each.variables if name.startswith("ZINC_MCP_"))
-_OPTIONAL = re.compile(r"\$\{user_config\.[^{}]*\}")
-"""The placeholder that a bundle's host leaves for an optional setting (MCPB, "user_config"). It is no mistake."""
 _POSITION = re.compile(r"at (line \d+, column \d+|end of document)")
 _OF_WALLETS = frozenset(each.name for each in settings_of("wallet"))
 _MAX_FILE_BYTES = 1024 * 1024
@@ -365,13 +364,7 @@ def _unfilled(environ: Mapping[str, str], document: Mapping[str, Any], file: str
         f"environment {name}": value for name, value in sorted(environ.items()) if name.startswith("ZINC_")
     }
     given |= {f"{file} {key}": value for key, value in document.items()}
-    return tuple(
-        place
-        for place, value in given.items()
-        if isinstance(value, str)
-        and UNFILLED.fullmatch(value.strip()) is not None
-        and _OPTIONAL.fullmatch(value.strip()) is None
-    )
+    return tuple(place for place, value in given.items() if isinstance(value, str) and is_left_unfilled(value))
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:

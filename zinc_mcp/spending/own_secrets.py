@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from zinc_mcp.errors import InvalidArgumentsError, Problem
-from zinc_mcp.known_settings import SETTINGS, keys_in
+from zinc_mcp.known_settings import SETTINGS
+from zinc_mcp.known_settings.kinds import keys_in
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.zinc.texts.notes import texts_in
 

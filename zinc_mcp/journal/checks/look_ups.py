@@ -5,10 +5,19 @@ import sqlalchemy as sa
 from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.journal.checks import opening, published
 from zinc_mcp.journal.records.decision import refuse_when_paused
-from zinc_mcp.journal.records.entry import DAY_SECONDS, Draft, Entry, Limits, State
+from zinc_mcp.journal.records.entry import DAY_SECONDS, Draft, Entry, Limits, Mode, State
 from zinc_mcp.journal.records.own_policy import OwnPolicy
-from zinc_mcp.journal.storage.tables import ENTRIES, IS_LOOK_UP, entries_of
+from zinc_mcp.journal.storage.statements import ask
+from zinc_mcp.journal.storage.tables import COUNTING, ENTRIES, IS_LOOK_UP, entries_of, number
 from zinc_mcp.text import in_hours, printed
+
+_COUNTED = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0), sa.func.min(ENTRIES.c.counted_at)).where(
+    ENTRIES.c.mode == sa.bindparam("mode"),
+    ENTRIES.c.caller == sa.bindparam("caller"),
+    ENTRIES.c.counted_at > sa.bindparam("since"),
+    COUNTING,
+    IS_LOOK_UP,
+)
 
 
 def remembered(connection: sa.Connection, draft: Draft, since: float, forgotten: frozenset[State]) -> Entry | None:
@@ -51,7 +60,7 @@ def refusal(
         )
     except RefusedError as refused:
         return refused
-    spent_cents, oldest_at = opening.counted_look_ups(connection, draft.caller, draft.mode, now - DAY_SECONDS)
+    spent_cents, oldest_at = counted(connection, draft.caller, draft.mode, now - DAY_SECONDS)
     left = budget_cents - spent_cents
     if draft.ceiling_cents <= left:
         return None
@@ -65,3 +74,9 @@ def refusal(
         f"Tell the user; only they can raise max_lookups_day.{ages_out}",
         facts={"limit_cents": budget_cents, "left_cents": max(0, left), "period": "24 hours"},
     )
+
+
+def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, float | None]:
+    """Return the cents that a caller's look-ups count since then, and when the oldest of them began to count."""
+    [(cents, oldest_at)] = ask(connection, _COUNTED, {"mode": mode, "caller": caller, "since": since}).rows()
+    return int(cents), number(oldest_at) or None

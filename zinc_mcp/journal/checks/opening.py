@@ -31,7 +31,6 @@ from zinc_mcp.journal.storage.statements import ask, ask_ahead, is_sqlite
 from zinc_mcp.journal.storage.tables import (
     COUNTING,
     ENTRIES,
-    IS_LOOK_UP,
     IS_ORDER,
     KEPT_SCHEMA,
     META,
@@ -80,15 +79,8 @@ _KNOWN_ORDER = (
     .limit(1)
 )
 
-_COUNTING = (
-    ENTRIES.c.mode == sa.bindparam("mode"),
-    ENTRIES.c.caller == sa.bindparam("caller"),
-    ENTRIES.c.counted_at > sa.bindparam("since"),
-    COUNTING,
-)
 _CENTS = sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)
 _COUNTED = totals.counted("since", beside="beside")
-_LOOK_UPS = sa.select(_CENTS, sa.func.min(ENTRIES.c.counted_at)).where(*_COUNTING, IS_LOOK_UP)
 _UNPROVED = sa.select(_CENTS).where(
     ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), UNPROVED
 )
@@ -332,12 +324,6 @@ def ask_limits_again(connection: sa.Connection, entry: Entry, now: float) -> Non
 
 def _counting(caller: str, mode: Mode, since: float, beside: int) -> Mapping[str, Any]:
     return {"mode": mode, "caller": caller, **totals.window("since", since), "beside": beside}
-
-
-def counted_look_ups(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, float | None]:
-    """Return the cents that a caller's look-ups count since then, and when the oldest of them began to count."""
-    [(cents, oldest_at)] = ask(connection, _LOOK_UPS, {"mode": mode, "caller": caller, "since": since}).rows()
-    return int(cents), number(oldest_at) or None
 
 
 def check_limits_again(connection: sa.Connection, entry: Entry, limits: Limits, now: float) -> None:

@@ -17,7 +17,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, InputRequiredResult
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.known_settings import LEAST_KEY_BYTES, TOOLS, rights_for
+from zinc_mcp.known_settings import TOOLS, rights_for
+from zinc_mcp.known_settings.kinds import LEAST_KEY_BYTES
 from zinc_mcp.owner.policy import read_policy
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.owner.team.member import LOCAL

@@ -1,13 +1,13 @@
-"""The table of all settings, and the readers of each kind of value. Everything that shows or reads settings uses it."""
+"""The table of all settings. Everything that shows or reads settings uses it."""
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, checked
+from zinc_mcp.known_settings import kinds
 
 Approval = Literal["auto", "host", "page", "none"]
 RailName = Literal["account", "agent", "v1"]
@@ -44,11 +44,7 @@ ROLES: Mapping[Role, frozenset[Right]] = {
 ALL = "all"
 VALUE = "(the value)"
 """In `Setting.shown`: the value itself, as far as it may be shown."""
-LEAST_KEY_BYTES = 32
-"""Of each of several keys; a random one is hard to guess from this length on."""
-MOST_KEYS = 8
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")
 
 _SecretKind = Literal["key", "keys", "database", "proxy"]
 _PlainKind = Literal[
@@ -104,109 +100,36 @@ class Setting:
         """
         match self.kind:
             case "switch":
-                return _switch(given, place)
+                return kinds.switch(given, place)
             case "number":
-                return _number(given, place, "a whole number")
+                return kinds.number(given, place, "a whole number")
             case "cents":
-                return _number(given, place, "whole US cents, such as 25000 for $250.00")
+                return kinds.number(given, place, "whole US cents, such as 25000 for $250.00")
             case "range":
-                return _cents_range(given, place)
+                return kinds.cents_range(given, place)
             case "words":
-                return tuple(filter(None, _listed(given, place, "words, separated by commas")))
+                return tuple(filter(None, kinds.listed(given, place, "words, separated by commas")))
             case "names":
                 return _names(given, place)
             case "address":
-                if "@" in (url := text_in(given, place)):
+                if "@" in (url := kinds.text_in(given, place)):
                     raise SettingsError(f"{place} must not carry a user name or a password.")
                 return url
             case "name":
-                if not _NAME.fullmatch(name := text_in(given, place)):
+                if not _NAME.fullmatch(name := kinds.text_in(given, place)):
                     raise SettingsError(f"{place} must be 1 to 40 of a-z, 0-9 and dashes, with no dash first.")
                 return name
             case "choice":
-                if (chosen := text_in(given, place)) not in self.choices:
+                if (chosen := kinds.text_in(given, place)) not in self.choices:
                     raise SettingsError(f"{place} must be one of {', '.join(self.choices)}.")
                 return chosen
             case _:
-                return text_in(given, place)
+                return kinds.text_in(given, place)
 
 
 def rights_for(tool: str) -> tuple[Right, ...]:
     """Return all rights that a call of a tool needs. Whoever orders is told about earlier orders, so may read."""
     return ("read",) if "read" in PROFILES[tool] else ("read", "place")
-
-
-def text_in(given: object, place: str) -> str:
-    """Return a given value that is a text.
-
-    Raises:
-        SettingsError: it is not a text.
-    """
-    if not isinstance(given, str):
-        raise SettingsError(f"{place} must be text in quotes.")
-    return given
-
-
-def keys_in(given: str) -> tuple[str, ...]:
-    """Return the keys that a text holds, separated by commas or white space: the first one seals, all of them open."""
-    return tuple(given.replace(",", " ").split())
-
-
-def objection_to(kind: str, secret: str) -> str | None:
-    """Return what is wrong with a secret of a kind, as the end of a sentence that never shows it; None for nothing."""
-    match kind:
-        case "key":
-            # It travels in an HTTP header, where a line break or a foreign letter has no place.
-            if any(not 33 <= ord(character) <= 126 for character in secret):
-                return "holds spaces or characters that no key has"
-        case "keys":
-            keys = keys_in(secret)
-            if not 1 <= len(keys) <= MOST_KEYS or len(set(keys)) < len(keys):
-                return f"must hold 1 to {MOST_KEYS} different keys, separated by commas"
-            if any(len(key.encode()) < LEAST_KEY_BYTES for key in keys):
-                return f"holds a key of less than {LEAST_KEY_BYTES} bytes"
-        case "proxy":
-            try:
-                if secret not in (ENVIRONMENT, NONE):
-                    checked(secret)
-            except UnusableRouteError:
-                return "must be environment, none or an address like http://proxy.example:3128"
-        case _:
-            if not secret.startswith(("sqlite:", "sqlite+", "postgresql:", "postgresql+")) or "://" not in secret:
-                return "must be an address such as postgresql://user:password@host/name"
-    return None
-
-
-def _switch(given: object, place: str) -> bool:
-    word = str(given).lower() if isinstance(given, str | bool) else ""
-    if word not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
-        raise SettingsError(f"{place} must be true or false.")
-    return word in ("1", "true", "yes", "on")
-
-
-def _number(given: object, place: str, wanted: str) -> int:
-    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 12:
-        return int(given)
-    if type(given) is int and given >= 0:
-        return given
-    raise SettingsError(f"{place} must be {wanted}.")
-
-
-def _cents_range(given: object, place: str) -> tuple[int, int]:
-    """Return the least and the most of a range in cents; one number is both."""
-    matched = _CENTS_RANGE.fullmatch(str(given)) if isinstance(given, str) or type(given) is int else None
-    lowest, highest = (int(matched[1]), int(matched[2] or matched[1])) if matched else (1, 0)
-    if lowest > highest:
-        raise SettingsError(f"{place} must be cents, such as 100, or the least and the most, such as 50-100.")
-    return lowest, highest
-
-
-def _listed(given: object, place: str, wanted: str) -> list[str]:
-    """Return the words of a list, or of a text with commas between the words."""
-    listed = given.split(",") if isinstance(given, str) else given
-    if not isinstance(listed, list) or not all(isinstance(word, str) for word in cast(list[object], listed)):
-        raise SettingsError(f"{place} must be {wanted}.")
-    return [word.strip() for word in cast(list[str], listed)]
 
 
 def _names(given: object, place: str) -> frozenset[str]:
@@ -217,7 +140,7 @@ def _names(given: object, place: str) -> frozenset[str]:
         ALL: frozenset(TOOLS),
         **{tool: frozenset({tool}) for tool in TOOLS},
     }
-    chosen = frozenset(_listed(given, place, "names, such as get_order")) - {""}
+    chosen = frozenset(kinds.listed(given, place, "names, such as get_order")) - {""}
     there_are = f"The tools are {', '.join(TOOLS)}; the profiles are {', '.join((*profiles, ALL))}."
     if not chosen:
         raise SettingsError(f"{place} names no tool.", f"{there_are} Name some of them, or leave it out.")
