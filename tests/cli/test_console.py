@@ -173,7 +173,9 @@ def test_what_is_followed_says_how_it_ends_and_ends_so(started: Started, term: s
 
 # For programs
 
-LIMITS = {"config", "config_exists", "mode", "policy", "addresses", "pin", "used", "used_together", "pauses"}
+LIMITS = {
+    *("config", "config_exists", "mode", "policy", "published", "addresses", "pin", "used", "used_together", "pauses"),
+}
 REPORT = {"version", "started_as", "mode", "settings", "findings", "wrong"}
 
 

@@ -54,6 +54,16 @@ async def trips_of(proxy: Delaying, call: Callable[[], Any]) -> int:
     return statistics.mode(counts[-5:])
 
 
+def trips_of_step(proxy: Delaying, step: Callable[[], object]) -> int:
+    """Return the usual round trips of a step: a part that passes the proxy late counts for the step before or after."""
+    counts: list[int] = []
+    for _ in range(6):
+        before = proxy.round_trips
+        step()
+        counts.append(proxy.round_trips - before)
+    return statistics.mode(counts[1:])
+
+
 async def test_placing_takes_four_round_trips_and_a_look_one(
     open_test_process: OpenProcess, write_config: Callable[[str], Any], behind: Delaying, zinc: FakeZinc
 ) -> None:
@@ -87,18 +97,11 @@ async def test_each_durable_step_takes_at_most_two_round_trips(behind: Delaying,
             "pause": lambda: journal.pause("for now"),
             "resume": journal.resume,
         }
-        moving = iter([entry(journal, draft(next(numbers))) for _ in range(9)])
+        moving = iter([entry(journal, draft(next(numbers))) for _ in range(20)])
         steps["mark"] = lambda: journal.move(next(moving), "sending", "sending", attempts=1)
-        taken: dict[str, int] = {}
-        for name, step in steps.items():
-            step()
-            before = behind.round_trips
-            step()
-            taken[name] = behind.round_trips - before
-        sent = journal.move(next(moving), "sending", "sending")
-        before = behind.round_trips
-        journal.move(sent, "accepted", "accepted")
-        taken["accept"] = behind.round_trips - before
+        sent = iter([journal.move(next(moving), "sending", "sending") for _ in range(7)])
+        steps["accept"] = lambda: journal.move(next(sent), "accepted", "accepted")
+        taken = {name: trips_of_step(behind, step) for name, step in steps.items()}
     assert taken == {"open": 2, "mark": 2, "accept": 1, "pause": 1, "resume": 1}
 
 

@@ -235,9 +235,11 @@ async def test_a_question_that_one_asked_is_answered_in_a_terminal_and_sent_by_a
     one, other = two.replicas
     token = two.member("ada")
     answers: list[dict[str, Any]] = []
+    finished = anyio.Event()
 
     async def place(host: Client) -> None:
         answers.append(said(await host.call_tool("place_order", arguments())))
+        finished.set()
 
     async with (
         anyio.create_task_group() as tasks,
@@ -248,6 +250,7 @@ async def test_a_question_that_one_asked_is_answered_in_a_terminal_and_sent_by_a
         typed = [("Type yes", "yes")]
         code, screen = await anyio.to_thread.run_sync(lambda: at_a_terminal(["approve", key], other.environment, typed))
         assert code == 0, screen
+        await finished.wait()
     if answers[0]["outcome"] == "waiting":  # on a busy machine the terminal starts later than the call may wait
         async with modern(one.origin, token) as again:
             answers = [await call(again, "get_order", {"order_id": answers[0]["key"], "wait_seconds": 0})]

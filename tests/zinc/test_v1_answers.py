@@ -445,7 +445,7 @@ async def test_of_several_days_of_delivery_none_is_told() -> None:
 
 async def test_a_failed_order_with_a_retailers_number_is_unclear() -> None:
     order = await read(error("internal_error", data={"merchant_order_ids": PLACED["merchant_order_ids"]}))
-    assert order.stage == "failed"
+    assert (order.named_stage, order.stage) == ("failed", "accepted")
     assert order.ending_is_unclear
 
 
