@@ -1,4 +1,4 @@
-"""Runs all benches one after the other and prints the figures of each as they come, and at the end what was missed."""
+"""Runs all benches but that of many callers. Prints the figures of each as they come, at the end what was missed."""
 
 import asyncio
 import sys
@@ -8,7 +8,6 @@ from bench import (
     answers,
     connections,
     get_order,
-    many_callers,
     place_order,
     postgres,
     purge,
@@ -33,7 +32,6 @@ def main() -> int:
         sizes,
         connections,
         postgres,
-        many_callers,
     )
     for bench in benches:
         began = time.monotonic()
