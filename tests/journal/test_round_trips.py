@@ -56,12 +56,11 @@ async def trips_of(proxy: Delaying, call: Callable[[], Any]) -> int:
 
 def trips_of_step(proxy: Delaying, step: Callable[[], object]) -> int:
     """Return the usual round trips of a step: a part that passes the proxy late counts for the step before or after."""
-    counts: list[int] = []
-    for _ in range(6):
-        before = proxy.round_trips
+    step()
+    before = proxy.round_trips
+    for _ in range(8):
         step()
-        counts.append(proxy.round_trips - before)
-    return statistics.mode(counts[1:])
+    return round((proxy.round_trips - before) / 8)
 
 
 async def test_placing_takes_four_round_trips_and_a_look_one(
@@ -97,9 +96,9 @@ async def test_each_durable_step_takes_at_most_two_round_trips(behind: Delaying,
             "pause": lambda: journal.pause("for now"),
             "resume": journal.resume,
         }
-        moving = iter([entry(journal, draft(next(numbers))) for _ in range(20)])
+        moving = iter([entry(journal, draft(next(numbers))) for _ in range(30)])
         steps["mark"] = lambda: journal.move(next(moving), "sending", "sending", attempts=1)
-        sent = iter([journal.move(next(moving), "sending", "sending") for _ in range(7)])
+        sent = iter([journal.move(next(moving), "sending", "sending") for _ in range(9)])
         steps["accept"] = lambda: journal.move(next(sent), "accepted", "accepted")
         taken = {name: trips_of_step(behind, step) for name, step in steps.items()}
     assert taken == {"open": 2, "mark": 2, "accept": 1, "pause": 1, "resume": 1}
@@ -135,7 +134,7 @@ async def test_a_yes_and_the_marking_after_it_take_two_round_trips_each(
                 between = behind.round_trips
                 journal.move(taken.entry, "sending", "sending", admission=process.admission, attempts=1)
                 trips.append((between - before, behind.round_trips - between))
-        assert statistics.mode(trips[-5:]) == (2, 2)
+        assert [round(statistics.mean(each)) for each in zip(*trips[-5:], strict=True)] == [2, 2]
 
 
 async def test_a_yes_is_decided_by_what_stands_under_the_lock_and_not_by_what_was_seen_before(

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,15 +38,15 @@ def tree_before(folder: Path) -> Path:
     """Put the version before into a folder, as its commit has it, and return the folder; skip where that is unknown."""
     try:
         packed = subprocess.run(
-            [shutil.which("git") or "", "-C", str(ROOT), "archive", BEFORE, "zinc_mcp"],
+            [shutil.which("git") or "", "-C", str(ROOT), "archive", "--format=zip", BEFORE, "zinc_mcp"],
             capture_output=True,
             check=True,
             timeout=60,
         )
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("the history of this project is not here, so there is no version before")
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
-        files.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(packed.stdout)) as files:
+        files.extractall(folder)
     return folder
 
 
