@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from conftest import HandClock
 from journal.full_journal import driven
 from journal.test_journal import draft, entry
+from journal.test_schema_guard import run
 from journal.versions import command_of, tree_after, tree_before
 from keyboard import at_a_terminal
 from started import Started
@@ -40,14 +41,6 @@ def owner(tmp_path: Path, url: str) -> Started:
     started.configure("sandbox = true\n")
     started.environment["ZINC_MCP_JOURNAL"] = url
     return started
-
-
-def run(url: str, *statements: str) -> None:
-    engine = sa.create_engine(driven(url))
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
 
 
 def as_before(url: str) -> None:

@@ -42,7 +42,7 @@ class Provider:
         self.client: dict[str, Any] = {}
         """`id`, `redirect` (the address registered), and `secret` of one that is not public."""
         self.person = "ada"
-        """Whoever sits at each browser."""
+        """The person at each browser."""
         self.says: dict[str, str] = {}
         """Parameters of the redirect, in place of the usual ones; an empty one is left out."""
         self.granted: str | None = None

@@ -40,7 +40,7 @@ class Buying:
     team: Team
     token: str
     placed: dict[int, str] = field(default_factory=dict[int, str])
-    """What was bought for each number, as the second call told it."""
+    """The order for each number, as the second call told it."""
     told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """The errors that servers answered with."""
     is_over: bool = False

@@ -231,3 +231,28 @@ def advice(error: ZincMcpError) -> str:
         if text.endswith(word):
             return text.removesuffix(word) + line
     return text
+
+
+def agreed(question: str, do: str, *, yes: bool) -> bool:
+    """Ask at the terminal whether to change something, unless the owner has said `--yes`; return the answer.
+
+    Args:
+        question: the question.
+        do: the change, as a verb behind "Say --yes to".
+        yes: the owner has said `--yes`.
+
+    Raises:
+        RefusedError: `approval_required`, there is no terminal.
+    """
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise RefusedError(
+            "Without a terminal nobody can be asked, so nothing was changed.",
+            owner_step=f"Say --yes to {do} without being asked.",
+            code="approval_required",
+        )
+    if click.confirm(question, default=False):
+        return True
+    show_line("Nothing was changed.")
+    return False

@@ -1,4 +1,4 @@
-"""What a campaign needs of a round's journal, on whatever database it is, and the columns that are recorded of it."""
+"""The interface of a round's journal for a campaign, the same on each database, and the columns that are recorded."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from zinc_mcp.cli.hosts.on_screen import in_words, members_of, say_written, show_change, show_notes, try_entry
-from zinc_mcp.cli.screen import advice, show_command, show_line
+from zinc_mcp.cli.screen import advice, agreed, show_command, show_line
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.hosts.entries import NAME, Remote, Start, entry_for, remote_server
 from zinc_mcp.hosts.machine import Machine, this_machine
@@ -225,7 +225,7 @@ def _install(host: Host, path: Path, wanted: Start | Remote, how: _How) -> bool:
         show_line(f"{host.title}: {plain(path, 400)} has this entry already; nothing was changed.")
         return True
     show_change(plan)
-    if not _agreed(how.yes):
+    if not agreed("Change it so?", "change it", yes=how.yes):
         return False
     copy = carry_out(plan, how.home, time.time())
     say_written(copy)
@@ -245,7 +245,7 @@ def _uninstall(host: Host, path: Path, how: _How) -> bool | None:
     if plan is None:
         return None
     show_change(plan)
-    if not _agreed(how.yes):
+    if not agreed("Change it so?", "change it", yes=how.yes):
         return False
     copy = carry_out(plan, how.home, time.time())
     if plan.data is None:
@@ -258,18 +258,3 @@ def _uninstall(host: Host, path: Path, how: _How) -> bool | None:
         say_written(copy)
     show_line(f"If {host.title} runs, it may go on with it until it is started anew.")
     return True
-
-
-def _agreed(yes: bool) -> bool:
-    if yes:
-        return True
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise RefusedError(
-            "Without a terminal nobody can be asked, so nothing was changed.",
-            owner_step="Say --yes to change it without being asked.",
-            code="approval_required",
-        )
-    if click.confirm("Change it so?", default=False):
-        return True
-    click.echo("Nothing was changed.")
-    return False

@@ -1,11 +1,9 @@
 """`zinc-mcp journal`: what only the owner does to the journal as a whole."""
 
-import sys
-
 import click
 
 from zinc_mcp.cli.own_journal import open_journal
-from zinc_mcp.cli.screen import show_line
+from zinc_mcp.cli.screen import agreed, show_line
 from zinc_mcp.errors import RefusedError, SettingsError
 from zinc_mcp.journal.storage.schema import steps_left
 from zinc_mcp.journal.storage.tables import SCHEMA_VERSION
@@ -61,20 +59,7 @@ def finish_upgrade(others_ended: bool, yes: bool) -> None:
         if changing := steps_left(found):
             show_line(f"This changes it for good: {len(changing)} of the steps do more than add.")
         show_line(f"Programs that know no version {SCHEMA_VERSION} neither open it afterwards nor write to it.")
-        if not yes and not _agreed():
+        if not agreed("Finish the upgrade?", "finish", yes=yes):
             return
         opened.finish_upgrade(others_ended=others_ended)
     show_line(f"The upgrade is finished: the journal is of version {SCHEMA_VERSION}.")
-
-
-def _agreed() -> bool:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise RefusedError(
-            "Without a terminal nobody can be asked, so nothing was changed.",
-            owner_step="Say --yes to finish without being asked.",
-            code="approval_required",
-        )
-    if click.confirm("Finish the upgrade?", default=False):
-        return True
-    show_line("Nothing was changed.")
-    return False

@@ -12,7 +12,7 @@ from zinc_mcp.invocation import command
 
 _MOST_NAMED = 8
 STEP = "Correct the settings of this server, or make its policy the one of all servers: {}"
-"""What the owner has to do, with the command that publishes a policy."""
+"""The owner's next step, with the command that publishes a policy."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class OwnPolicy:
 
     @cached_property
     def digest(self) -> str:
-        """What two servers with the same policy have in common."""
+        """A digest that is equal for two servers with the same policy."""
         return hashlib.sha256(self.kept().encode()).hexdigest()
 
     def kept(self) -> str:

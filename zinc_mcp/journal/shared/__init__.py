@@ -1,1 +1,1 @@
-"""What the servers on one journal share beside orders: visits to the page, the policy, and the looking up."""
+"""The things that servers on one journal share beside orders: visits to the page, the policy, and the looking up."""
