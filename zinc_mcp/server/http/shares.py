@@ -4,10 +4,11 @@ caller.
 A flood by one member takes nothing from another, and a member who is removed is gone within a second.
 """
 
+import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -33,6 +34,8 @@ SESSION_IDLE_SECONDS = 900.0
 KNOWN_EVERY_SECONDS = 0.5
 
 _RETRY_SECONDS = 5
+
+logger = logging.getLogger("zinc_mcp")
 
 _MINUTE_SECONDS = 60.0
 _SESSION = b"mcp-session-id"
@@ -107,6 +110,7 @@ class Shares:
         app: ASGIApp,
         is_known: Callable[[str], bool],
         holds: Callable[[Access], bool],
+        renew: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Bound what `app` serves.
 
@@ -114,10 +118,12 @@ class Shares:
             app: serves the requests.
             is_known: says whether a caller still has access.
             holds: says whether a token still counts, but for its time.
+            renew: asks an issuer for what `holds` goes by again, if it is old.
         """
         self._app = app
         self._is_known = is_known
         self._holds = holds
+        self._renew = renew
         self._shares: dict[str, _Share] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,8 +170,21 @@ class Shares:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
+            if self._renew is not None:
+                tasks.start_soon(self._keep_renewed, self._renew)
             yield
             tasks.cancel_scope.cancel()
+
+    async def _keep_renewed(self, renew: Callable[[], Awaitable[None]]) -> None:
+        """Keep the issuer's keys new while something is under way by its tokens. Streams send no token again."""
+        while True:
+            await anyio.sleep(KNOWN_EVERY_SECONDS)
+            requests = [request for share in self._shares.values() for request in share.requests]
+            if any(request.access.identity is not None for request in requests):
+                try:
+                    await renew()
+                except Exception as error:  # what an issuer answers must not end the server
+                    logger.error("the keys of the OAuth issuer could not be renewed (%s)", type(error).__name__)
 
     def _end_outdated(self, share: _Share) -> None:
         now = time.time()
