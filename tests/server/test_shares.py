@@ -320,6 +320,7 @@ async def test_where_all_sessions_are_at_work_another_is_refused(
                 await anyio.sleep(0.01)
             refused = await client.post("/mcp", json=initialize())
             assert (refused.status_code, refused.json()) == (429, {"error": "too_many_sessions"})
+            assert refused.headers["retry-after"] == "5"
             assert "mcp-session-id" not in refused.headers
             zinc.advance(order["order_id"], "order_placed")
         assert told == [200] * MOST_SESSIONS
