@@ -92,6 +92,17 @@ class Member:
         return {**kept, "changed_at": self.changed_at}
 
 
+def is_another(member: Member, caller: str, issuer: str | None) -> bool:
+    """Say whether a member is surely another person than a caller.
+
+    One person may have a member's token and, where each identity of the issuer is let in, be a caller of their own by
+    an identity that is mapped to nobody. Only whose identity there is known is another person for such a caller.
+    """
+    if is_by_issuer(caller):
+        return any(each.issuer == issuer and each.caller != caller for each in member.identities)
+    return member.caller != caller
+
+
 def is_by_issuer(caller: str) -> bool:
     """Say whether a caller is an identity that is no member."""
     return caller.startswith(_BY_ISSUER)
