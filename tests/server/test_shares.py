@@ -28,7 +28,7 @@ from zinc_mcp.owner.members import Members, add_member, members_callers, remove_
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.http.access import Access, note_access
 from zinc_mcp.server.http.connections import connection_of
-from zinc_mcp.server.http.shares import MOST_A_MINUTE, MOST_SESSIONS, Shares
+from zinc_mcp.server.http.shares import MOST_A_MINUTE, MOST_REQUESTS, MOST_SESSIONS, Shares
 from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
 
 
@@ -107,6 +107,36 @@ async def test_calls_of_one_caller_at_once_are_bounded(
                 while len(told) < MOST_CALLS + 5:
                     await anyio.sleep(0.01)
         assert (await call(client, "get_order", {"order_id": placed["key"]}))["order_id"] == placed["order_id"]
+
+
+async def test_requests_of_one_member_at_once_are_bounded_and_the_next_is_told_when_to_come_again(
+    open_test_process: OpenProcess, home: Path
+) -> None:
+    tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
+    headers = {name: {**JSON, "Authorization": f"Bearer {token}"} for name, token in tokens.items()}
+    may_end, statuses = anyio.Event(), list[int]()
+
+    async def slowly() -> AsyncGenerator[bytes]:
+        yield b"{"
+        await may_end.wait()
+
+    async with open_test_process() as process, served(process) as origin:
+        async with httpx2.AsyncClient(base_url=origin, timeout=30) as client, anyio.create_task_group() as tasks:
+
+            async def hold() -> None:
+                statuses.append((await client.post("/mcp", headers=headers["ada"], content=slowly())).status_code)
+
+            for _ in range(MOST_REQUESTS):
+                tasks.start_soon(hold)
+            with anyio.fail_after(15):
+                while (told := await client.post("/mcp", headers=headers["ada"], content=b"{")).status_code != 429:
+                    assert told.status_code == 400
+            assert told.json() == {"error": "too_many_requests"}
+            assert told.headers["retry-after"] == "5"
+            assert statuses == [], "those that came first go on"
+            assert (await client.post("/mcp", headers=headers["bob"], content=b"{")).status_code == 400
+            may_end.set()
+    assert statuses == [400] * MOST_REQUESTS
 
 
 async def test_clients_that_hang_up_do_not_make_room_for_more_calls(
