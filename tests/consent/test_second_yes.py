@@ -307,10 +307,23 @@ async def test_orders_by_token_and_by_a_mapped_identity_count_together(
         ours.tokens["ada at the issuer"] = issuer.token("ada-at-issuer")
         assert (await ours.place("ada", 1, mode))["outcome"] == "accepted"
         assert (await ours.place("ada at the issuer", 2, mode, asks=never_asked))["outcome"] == "waiting"
-        rotate_member(home / "members.json", "bob")
+        assert (await ours.place("bob", 4, mode))["outcome"] == "accepted", "hers are not his"
         ours.tokens["ada"] = rotate_member(home / "members.json", "ada")
         assert (await ours.place("ada", 3, mode, asks=never_asked))["outcome"] == "waiting", "she is who she was"
-    assert len(zinc.posts) == 1
+    assert len(zinc.posts) == 2
+
+
+async def test_what_was_ordered_a_day_ago_counts_no_more(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: HandClock, policy: Any
+) -> None:
+    async with team(open_test_process, home) as ours:
+        assert (await ours.place("ada", 1))["outcome"] == "accepted"
+        clock.pass_seconds(86_400 - 60)
+        assert (await ours.place("ada", 2))["outcome"] == "waiting"
+        assert (await answer(ours, ours.tokens["ada"], "no"))[0] == 200
+        clock.pass_seconds(61)
+        assert (await ours.place("ada", 3))["outcome"] == "accepted"
+    assert len(zinc.posts) == 2
 
 
 async def test_of_several_questions_one_s_own_yes_reaches_no_further_than_the_sum(
