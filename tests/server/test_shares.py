@@ -357,20 +357,22 @@ async def test_where_all_sessions_are_at_work_another_is_refused(
         assert await opened(client)
 
 
-async def test_a_session_that_opens_while_its_member_is_removed_is_none(
+async def test_sessions_of_a_removed_member_end_also_one_that_is_being_opened(
     open_test_process: OpenProcess, home: Path
 ) -> None:
     token = add_member(home / "members.json", "ada")
-    going_on, removed, ended = anyio.Event(), anyio.Event(), list[bytes]()
+    going_on, removed, begun, ended = anyio.Event(), anyio.Event(), list[bytes](), list[bytes]()
 
     async def work(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "DELETE":
             ended.append(dict(scope["headers"])[b"mcp-session-id"])
         else:
-            going_on.set()
-            with anyio.CancelScope(shield=True):
-                await removed.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"mcp-session-id", b"one")]})
+            begun.append(b"%d" % len(begun))
+            if len(begun) == 2:
+                going_on.set()
+                with anyio.CancelScope(shield=True):
+                    await removed.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"mcp-session-id", begun[-1])]})
         await send({"type": "http.response.body", "body": b""})
 
     members = Members(home / "members.json")
@@ -384,13 +386,14 @@ async def test_a_session_that_opens_while_its_member_is_removed_is_none(
     async def unheard(message: Any) -> None: ...
 
     async with shares.watched(), anyio.create_task_group() as tasks:
+        await shares(scope, unused, unheard)
         tasks.start_soon(shares, scope, unused, unheard)
         await going_on.wait()
         assert token
         remove_member(home / "members.json", "ada")
         await anyio.sleep(1)
         removed.set()
-    assert ended == [b"one"]
+    assert ended == [b"0", b"1"]
 
 
 async def test_messages_of_a_member_in_a_minute_are_bounded_and_the_refusal_says_when_to_come_again(
