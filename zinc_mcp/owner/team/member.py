@@ -92,15 +92,14 @@ class Member:
         return {**kept, "changed_at": self.changed_at}
 
 
-def is_another(member: Member, caller: str, issuer: str | None) -> bool:
-    """Say whether a member is surely another person than a caller.
+def is_told_apart(member: Member, caller: str, issuer: str | None) -> bool:
+    """Say whether a member and another caller are surely not one person with two accesses.
 
-    One person may have a member's token and, where each identity of the issuer is let in, be a caller of their own by
-    an identity that is mapped to nobody. Only whose identity there is known is another person for such a caller.
+    Where each identity of the issuer is let in, a member may also be a caller by an identity that is mapped to nobody.
+    So only a member whose own identity at this issuer is known is told apart from such a caller.
     """
-    if is_by_issuer(caller):
-        return any(each.issuer == issuer and each.caller != caller for each in member.identities)
-    return member.caller != caller
+    known = any(each.issuer == issuer and each.caller != caller for each in member.identities)
+    return known or not is_by_issuer(caller)
 
 
 def is_by_issuer(caller: str) -> bool:

@@ -19,7 +19,7 @@ import anyio
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.known_settings import RIGHTS, ROLES, Right
 from zinc_mcp.owner.members import Members, may_be_second
-from zinc_mcp.owner.team.member import DEFAULT_ROLE, LOCAL, Member, is_another, is_by_issuer
+from zinc_mcp.owner.team.member import DEFAULT_ROLE, LOCAL, Member, is_by_issuer, is_told_apart
 from zinc_mcp.server.http.access import Access
 from zinc_mcp.server.http.oauth.terms import Terms
 
@@ -274,7 +274,7 @@ class Visits:
             SettingsError: the file of members cannot be used.
         """
         member = self._member(visit)
-        if member is None or not self.is_admin(visit) or not is_another(member, caller, issuer):
+        if member is None or not self.is_admin(visit) or not is_told_apart(member, caller, issuer):
             return False
         return may_be_second(member, time.time())
 
