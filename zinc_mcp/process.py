@@ -81,6 +81,8 @@ class Clocks:
     """The interval at which the same process looks at orders that were told about before, and asks Zinc about them."""
     telling: float = 10.0
     """The longest time for one message to the owner."""
+    members: float = 1.0
+    """The interval at which a server asks the journal whether it still has the same members."""
     look_up: float = LOOK_UP_SECONDS
     peek: float = 0.2
     """The interval at which a call checks whether another process has moved an entry on."""

@@ -18,6 +18,7 @@ from wanted import book, intent
 from zinc_mcp.checkout import place_order
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.news import News
 from zinc_mcp.journal.records.entry import Limits
 from zinc_mcp.journal.storage.notifying import keep_listening
 from zinc_mcp.journal.storage.server.connecting import pooling_at
@@ -90,13 +91,17 @@ async def test_news_comes_through_a_pooler_in_session_mode_and_the_log_says_that
     caplog.set_level(logging.INFO)
     heard, ready = anyio.Event(), anyio.Event()
 
-    def tell(entry_id: int, state: str) -> None:
-        heard.set()
+    class Heard(News):
+        def tell(self, entry_id: int, state: str) -> None:
+            heard.set()
+
+        def tell_all(self) -> None:
+            ready.set()
 
     with Journal.open(pooled) as journal:
         opened = entry(journal, draft(1))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_listening, pooled, tell, ready.set)
+            tasks.start_soon(keep_listening, pooled, Heard())
             with anyio.fail_after(30):
                 if mode == "session":
                     await ready.wait()

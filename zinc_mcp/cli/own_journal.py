@@ -1,8 +1,13 @@
-"""The journal of the settings, for the commands that read or change it."""
+"""The journal of the settings and the members of its team, for the commands that read or change them."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.owner.settings import Settings, load_settings
+from zinc_mcp.owner.team.places import FILE, MembersFile, MembersTable, Place
 
 
 def open_journal(settings: Settings | None = None) -> Journal:
@@ -14,3 +19,18 @@ def open_journal(settings: Settings | None = None) -> Journal:
     """
     settings = settings or load_settings()
     return Journal.open(settings.journal_url, sealing=Sealing(settings.keys("journal_keys")))
+
+
+@contextmanager
+def open_members(settings: Settings | None = None, path: Path | None = None) -> Generator[Place]:
+    """Open the place of the members: a file that is named, or else the journal on PostgreSQL, or the file in the home.
+
+    Raises:
+        SettingsError, JournalError: as `open_journal`.
+    """
+    settings = settings or load_settings()
+    if path is not None or not settings.is_shared:
+        yield MembersFile(path or settings.home / FILE)
+        return
+    with open_journal(settings) as journal:
+        yield MembersTable(journal)

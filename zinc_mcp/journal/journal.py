@@ -39,9 +39,11 @@ from zinc_mcp.journal.records.entry import (
     State,
     UnreadableEntryError,
 )
+from zinc_mcp.journal.records.known import check_known
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.journal.records.twin import derived_key
+from zinc_mcp.journal.shared.members import KeptMembers
 from zinc_mcp.journal.shared.published import PublishedPolicy
 from zinc_mcp.journal.shared.sweeps import Sweeps
 from zinc_mcp.journal.shared.visits import KeptVisits
@@ -62,6 +64,7 @@ class Journal(
     Periods,
     Figures,
     KeptVisits,
+    KeptMembers,
     PublishedPolicy,
     Sweeps,
 ):
@@ -70,8 +73,8 @@ class Journal(
     Here entries are opened and moved on. `ReadJournal` finds them, `Periods` reads whole months of them, `Figures` adds
     up all of them, `Questions` asks about them, `Changes` opens those that change a placed order, `Notices` remembers
     what the owner was told, `OwnedJournal` changes what only the owner may change, `KeptVisits` knows the visitors of
-    the approval page, `PublishedPolicy` the policy of all servers, and `Sweeps` gives each server its share of what is
-    looked up. All of them work on one `Database`.
+    the approval page, `KeptMembers` the members of a team, `PublishedPolicy` the policy of all servers, and `Sweeps`
+    gives each server its share of what is looked up. All of them work on one `Database`.
     """
 
     # Opening
@@ -126,6 +129,7 @@ class Journal(
                 self.file.check(before.newest_id, written)
                 refuse_when_paused(before.paused)
                 published.check(connection, own_policy, before.policy)
+                check_known(self.marks, draft.caller, before.member)
                 earlier = opening.named_by_key(asking, draft)
                 if earlier is None and before.twins > 0:
                     earlier = opening.standing_twin(connection, draft, earliest - window_seconds, again)
@@ -176,7 +180,10 @@ class Journal(
         with self._writing() as connection:
             for draft in drafts:
                 entry = look_ups.remembered(connection, draft, now - remembered_seconds, forgotten)
-                refusal = None if entry else look_ups.refusal(connection, draft, limits, budget_cents, now, own_policy)
+                refusal = None
+                if entry is None:
+                    by = (own_policy, self.marks)
+                    refusal = look_ups.refusal(connection, draft, limits, budget_cents, now, *by)
                 if entry is None and refusal is None:
                     marks = {"attempts": 1, "first_sent_at": now}
                     new = rows.insert(connection, draft, str(uuid.uuid4()), now, lease=lease, sending=marks)
@@ -279,15 +286,15 @@ class Journal(
             if to_be_sent:
                 earliest = self._times.earliest()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    rows.ask_pause_and_policy(connection, entry)
+                    rows.ask_deciding(connection, entry)
                     opening.ask_limits_again(connection, entry, earliest)
-                paused, policy = rows.pause_and_policy(connection, entry)
-                refuse_when_paused(paused)
+                found = rows.deciding(connection, entry)
+                refuse_when_paused(found.paused)
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
                 if is_first and is_over(entry, self._clock(), self._times.zinc()):
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    limits = published.admit(connection, entry, admission, policy)
+                    limits = published.admit(connection, entry, admission, found.policy)
                     opening.check_limits_again(connection, entry, limits, earliest)
                     is_told = self._times.zinc() is not None
                     if not is_told:

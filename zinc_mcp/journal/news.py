@@ -43,6 +43,8 @@ class News:
         self._told: dict[int, int] = {}
         self.on_decision: Callable[[], Any] = lambda: None
         """Called when a question may have been answered."""
+        self.on_members: Callable[[], Any] = lambda: None
+        """Called when the members of the team may have changed."""
 
     def mark(self) -> int:
         """Return what `wait` needs to notice news that comes while an entry is being read."""
@@ -64,6 +66,11 @@ class News:
         for entry_id in [*self._waiting]:
             self._wake(entry_id)
         self.on_decision()
+        self.on_members()
+
+    def tell_of_members(self) -> None:
+        """Say that the members of the team have changed."""
+        self.on_members()
 
     def show(self, entry: Entry, order: Order) -> None:
         """Wake those who wait for an entry, and give them what Zinc has just shown."""

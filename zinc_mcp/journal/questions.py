@@ -32,6 +32,7 @@ from zinc_mcp.journal.records.decision import (
     wait_seconds,
 )
 from zinc_mcp.journal.records.entry import Entry, Limits
+from zinc_mcp.journal.records.known import check_known
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.statements import Lock, first, locked, of_caller, of_entry
@@ -169,7 +170,7 @@ class Questions(Database):
             now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
             if seen is not None:
                 opening.ask_near_twins(connection, seen, earliest - admission.window_seconds)
-                rows.ask_pause_and_policy(connection, seen)
+                rows.ask_deciding(connection, seen, said.get("by"))
                 opening.ask_limits_again(connection, seen, earliest)
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:
@@ -185,10 +186,12 @@ class Questions(Database):
                     "Nothing was sent; the question still stands.",
                     code="approval_required",
                 )
+            found = rows.deciding(connection, entry, said.get("by"))
+            check_known(self.marks, entry.caller, found.caller)
+            check_known(self.marks, said.get("by", entry.caller), found.by)
             try:
-                paused, policy = rows.pause_and_policy(connection, entry)
-                refuse_when_paused(paused)
-                limits = published.admit(connection, entry, admission, policy)
+                refuse_when_paused(found.paused)
+                limits = published.admit(connection, entry, admission, found.policy)
                 opening.check_limits_again(connection, entry, limits, earliest)
             except PolicyDiffersError as error:
                 raise PolicyDiffersError(

@@ -8,18 +8,14 @@ comes with an identity of a sign-in service is the same caller as with the membe
 
 import hashlib
 import hmac
-import json
-import os
 import secrets
-import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
-from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.team.member import (
@@ -33,50 +29,42 @@ from zinc_mcp.owner.team.member import (
     identities_of,
     is_email,
     is_name,
-    read_member,
 )
-from zinc_mcp.private_files import make_folder, open_file, writable_by_others
+from zinc_mcp.owner.team.places import MembersCopy, MembersFile, Place
 from zinc_mcp.text import plain
 
-_BUSY_SECONDS = 15.0
-"""The longest time for which a change waits for another change, as in the journal."""
-_LOOK_AGAIN_SECONDS = 0.05
+if TYPE_CHECKING:
+    from zinc_mcp.journal.records.known import Marks
+
 SETTLED_SECONDS = 86_400.0
 """For so long after a change of a member nobody can be the other person for or by them who may have made it."""
 _PREFIX = "zmcp_"
-_MAX_FILE_BYTES = 1024 * 1024
 
 
 class Members:
-    """The members in a file, read again whenever the file changes."""
+    """The members that a process knows: those of a file, or those of the journal."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._known: dict[str, Member] = {}
-        self._identities: dict[Identity, Member] = {}
+    def __init__(self, place: Path | MembersCopy) -> None:
+        """Read them from a file, or from the memory of a server."""
+        self._place = MembersFile(place) if isinstance(place, Path) else place
+
+    @property
+    def copy(self) -> MembersCopy | None:
+        """Those of the journal in the memory of a server; None where they are in a file."""
+        return self._place if isinstance(self._place, MembersCopy) else None
+
+    @property
+    def marks(self) -> "Marks | None":
+        """What the journal compares its own members with; None where they are in a file."""
+        return self._place.mark_of if isinstance(self._place, MembersCopy) else None
 
     def known(self) -> Mapping[str, Member]:
         """Return the members by caller.
 
         Raises:
-            SettingsError: the file cannot be used. Then nobody is let in: a token may just have been taken back.
+            SettingsError: they cannot be read. Then nobody is let in: a token may just have been taken back.
         """
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            self._seen, self._known, self._identities = None, {}, {}
-            return self._known
-        except OSError as error:
-            raise _unusable(self.path, error.strerror or "input/output error") from error
-        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-        if stamp != self._seen:
-            self._seen = None
-            members = _read(self.path)
-            self._known = {member.caller: member for member in members.values()}
-            self._identities = identities_of(members)
-            self._seen = stamp
-        return self._known
+        return self._place.listed().by_caller
 
     def caller_by(self, token: str) -> str | None:
         """Return the caller with this token. It is compared with every hash, so that the time it takes tells nothing.
@@ -110,8 +98,7 @@ class Members:
         Raises:
             SettingsError: as `known`.
         """
-        self.known()
-        return self._identities.get(identity)
+        return self._place.listed().by_identity.get(identity)
 
 
 def may_be_second(member: Member | None, now: float) -> bool:
@@ -123,35 +110,35 @@ def may_be_second(member: Member | None, now: float) -> bool:
     return member is not None and now - member.changed_at >= SETTLED_SECONDS
 
 
-def list_members(path: Path) -> list[str]:
-    """Return the members' names, sorted.
+def list_members(place: Path | Place) -> list[str]:
+    """Return the members' names, sorted. In all of these functions a path is that of a file of members.
 
     Raises:
-        SettingsError: the file cannot be used.
+        SettingsError, JournalError: the members cannot be read.
     """
-    return list(read_members(path))
+    return list(read_members(place))
 
 
-def read_members(path: Path) -> dict[str, Member]:
+def read_members(place: Path | Place) -> dict[str, Member]:
     """Return the members by name, in the order of the names.
 
     Raises:
-        SettingsError: the file cannot be used.
+        SettingsError, JournalError: the members cannot be read.
     """
-    return dict(sorted(_read(path).items())) if path.exists() else {}
+    return dict(sorted(_place(place).read().items()))
 
 
-def members_callers(path: Path) -> dict[str, str]:
+def members_callers(place: Path | Place) -> dict[str, str]:
     """Return each member's caller by name, in the order of the names.
 
     Raises:
-        SettingsError: the file cannot be used.
+        SettingsError, JournalError: the members cannot be read.
     """
-    return {name: member.caller for name, member in read_members(path).items()}
+    return {name: member.caller for name, member in read_members(place).items()}
 
 
 def add_member(
-    path: Path,
+    place: Path | Place,
     name: str,
     *,
     role: Role = DEFAULT_ROLE,
@@ -162,7 +149,7 @@ def add_member(
 
     Raises:
         RefusedError: the name, an identity or the e-mail address cannot be used, or is taken.
-        SettingsError: the file cannot be used.
+        SettingsError, JournalError: the members cannot be read or written.
     """
     if not is_name(name) or len(name) > MOST_NAME_CHARACTERS:
         raise _refused(
@@ -170,7 +157,7 @@ def add_member(
             f"Use 1 to {MOST_NAME_CHARACTERS} of a-z, 0-9, dot, dash and underscore; {LOCAL} is reserved.",
         )
     token = _new_token()
-    with _changing(path) as members:
+    with _place(place).changing() as members:
         if name in members:
             raise _refused(
                 f"There is a member {name} already.",
@@ -181,21 +168,21 @@ def add_member(
     return token
 
 
-def rotate_member(path: Path, name: str) -> str:
+def rotate_member(place: Path | Place, name: str) -> str:
     """Give a member another token, and return it. The one before stops working at once.
 
     Raises:
         RefusedError: there is no such member.
-        SettingsError: the file cannot be used.
+        SettingsError, JournalError: the members cannot be read or written.
     """
     token = _new_token()
-    with _changing(path) as members:
+    with _place(place).changing() as members:
         members[name] = replace(_known(members, name), hash=_hash(token), changed_at=time.time())
     return token
 
 
 def change_member(
-    path: Path,
+    place: Path | Place,
     name: str,
     *,
     role: Role | None = None,
@@ -206,9 +193,9 @@ def change_member(
 
     Raises:
         RefusedError: there is no such member; an identity or the e-mail address cannot be used, or is taken.
-        SettingsError: the file cannot be used.
+        SettingsError, JournalError: the members cannot be read or written.
     """
-    with _changing(path) as members:
+    with _place(place).changing() as members:
         before = _known(members, name)
         changed = replace(
             before,
@@ -222,15 +209,32 @@ def change_member(
     return changed
 
 
-def remove_member(path: Path, name: str) -> str | None:
+def remove_member(place: Path | Place, name: str) -> str | None:
     """Remove a member, so that their token stops working at once. Return their caller; None if there was no member.
 
     Raises:
-        SettingsError: the file cannot be used.
+        SettingsError, JournalError: the members cannot be read or written.
     """
-    with _changing(path) as members:
+    with _place(place).changing() as members:
         removed = members.pop(name, None)
     return None if removed is None else removed.caller
+
+
+def import_members(members: Mapping[str, Member], place: Place) -> int:
+    """Take members over from another place, with their tokens, ids and all else, and return how many they are.
+
+    Raises:
+        RefusedError: there are members already, and other ones.
+        SettingsError, JournalError: the members cannot be read or written.
+    """
+    with place.changing() as there:
+        if there and there != members:
+            raise _refused(
+                "There are members already, so none were taken over.",
+                f"{command('members', 'list')} prints them. Add the others one by one.",
+            )
+        there.update(members)
+    return len(members)
 
 
 def no_such_member(name: str) -> RefusedError:
@@ -265,6 +269,10 @@ def _checked(member: Member, members: Mapping[str, Member]) -> Member:
     return member
 
 
+def _place(given: Path | Place) -> Place:
+    return MembersFile(given) if isinstance(given, Path) else given
+
+
 def _refused(summary: str, owner_step: str) -> RefusedError:
     return RefusedError(summary, owner_step=owner_step, code="invalid_arguments")
 
@@ -276,86 +284,3 @@ def _new_token() -> str:
 def _hash(token: str) -> str:
     # A token is 32 random bytes: nothing is gained by a slow hash.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _read(path: Path) -> dict[str, Member]:
-    others = writable_by_others(path)
-    if others is not None:
-        raise _unusable(path, f"other users of this machine can write to {others}")
-    try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise _unusable(path, "too large")
-        document: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise _unusable(path, error.strerror or "input/output error") from error
-    except (ValueError, RecursionError):
-        raise _unusable(path, "not JSON") from None
-    listed = cast(dict[str, Any], document).get("members") if isinstance(document, dict) else None
-    if not isinstance(listed, dict):
-        raise _unusable(path, 'not {"members": {name: {"id": id, "hash": hash}}}')
-    members = {name: read_member(name, kept) for name, kept in cast(dict[str, Any], listed).items()}
-    found = {name: member for name, member in members.items() if member is not None}
-    # Of two with one id, both would be one caller; an identity of two would be either.
-    alone = len({member.caller for member in found.values()}) == len(found)
-    named = sum(len(member.identities) for member in found.values())
-    if len(found) < len(members) or not alone or len(identities_of(found)) < named:
-        raise _unusable(path, "an entry is not a member's name, id and hash")
-    return found
-
-
-@contextmanager
-def _changing(path: Path) -> Generator[dict[str, Member]]:
-    """Give the members to change, then write all of them back, one process at a time."""
-    make_folder(path.parent)
-    with _alone(path):
-        members = _read(path) if path.exists() else {}
-        before = dict(members)
-        yield members
-        if members != before:
-            _write(path, members)
-
-
-@contextmanager
-def _alone(path: Path) -> Generator[None]:
-    # Of two changes at once none may be lost: a lost removal would let somebody in.
-    try:
-        import fcntl
-    except ImportError:  # Windows has no advisory locks of this kind; a team server does not run there
-        yield
-        return
-    with os.fdopen(open_file(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT), "w") as lock:
-        until = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise SettingsError(
-                        f"Another process kept the file of members busy for too long, so nothing was changed: {path}",
-                        "Try again, or end the process that changes it and stands still.",
-                    ) from None
-                time.sleep(_LOOK_AGAIN_SECONDS)
-        yield
-
-
-def _write(path: Path, members: Mapping[str, Member]) -> None:
-    listed = {name: member.record() for name, member in sorted(members.items())}
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600 at most
-        if os.name == "posix":
-            os.fchmod(handle, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"members": listed}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except OSError as error:
-        raise _unusable(path, error.strerror or "input/output error") from error
-
-
-def _unusable(path: Path, why: str) -> SettingsError:
-    return SettingsError(
-        f"The file of members cannot be used ({why}): {path}",
-        f"Correct it, or remove it and make it anew with {command('members', 'add', 'NAME')}.",
-    )

@@ -30,6 +30,7 @@ from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.objection import admitted, has_shared_limits
 from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.team.own_policy import own_policy
+from zinc_mcp.owner.team.places import FILE
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
 from zinc_mcp.wiring.wallet import usable_wallet, wallet_settings, warm
@@ -79,7 +80,7 @@ async def open_process(
 
     Args:
         settings: the owner's settings.
-        members: those of a team, by default the file `members.json` in the home.
+        members: those of a team, by default those of the file `members.json` in the home.
         transport: replaces the network in tests.
         wallet_transport: replaces the network that a payment wallet talks to.
         clocks: the waiting times; by default the product's own.
@@ -101,8 +102,9 @@ async def open_process(
         from zinc_mcp.journal.journal import Journal  # SQLAlchemy: `tools/list` does not wait for it
         from zinc_mcp.journal.records.sealing import Sealing
 
-        sealing = Sealing(settings.keys("journal_keys"))
-        return Journal.open(settings.journal_url, clock=clock, uptime=uptime, times=times, sealing=sealing)
+        sealing, marks = Sealing(settings.keys("journal_keys")), None if members is None else members.marks
+        given = partial(Journal.open, settings.journal_url, sealing=sealing, marks=marks)
+        return given(clock=clock, uptime=uptime, times=times)
 
     runner = runner_for(settings.journal_url, open_journal, watch)
     times = Times(clock, _steady_clock(clock, uptime))
@@ -152,7 +154,7 @@ async def open_process(
                 client=client,
                 policy=policy,
                 own_policy=own,
-                role_of=(members or Members(settings.home / "members.json")).role_of,
+                role_of=(members or Members(settings.home / FILE)).role_of,
                 clocks=clocks,
                 times=times,
                 leases=LeaseClock(times.shared, uptime),
@@ -299,7 +301,7 @@ async def _listen(process: Process) -> None:
     await process.journal.used.wait()
     from zinc_mcp.journal.storage.notifying import keep_listening  # SQLAlchemy: `tools/list` does not wait for it
 
-    await keep_listening(process.settings.journal_url, process.news.tell, process.news.tell_all)
+    await keep_listening(process.settings.journal_url, process.news)
 
 
 async def _tell_the_owner(process: Process, notify: Notify) -> None:

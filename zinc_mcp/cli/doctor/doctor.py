@@ -19,6 +19,7 @@ from zinc_mcp.cli.console import working
 from zinc_mcp.cli.doctor.configured import configured
 from zinc_mcp.cli.doctor.findings import Configured, Finding, findings_record, show_configured, show_finding
 from zinc_mcp.cli.doctor.hosts import host_findings
+from zinc_mcp.cli.doctor.members import members
 from zinc_mcp.cli.doctor.retailer_accounts import retailer_accounts
 from zinc_mcp.cli.doctor.ways_to_buy import ways_to_buy
 from zinc_mcp.cli.own_journal import open_journal
@@ -113,6 +114,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
     yield from _route(settings)
     yield from _journal(settings)
+    yield from members(settings)
     for sentence, step in missing_for_replicas(settings):
         yield Finding("note", "replicas", sentence, step)
     yield from _notify(settings)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from zinc_mcp.cli.doctor.findings import Finding
+from zinc_mcp.cli.own_journal import open_members
 from zinc_mcp.cli.screen import advice
-from zinc_mcp.errors import RefusedError, SettingsError
+from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.owner.digest_key import FILE, digest_key
 from zinc_mcp.owner.members import members_callers
 from zinc_mcp.owner.policy import Policy
@@ -75,9 +76,10 @@ def _named_wrongly(settings: Settings, policy: Policy, kept: list[str]) -> Itera
         sentence = f"The policy names {plain(', '.join(others[:20]), 300)}, which is not kept here."
         yield Finding("note", _SUBJECT, f"{sentence} It counts as the id of an account at Zinc, if there is one.")
     try:
-        known = members_callers(settings.home / "members.json")
-    except SettingsError:
-        return  # the server says so, and lets nobody in
+        with open_members(settings) as place:
+            known = members_callers(place)
+    except ZincMcpError:
+        return  # told where the members are examined
     strangers = sorted(policy.member_retailer_accounts.keys() - known.keys() - {EVERY_MEMBER})
     if strangers:
         sentence = f"The policy names accounts for {plain(', '.join(strangers[:20]), 300)}, which is no member's name."

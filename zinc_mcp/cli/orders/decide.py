@@ -10,7 +10,7 @@ import click
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.cli.console import Hanging, show, working
 from zinc_mcp.cli.orders.on_screen import show_view, view_of
-from zinc_mcp.cli.own_journal import open_journal
+from zinc_mcp.cli.own_journal import open_journal, open_members
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_failure, show_line
 from zinc_mcp.consent.approval import AnyQuestion, is_approved, question_of
 from zinc_mcp.decisions import decide
@@ -75,7 +75,8 @@ def _can_be_second(settings: Settings, entry: Entry) -> bool:
     """Say whether the owner is another person for an order: the owner makes and changes members."""
     if is_by_issuer(entry.caller):
         return True
-    members = read_members(settings.home / "members.json").values()
+    with open_members(settings) as place:
+        members = read_members(place).values()
     return may_be_second(next((each for each in members if each.caller == entry.caller), None), time.time())
 
 

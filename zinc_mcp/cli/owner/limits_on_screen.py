@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from zinc_mcp.cli.console import Hanging, grid, show
-from zinc_mcp.cli.own_journal import open_journal
+from zinc_mcp.cli.own_journal import open_journal, open_members
 from zinc_mcp.cli.screen import show_command, show_line
 from zinc_mcp.journal.checks.shared import Held
 from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode
@@ -95,7 +95,8 @@ def limits_found(settings: Settings) -> Found:
         JournalError: the journal cannot be read.
     """
     held, sources = read_policy(settings), policy_sources(settings)
-    members = {caller: name for name, caller in members_callers(settings.home / "members.json").items()}
+    with open_members(settings) as place:
+        members = {caller: name for name, caller in members_callers(place).items()}
     with open_journal(settings) as journal:
         used = [
             # A former member is shown as the whole caller, because another member may have the name by now.

@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from zinc_mcp.cli.own_journal import open_journal
+from zinc_mcp.cli.own_journal import open_journal, open_members
 from zinc_mcp.cli.owner.policy import ask_for_owners_pin
 from zinc_mcp.cli.screen import need_a_terminal
 from zinc_mcp.errors import RefusedError
@@ -18,6 +18,7 @@ from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.members import (
     add_member,
     change_member,
+    import_members,
     members_callers,
     no_such_member,
     read_members,
@@ -26,6 +27,7 @@ from zinc_mcp.owner.members import (
 )
 from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.owner.team.member import DEFAULT_ROLE, LOCAL, Identity, Member, name_of
+from zinc_mcp.owner.team.places import FILE, Place
 from zinc_mcp.text import plain
 
 _Url = click.option("--url", default="https://zinc.example.com", show_default=True, help="The server's address.")
@@ -37,12 +39,12 @@ _Role = click.Choice(get_args(Role))
     "--members",
     "path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file of members; default: members.json in the home folder.",
+    help="A file of members. Default: those in the journal's database on PostgreSQL, else members.json in the home.",
 )
 @click.pass_context
 def members(context: click.Context, path: Path | None) -> None:
     """Add, change, list and remove the members of a team server."""
-    context.obj = path or load_settings().home / "members.json"
+    context.obj = path
 
 
 @members.command()
@@ -60,14 +62,15 @@ def members(context: click.Context, path: Path | None) -> None:
 @_Url
 @click.pass_obj
 def add(
-    path: Path, name: str, role: Role, identities: tuple[tuple[str, str], ...], email: str | None, url: str
+    path: Path | None, name: str, role: Role, identities: tuple[tuple[str, str], ...], email: str | None, url: str
 ) -> None:
     """Add a member and print the token, this once, and how the member's host connects with it.
 
     Roles: read may look, order may order as well, admin may also decide about orders of others.
     """
     named = [Identity(issuer, subject) for issuer, subject in identities]
-    token = add_member(path, name, role=role, identities=named, email=email)
+    with open_members(path=path) as place:
+        token = add_member(place, name, role=role, identities=named, email=email)
     _show(token, name, url)
 
 
@@ -75,9 +78,11 @@ def add(
 @click.argument("name")
 @_Url
 @click.pass_obj
-def rotate(path: Path, name: str, url: str) -> None:
+def rotate(path: Path | None, name: str, url: str) -> None:
     """Give a member another token and print it; the one before stops working at once, also in open streams."""
-    _show(rotate_member(path, name), name, url)
+    with open_members(path=path) as place:
+        token = rotate_member(place, name)
+    _show(token, name, url)
 
 
 @members.command()
@@ -95,7 +100,7 @@ def rotate(path: Path, name: str, url: str) -> None:
 @click.option("--email", help="Shown in the list.")
 @click.pass_obj
 def change(
-    path: Path,
+    path: Path | None,
     name: str,
     role: Role | None,
     identities: tuple[tuple[str, str], ...],
@@ -106,15 +111,18 @@ def change(
     if identities and no_identity:
         raise click.UsageError("--identity and --no-identity contradict each other.")
     named = [Identity(issuer, subject) for issuer, subject in identities]
-    changed = change_member(path, name, role=role, identities=named if identities or no_identity else None, email=email)
+    given = named if identities or no_identity else None
+    with open_members(path=path) as place:
+        changed = change_member(place, name, role=role, identities=given, email=email)
     click.echo(_line(changed))
 
 
 @members.command(name="list")
 @click.pass_obj
-def list_(path: Path) -> None:
+def list_(path: Path | None) -> None:
     """List the members with their roles and identities."""
-    found = read_members(path)
+    with open_members(path=path) as place:
+        found = read_members(place)
     for member in found.values():
         click.echo(_line(member))
     if not found:
@@ -124,12 +132,13 @@ def list_(path: Path) -> None:
 @members.command()
 @click.argument("name")
 @click.pass_obj
-def remove(path: Path, name: str) -> None:
+def remove(path: Path | None, name: str) -> None:
     """Remove a member: the token stops working, their streams end, and a PIN of theirs is forgotten.
 
     Their orders stay in the journal. A later member with the same name inherits nothing from them.
     """
-    caller = remove_member(path, name)
+    with open_members(path=path) as place:
+        caller = remove_member(place, name)
     if caller is None:
         raise no_such_member(name)
     click.echo(f"Removed {plain(name, 60)}.")
@@ -138,37 +147,63 @@ def remove(path: Path, name: str) -> None:
         journal.end_visits(caller)
 
 
+@members.command(name="import")
+@click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=False)
+def import_(file: Path | None) -> None:
+    """Take the members of a file over into the journal's database, with their tokens, roles and all else.
+
+    FILE is members.json in the home unless it is given. The file stays as it is.
+    """
+    settings = load_settings()
+    path = file or settings.home / FILE
+    if not settings.is_shared:
+        raise RefusedError(
+            "Members are kept in the journal's database on PostgreSQL alone, and this journal is a file.",
+            owner_step="Name the database in ZINC_MCP_JOURNAL; without one the members stay in their file.",
+            code="invalid_arguments",
+        )
+    found = read_members(path)
+    if not found:
+        raise RefusedError(
+            f"There are no members in {plain(str(path), 300)}.", owner_step="Give the file.", code="invalid_arguments"
+        )
+    with open_members(settings) as place:
+        count = import_members(found, place)
+    click.echo(f"{count} member{_s(count)} of {plain(str(path), 300)} now stand in the journal's database.")
+    click.echo("Servers of this version read them there. Remove the file when no earlier version runs any more.")
+
+
 @members.command()
 @click.argument("name")
 @click.pass_obj
-def forget(path: Path, name: str) -> None:
+def forget(path: Path | None, name: str) -> None:
     """Forget what is personal about a member, whom this removes: what they ordered, where it went, their name.
 
     Digests, keys, states and money stay in the journal. Of former members of the same name, give the one to forget as
     the list of orders names the caller. It needs a terminal, and the PIN if one is set.
     """
     need_a_terminal()
-    with open_journal() as journal:
+    with open_journal() as journal, open_members(path=path) as place:
         ask_for_owners_pin(journal)
-        caller = _to_forget(journal, path, name)
+        caller = _to_forget(journal, place, name)
         if click.prompt(f"Type {name} to forget them", default="", show_default=False) != name:
             click.echo("Nothing was changed.")
             sys.exit(1)
-        if members_callers(path).get(name_of(caller)) == caller:
-            remove_member(path, name_of(caller))
+        if members_callers(place).get(name_of(caller)) == caller:
+            remove_member(place, name_of(caller))
         forgotten, left = journal.forget_caller(caller)
     click.echo(f"Forgot {plain(name, 64)}, with bodies and addresses of {forgotten} order{_s(forgotten)}.")
     if left:
         click.echo(f"{left} order{_s(left)} of theirs is not over yet and stays: run this again when it is.")
 
 
-def _to_forget(journal: Journal, path: Path, name: str) -> str:
+def _to_forget(journal: Journal, place: Place, name: str) -> str:
     """Return the caller to forget.
 
     Raises:
         RefusedError: there is none of this name, or there are several.
     """
-    known = members_callers(path)
+    known = members_callers(place)
     if name in known:
         return known[name]
     former = {caller for mode in get_args(Mode) for caller in journal.callers(mode)}

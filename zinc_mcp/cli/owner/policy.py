@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from zinc_mcp.cli.own_journal import open_journal
+from zinc_mcp.cli.own_journal import open_journal, open_members
 from zinc_mcp.cli.owner.limits_on_screen import differences, limits_found, limits_record, show_limits
 from zinc_mcp.cli.screen import need_a_terminal, show_command, show_line
 from zinc_mcp.errors import RefusedError
@@ -127,7 +127,7 @@ def remove(member: str | None) -> None:
     need_a_terminal()
     settings = load_settings()
     # The name may be a former member's, or a caller from the time when a caller was only a name.
-    caller = OWNER if member is None else members_callers(settings.home / "members.json").get(member, member)
+    caller = OWNER if member is None else _callers(settings).get(member, member)
     with open_journal(settings) as journal:
         if journal.pin(caller) is None:
             click.echo("No PIN is set.")
@@ -180,13 +180,19 @@ def _known(settings: Settings, member: str | None) -> str:
 
     Raises:
         RefusedError: there is no such member.
-        SettingsError: the file of members cannot be used.
+        SettingsError, JournalError: the members cannot be read.
     """
     if member is None:
         return OWNER
-    caller = members_callers(settings.home / "members.json").get(member)
+    caller = _callers(settings).get(member)
     if caller is None:
         raise RefusedError(
             f"There is no member {plain(member, 60)}.", owner_step=f"{command('members', 'list')} prints the names."
         )
     return caller
+
+
+def _callers(settings: Settings) -> dict[str, str]:
+    """Return each member's caller by name."""
+    with open_members(settings) as place:
+        return members_callers(place)

@@ -6,6 +6,7 @@ from zinc_mcp.errors import LimitExceededError, RefusedError
 from zinc_mcp.journal.checks import opening, published
 from zinc_mcp.journal.records.decision import refuse_when_paused
 from zinc_mcp.journal.records.entry import DAY_SECONDS, Draft, Entry, Limits, Mode, State
+from zinc_mcp.journal.records.known import Marks, check_known
 from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.journal.storage.statements import ask
 from zinc_mcp.journal.storage.tables import COUNTING, ENTRIES, IS_LOOK_UP, entries_of, number
@@ -39,6 +40,7 @@ def refusal(
     budget_cents: int,
     now: float,
     own_policy: OwnPolicy | None,
+    marks: Marks | None,
 ) -> RefusedError | None:
     """Return why a look-up may not cost now; None if it may.
 
@@ -50,6 +52,7 @@ def refusal(
     try:
         refuse_when_paused(before.paused)
         published.check(connection, own_policy, before.policy)
+        check_known(marks, draft.caller, before.member)
         opening.check_limits(connection, draft, limits, before.counted, now)
     except LimitExceededError as full:
         return LimitExceededError(

@@ -33,6 +33,7 @@ from zinc_mcp.journal.storage.tables import (
     ENTRIES,
     IS_ORDER,
     KEPT_SCHEMA,
+    MEMBERS,
     META,
     NEAR_TWINS,
     UNPROVED,
@@ -139,6 +140,7 @@ _BEFORE = sa.select(
     KEPT_SCHEMA,
     _kept("clock_accepted"),
     _kept(rows.POLICY),
+    sa.select(MEMBERS.c.mark).where(MEMBERS.c.caller == sa.bindparam("caller")).scalar_subquery(),
     _NEWEST.correlate(None).scalar_subquery(),
     sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),
     _TWINS.correlate(None).scalar_subquery(),
@@ -170,6 +172,8 @@ class Before:
     """The doubt about the clocks that the owner has accepted."""
     policy: str | None
     """The digest of the policy that is published for all servers."""
+    member: str | None
+    """The mark of the member who wants it (`records.known`); None: they are no member in this journal."""
     newest: float
     """The latest time of an order that counts."""
     newest_id: int
@@ -212,7 +216,7 @@ def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: flo
 
 def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: Limits) -> Before:
     """Return what was asked for."""
-    [(paused, schema, clock, policy, newest, newest_id, twins, *cents)] = asking.before.rows()
+    [(paused, schema, clock, policy, member, newest, newest_id, twins, *cents)] = asking.before.rows()
     limited = draft.rail == "agent" and limits.unproved_cents is not None
     unproved = unproved_cents(connection, draft.caller, draft.mode) if limited else 0
     day_cents, day_orders, month_cents = map(int, cents)
@@ -223,7 +227,7 @@ def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: L
         unproved_cents=unproved,
         together=None if asking.together is None else shared.together_in(asking.together),
     )
-    return Before(paused, schema, clock, policy, number(newest), int(newest_id), int(twins), counted)
+    return Before(paused, schema, clock, policy, member, number(newest), int(newest_id), int(twins), counted)
 
 
 def named_by_key(asking: Asking, draft: Draft) -> Standing | None:

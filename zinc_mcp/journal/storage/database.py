@@ -17,6 +17,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.invocation import install_command
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime
 from zinc_mcp.journal.records.entry import Entry, State
+from zinc_mcp.journal.records.known import Marks
 from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage.postgresql import connect_to_server
 from zinc_mcp.journal.storage.schema import check_readable, create
@@ -59,6 +60,7 @@ class Database:
         *,
         is_read_only: bool = False,
         sealing: Sealing | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self._engine = engine
         self._kept = engine.connect() if engine.dialect.name == "sqlite" else None
@@ -67,6 +69,8 @@ class Database:
         self.is_read_only = is_read_only
         """Whether its file, or the folder it lies in, can only be read: then nothing is written."""
         self.sealing = sealing or Sealing()
+        self.marks = marks
+        """The marks of members as this process has heard them; None where it takes no members from the journal."""
         self._times = times or Times(clock)
         self._clock = clock
         self._leases = LeaseClock(self._times.shared, uptime)
@@ -84,11 +88,13 @@ class Database:
         uptime: Uptime | None = machine_uptime,
         times: Times | None = None,
         sealing: Sealing | None = None,
+        marks: Marks | None = None,
     ) -> Self:
         """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
 
-        `times` also knows Zinc's. `sealing` keeps the secrets of orders; without it they are kept as they are. A file
-        that cannot be written is opened to be read.
+        `times` also knows Zinc's. `sealing` keeps the secrets of orders; without it they are kept as they are. `marks`
+        are compared with those of the journal before an order of a member is opened. A file that cannot be written is
+        opened to be read.
 
         Raises:
             JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, half of it missing,
@@ -96,14 +102,14 @@ class Database:
         """
         try:
             engine = _opened(lambda: connect(url), lambda engine: create(engine, clock()))
-            journal = cls(engine, clock, uptime, times, sealing=sealing)
+            journal = cls(engine, clock, uptime, times, sealing=sealing, marks=marks)
             with journal._reading() as connection:
                 journal._hear_time(connection)  # before anybody asks whether a lease is over
             return journal
         except CannotWriteError as error:
             try:
                 engine = _opened(lambda: connect_to_read(url), check_readable)
-                return cls(engine, clock, uptime, times, is_read_only=True, sealing=sealing)
+                return cls(engine, clock, uptime, times, is_read_only=True, sealing=sealing, marks=marks)
             except CannotWriteError:
                 raise error from None
 

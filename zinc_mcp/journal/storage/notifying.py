@@ -6,8 +6,7 @@ nobody depends on it. Through a pooler in transaction mode nobody can listen: th
 """
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import sqlalchemy as sa
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CHANNEL = "zinc_entries"
+_MEMBERS = "members"
+"""Is told instead of an entry. Programs of the version before do not heed it."""
 _CONTENT = ("state", "status", "seen", "consent")
 _ON_POSTGRESQL = (
     f"""
@@ -37,6 +38,12 @@ _PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds between two tries to listen; the last one again and again."""
 
 
+def tell_of_members(connection: sa.Connection) -> None:
+    """Tell, when the transaction is committed, that the members of the team have changed, where the database can."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_notify('{_CHANNEL}', '{_MEMBERS}')")
+
+
 def create(connection: sa.Connection) -> None:
     """Let the database tell changes of entries from now on, where it can."""
     if connection.dialect.name == "postgresql":
@@ -44,11 +51,24 @@ def create(connection: sa.Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
-async def keep_listening(url: str, tell: Callable[[int, str], None], tell_all: Callable[[], None]) -> None:
-    """Pass on what the database at a SQLAlchemy URL tells, for as long as the process runs.
+class Hearer(Protocol):
+    """Those who are told the news: `journal.news.News`."""
 
-    `tell` gets an entry's id and state; `tell_all` is called whenever something may have been missed.
-    """
+    def tell(self, entry_id: int, state: str) -> None:
+        """Hear of an entry, which is now in this state."""
+        ...
+
+    def tell_of_members(self) -> None:
+        """Hear that the members of the team have changed."""
+        ...
+
+    def tell_all(self) -> None:
+        """Hear that something may have been missed."""
+        ...
+
+
+async def keep_listening(url: str, news: Hearer) -> None:
+    """Pass on what the database at a SQLAlchemy URL tells, for as long as the process runs."""
     import psycopg
 
     parsed = sa.make_url(url)
@@ -70,8 +90,8 @@ async def keep_listening(url: str, tell: Callable[[int, str], None], tell_all: C
             async with connection:
                 await connection.execute(f"LISTEN {_CHANNEL}")
                 failures = 0
-                tell_all()
-                await _pass_on(connection, tell)
+                news.tell_all()
+                await _pass_on(connection, news)
         except (psycopg.Error, OSError) as error:  # its text may name the server
             if failures == 0:
                 logger.info("the journal's news cannot be heard just now (%s)", type(error).__name__)
@@ -79,8 +99,11 @@ async def keep_listening(url: str, tell: Callable[[int, str], None], tell_all: C
         failures += 1
 
 
-async def _pass_on(connection: "psycopg.AsyncConnection[Any]", tell: Callable[[int, str], None]) -> None:
+async def _pass_on(connection: "psycopg.AsyncConnection[Any]", news: Hearer) -> None:
     async for said in connection.notifies():
+        if said.payload == _MEMBERS:
+            news.tell_of_members()
+            continue
         entry_id, _, state = said.payload.partition(" ")
         if entry_id.isdecimal():
-            tell(int(entry_id), state)
+            news.tell(int(entry_id), state)

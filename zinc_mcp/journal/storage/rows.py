@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -39,6 +39,7 @@ from zinc_mcp.journal.storage.tables import (
     EVENTS,
     IS_WRITABLE,
     JSON,
+    MEMBERS,
     META,
     MOST_SECONDS,
     NEAR_TWINS,
@@ -69,13 +70,17 @@ _NO_META = sa.delete(META).where(META.c.name == sa.bindparam("this_name"))
 _NEW_META = sa.insert(META)
 POLICY = "policy"
 """The name under which the digest of the published policy is kept (`checks.published`)."""
-_PAUSE_AND_POLICY = sa.select(
+_DECIDING = sa.select(
     sa.select(META.c.value)
     .where(sa.or_(META.c.name == sa.literal_column("'paused'"), META.c.name == sa.bindparam("own")))
     .order_by(META.c.name)
     .limit(1)
     .scalar_subquery(),
     sa.select(META.c.value).where(META.c.name == sa.literal_column(f"'{POLICY}'")).scalar_subquery(),
+    *(
+        sa.select(MEMBERS.c.mark).where(MEMBERS.c.caller == sa.bindparam(name)).scalar_subquery()
+        for name in ("caller", "by")
+    ),
 )
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
@@ -247,23 +252,34 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
         write(connection, _NEW_META, {"name": name, "value": value})
 
 
-def pause_and_policy(connection: sa.Connection, entry: Entry) -> tuple[str | None, str | None]:
-    """Return why an entry may not be sent (everything is paused, or its caller on its rail), and the published policy.
+class Deciding(NamedTuple):
+    """The content of a journal that decides, beside the entry itself, whether it is approved or sent."""
 
-    Of the policy it is the digest; None where there is none.
-    """
-    row = first(connection, _PAUSE_AND_POLICY, _pauses(entry))
-    return (None, None) if row is None else (row[0], row[1])
+    paused: str | None
+    """The reason of a pause of everything, or of the entry's caller on its rail."""
+    policy: str | None
+    """The digest of the published policy."""
+    caller: str | None
+    """The mark of the member whose entry it is (`records.known`); None: they are no member in this journal."""
+    by: str | None
+    """The mark of whoever answers."""
 
 
-def ask_pause_and_policy(connection: sa.Connection, entry: Entry) -> None:
-    """Ask ahead for what `pause_and_policy` will read."""
-    ask_ahead(connection, _PAUSE_AND_POLICY, _pauses(entry))
+def deciding(connection: sa.Connection, entry: Entry, by: str | None = None) -> Deciding:
+    """Return what decides about an entry; `by` is the caller who answers, if that is another one."""
+    row = first(connection, _DECIDING, _of_team(entry, by))
+    return Deciding(None, None, None, None) if row is None else Deciding(*row)
 
 
-def _pauses(entry: Entry) -> Mapping[str, str]:
+def ask_deciding(connection: sa.Connection, entry: Entry, by: str | None = None) -> None:
+    """Ask ahead for what `deciding` will read."""
+    ask_ahead(connection, _DECIDING, _of_team(entry, by))
+
+
+def _of_team(entry: Entry, by: str | None) -> Mapping[str, str]:
     # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
-    return {"own": "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)}
+    own = "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)
+    return {"own": own, "caller": entry.caller, "by": by or entry.caller}
 
 
 def read_payment(

@@ -271,6 +271,11 @@ def _add_writers(connection: sa.Connection) -> None:
         _add_column(connection, "writer", EVENTS)
 
 
+def _add_members(connection: sa.Connection) -> None:
+    """Version 16: the members of a team on PostgreSQL. Programs of the version before read them from their file."""
+    tables.MEMBERS.create(connection, checkfirst=True)
+
+
 def _add_column(connection: sa.Connection, name: str, table: sa.Table = ENTRIES) -> None:
     definition = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
@@ -291,8 +296,9 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     13: _add_roles_and_totals,
     14: _renew_twins,
     15: _add_writers,
+    16: _add_members,
 }
-ADDING = frozenset({15})
+ADDING = frozenset({15, 16})
 """The steps after version 14 that only add, so that programs of the version before go on beside them: a table, an index
 that is not unique, or a column that may be NULL or has a default. They are taken as soon as a journal is opened, so
 that none builds on a step that is taken later (CONTRIBUTING.md, "A new version of the journal")."""

@@ -16,7 +16,7 @@ from zinc_mcp.journal.records.entry import Entry, Kind, Mode, State, UnreadableE
 from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.known_settings import ROLES, RailName
 
-SCHEMA_VERSION = 15
+SCHEMA_VERSION = 16
 """The version of the schema that this program reads and writes; `schema` brings journals to it."""
 BESIDE = 14
 """The version of the release before, or a later one with which no program of that release can go on. Programs of this
@@ -138,6 +138,15 @@ VISITS = sa.Table(
     sa.Column("visitor", sa.String(64), nullable=False),
     sa.Column("proof", sa.String(64), nullable=False),
     sa.Column("used_at", sa.Double, nullable=False),
+)
+
+MEMBERS = sa.Table(
+    "zinc_members",
+    TABLES,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("caller", sa.String(64), nullable=False, unique=True),
+    sa.Column("mark", sa.String(16), nullable=False),
+    sa.Column("kept", sa.Text, nullable=False),
 )
 
 _SENT = ENTRIES.c.state.not_in(["refused", "declined"])

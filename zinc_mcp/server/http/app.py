@@ -23,10 +23,12 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import command, install_command
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
+from zinc_mcp.owner.team.places import UnconfirmedError
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.server.http.bounded_server import BoundedServer, Listener
 from zinc_mcp.server.http.connections import raise_file_limit
+from zinc_mcp.server.http.kept_members import kept_up_to_date, members_of, where
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
@@ -85,7 +87,8 @@ def serve_http(
         allowed_hosts: the names clients reach this server by, when that is not loopback.
         tls: certificate chain and private key, PEM.
         behind_proxy: a proxy in front ends TLS.
-        members: the file of members, `members.json` in the home by default.
+        members: the file of members; by default those in the journal's database on PostgreSQL, else `members.json` in
+            the home.
         metrics: the address and port for the metrics; None: they are not shown.
         opener: opens the process in another way than `open_process`, as a fault campaign does.
         make_server: makes the MCP server in another way, as the conformance suite needs more tools than ours.
@@ -93,17 +96,17 @@ def serve_http(
     Raises:
         SettingsError: a condition of serving off loopback is not met, or the address or a file cannot be used.
     """
-    known = Members(members or settings.home / "members.json")
+    log_to_stderr(settings.log)
+    known = members_of(settings, members)
     exposed = behind_proxy or bool(allowed_hosts) or not is_loopback(host)
-    has_members = bool(known.known())
+    has_members = _has_members(known)
     terms_of(settings, "")  # a mistake in them is told before anything listens
     if exposed:
         has_people = has_members or (settings.oauth_issuer is not None and settings.oauth_everyone)
-        _check_exposed(has_people, known.path, allowed_hosts, tls, behind_proxy)
+        _check_exposed(has_people, where(settings, known, members), allowed_hosts, tls, behind_proxy)
     if tls is not None:
         _check_tls(*tls)
     raise_file_limit()
-    log_to_stderr(settings.log)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it writes a line for each broken request
     logger.setLevel(logging.INFO)
     local = None if has_members or exposed else local_token(settings.home)
@@ -179,7 +182,7 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        async with server.session_manager.run(), shares.watched():
+        async with server.session_manager.run(), shares.watched(), kept_up_to_date(process, members):
             yield
 
     routed = Starlette(
@@ -200,6 +203,14 @@ def build_app(
     known = Known(members, local, tokens)
     shares = Shares(bodies, known.is_known, known.holds, None if tokens is None else known.renew)
     return RequestCheck(shares, hosts, known)
+
+
+def _has_members(members: Members) -> bool:
+    """Say whether there are members, or may be: the database that has them could not be asked."""
+    try:
+        return bool(members.known())
+    except UnconfirmedError:
+        return True
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
@@ -248,7 +259,7 @@ class _OneAnswer:
 
 def _check_exposed(
     has_people: bool,
-    members: Path,
+    members: str,
     allowed_hosts: Sequence[str],
     tls: tuple[Path, Path] | None,
     behind_proxy: bool,

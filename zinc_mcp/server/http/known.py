@@ -5,6 +5,7 @@ import logging
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.team.member import LOCAL, is_by_issuer
+from zinc_mcp.owner.team.places import UnconfirmedError
 from zinc_mcp.server.http.access import Access, LocalToken
 from zinc_mcp.server.http.oauth.terms import Terms
 from zinc_mcp.server.http.oauth.tokens import AccessTokens
@@ -33,11 +34,14 @@ class Known:
 
         Raises:
             StrangerError: it is an access token of somebody who is not let in.
+            UnconfirmedError: the database with the members cannot be reached.
         """
         try:
             access = self._own(token)
             if access is None and self._tokens is not None:
                 access = await self._tokens.access(token)
+        except UnconfirmedError:
+            raise
         except SettingsError as error:
             logger.error("%s", error.summary)
             return None
@@ -46,7 +50,7 @@ class Known:
     def is_known(self, caller: str) -> bool:
         """Say whether this caller still has access: not after a member is removed, or the first is added.
 
-        While the file of members cannot be read, no new caller is let in and no caller counts as removed.
+        While the members cannot be read, no new caller is let in and no caller counts as removed.
         """
         try:
             members = self._members.known()

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zinc_mcp.known_settings import PROFILES, Right, rights_for
+from zinc_mcp.owner.team.places import UnconfirmedError
 from zinc_mcp.server.http.access import access_in, note_access
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import METADATA_PATHS, insufficient, not_let_in, unauthorized
@@ -39,6 +40,7 @@ MAX_TARGET_BYTES = 2048
 MAX_REDIRECT_BYTES = 6144
 """The same of a redirect from the issuer; a code of Entra ID alone has up to 2,000 characters."""
 MOST_HEADERS = 100
+_RETRY_SECONDS = 5
 
 _NOT_MESSAGES = frozenset({*OPEN_PATHS, WEBHOOK_PATH})
 """The paths whose bodies are no messages of MCP."""
@@ -136,6 +138,10 @@ class RequestCheck:
             access = await self._known.access(_token(scope))
         except StrangerError as error:
             return not_let_in(error.identity)
+        except UnconfirmedError as error:
+            # Not 401: a host would throw a token away that is right.
+            answer = {"error": "members_unconfirmed", "error_description": f"{error.summary} {error.next_step}"}
+            return JSONResponse(answer, 503, {"Retry-After": str(_RETRY_SECONDS)})
         if access is None:
             return unauthorized(self._known.terms, scope["path"])
         note_access(scope, access)

@@ -1,0 +1,102 @@
+"""The members of a team on PostgreSQL, as all servers on the journal have them.
+
+Here a member is a name, a caller and a text that `owner.team` reads; no token is in it, but its hash. Each change gives
+all of them another revision, and the changed ones another mark, and tells the servers that listen.
+"""
+
+import secrets
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from zinc_mcp.journal.storage import notifying, rows
+from zinc_mcp.journal.storage.database import Database
+from zinc_mcp.journal.storage.tables import MEMBERS, META
+
+_REVISION = "members"
+"""The name under which the revision is kept."""
+# One statement, and so one state of the database; with one row at least.
+_ALL = sa.select(
+    sa.select(META.c.value).where(META.c.name == _REVISION).scalar_subquery().label("revision"), MEMBERS
+).select_from(sa.select(sa.literal(1).label("one")).subquery().outerjoin(MEMBERS, sa.true()))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMember:
+    """A member as the journal keeps one."""
+
+    caller: str
+    kept: str
+    mark: str = ""
+    """Another one after each change; the journal gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTeam:
+    """All members at one time."""
+
+    revision: str | None
+    """Another one after each change. None: no member was ever kept in this journal."""
+    members: Mapping[str, KeptMember]
+    """By name."""
+
+
+class KeptMembers(Database):
+    """The part of a journal that keeps members."""
+
+    def team(self) -> KeptTeam:
+        """Return all members.
+
+        Raises:
+            JournalError: they cannot be read.
+        """
+        with self._reading() as connection:
+            return _read(connection)
+
+    def team_since(self, revision: str | None) -> KeptTeam | None:
+        """Return all members; None where this is still their revision, and not the one before the first member.
+
+        Raises:
+            JournalError: they cannot be read.
+        """
+        with self._reading() as connection:
+            is_same = revision is not None and rows.meta(connection, _REVISION) == revision
+            return None if is_same else _read(connection)
+
+    @contextmanager
+    def changing_team(self) -> Generator[dict[str, KeptMember]]:
+        """Give the members to change, by name, and write the changes in the same transaction.
+
+        While it runs nobody else changes members, and nobody opens or approves an order.
+
+        Raises:
+            JournalError: they cannot be read or written. Nothing is changed then, unless the answer to the commit was
+                lost.
+        """
+        with self._writing() as connection:
+            before = _read(connection)
+            members = dict(before.members)
+            yield members
+            changed = {name: each for name, each in members.items() if each != before.members.get(name)}
+            gone = [name for name in before.members if name not in members or name in changed]
+            if not changed and not gone:
+                return
+            if gone:
+                connection.execute(sa.delete(MEMBERS).where(MEMBERS.c.name.in_(gone)))
+            if changed:
+                new = [
+                    {"name": name, "caller": each.caller, "mark": secrets.token_hex(8), "kept": each.kept}
+                    for name, each in changed.items()
+                ]
+                connection.execute(sa.insert(MEMBERS), new)
+            # Random: a journal that was set back to a backup must not come to the same revision another way.
+            rows.set_meta(connection, _REVISION, secrets.token_hex(8))
+            notifying.tell_of_members(connection)
+
+
+def _read(connection: sa.Connection) -> KeptTeam:
+    found = connection.execute(_ALL).all()
+    members = {row.name: KeptMember(row.caller, row.kept, row.mark) for row in found if row.name is not None}
+    return KeptTeam(found[0].revision, members)
