@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import Uptime
+from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.telemetry.watch import Watch
@@ -348,6 +349,7 @@ def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Cloc
         journal: str | None = None,
         checkpoint: Callable[[str], None] = lambda step: None,
         watch: Watch | None = None,
+        members: Members | None = None,
         config: str = "zinc.toml",
         **settings: Any,
     ) -> AsyncGenerator[Process]:
@@ -365,6 +367,7 @@ def open_test_process(home: Path, zinc: FakeZinc, clock: HandClock, clocks: Cloc
             shutil.copy(empty_journal, home / "journal.db")
         async with open_process(
             configured,
+            members=members,
             transport=zinc.transport(),
             clocks=clocks,
             clock=clock,

@@ -50,6 +50,7 @@ def as_before(url: str) -> None:
         url,
         f"UPDATE zinc_meta SET value = '{BESIDE}' WHERE name = 'schema'",
         "ALTER TABLE zinc_events DROP COLUMN writer",
+        "DROP TABLE zinc_members",
     )
 
 

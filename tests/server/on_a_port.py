@@ -63,7 +63,7 @@ async def served(
     process: Process,
     *,
     members_only: bool = False,
-    members: Path | None = None,
+    members: Path | Members | None = None,
     show: Show | None = None,
     make_server: Callable[[Process, Page], Server] = build_server,
     base: str | None = None,
@@ -77,7 +77,9 @@ async def served(
         own = f"http://127.0.0.1:{port}"
         reached = (base or own).format(port=port)
         hosts = Hosts([f"127.0.0.1:{port}", f"localhost:{port}", reached.partition("://")[2]])
-        known = Members(members or process.settings.home / "members.json")
+        known = members
+        if not isinstance(known, Members):
+            known = Members(known or process.settings.home / "members.json")
         local = None if members_only or known.known() else local_token(process.settings.home)
         app = build_app(process, hosts, known, local=local, base=reached, show=show, make_server=make_server)
         async with listening(app, listener):
