@@ -280,6 +280,12 @@ REQUESTS = (
         "it is asked on the page or in a terminal",
     ),
     Bound("tool calls of one caller at once", "server.mcp.tools.tool.MOST_CALLS", "", "`too_many_calls`"),
+    Bound(
+        "time since a server could last ask the database for the members",
+        "owner.team.places.CONFIRMED_SECONDS",
+        "seconds",
+        "nobody is let in: 503, `members_unconfirmed`",
+    ),
     Bound("secrets that open the owner's page", "server.pages.visits.MOST_SECRETS", "", "the oldest end"),
     Bound(
         "visits of one visitor to the approval page",

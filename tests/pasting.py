@@ -70,6 +70,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("install", "KEY"): Expected("Codex was not used on this machine", code=1, about="codex"),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
     ("members", "list"): Expected("No members yet."),
+    ("members", "import"): Expected("Members are kept in the journal's database on PostgreSQL alone", code=1),
     ("members", "rotate", "KEY"): Expected("There is no member nobody.", code=1, about="nobody"),
     ("notify", "test"): Expected("There is no [notify] in zinc.toml", code=2),
     ("orders",): Expected("doubtful"),

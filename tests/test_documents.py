@@ -530,6 +530,17 @@ LINES: Mapping[str, Expected | NotRun] = {
     "zinc-mcp members add ada --identity https://id.example.com/realms/team 8f1c…": NotRun(
         "its name is taken by another example; tests/cli/test_members_command.py gives members identities"
     ),
+    **dict.fromkeys(
+        (
+            "zinc-mcp members add",
+            "zinc-mcp members import",
+            "zinc-mcp members list",
+            "zinc-mcp members remove ada",
+        ),
+        NotRun("tests/server/test_members_in_the_database.py runs it on PostgreSQL"),
+    ),
+    "zinc-mcp members --members FILE add ada": NotRun("tests/cli/test_members_command.py changes a file"),
+    "zinc-mcp members --members FILE remove ada": NotRun("tests/cli/test_members_command.py changes a file"),
     "zinc-mcp members add NAME": NotRun("the block with a name beside it is run"),
     "docker exec --interactive --tty NAME zinc-mcp approve KEY": _DOCKER,
     "zinc-mcp link HOST": NotRun("tests/hosts/test_links.py runs it, and reads the link of each host"),

@@ -18,8 +18,10 @@ from bench.callers import free_port
 from bench.proxied import NAMES, nginx_configuration
 from bench.replicas.cutting import Cutting
 from bench.replicas.issuer import Issuer
+from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.members import add_member
 from zinc_mcp.owner.team.member import Identity
+from zinc_mcp.owner.team.places import MembersTable
 
 PACE = 40
 """Of the practice Zinc: an answer that is slow by 40 comes after a second."""
@@ -83,13 +85,14 @@ async def opened(folder: Path, members: Sequence[str], policy: str) -> AsyncGene
     zinc, front = free_port(), free_port()
     origin = f"http://localhost:{front}"
     issuer = Issuer(f"{origin}/mcp")
-    known = folder / "members.json"
     tokens: dict[str, str] = {}
-    for number, member in enumerate(members):
-        if number % 2:
-            add_member(known, member, identities=[Identity(issuer.name, member)])
-        else:
-            tokens[member] = add_member(known, member)
+    with Journal.open(database.get_uri()) as journal:
+        known = MembersTable(journal)
+        for number, member in enumerate(members):
+            if number % 2:
+                add_member(known, member, identities=[Identity(issuer.name, member)])
+            else:
+                tokens[member] = add_member(known, member)
     running: list[subprocess.Popen[bytes]] = []
     servers: list[Server] = []
     try:
@@ -110,7 +113,7 @@ async def opened(folder: Path, members: Sequence[str], policy: str) -> AsyncGene
                 "ZINC_API_KEY": "zn_test_bench",
             }
             words = [*("serve", "--http", f"127.0.0.1:{port}", "--allow-host", f"localhost:{front}")]
-            words += ["--behind-proxy", "--members", str(known)]
+            words += ["--behind-proxy"]
             servers.append(Server(name, port, home, variables, words, proxy))
             servers[-1].start()
         configuration = folder / "nginx.conf"

@@ -29,6 +29,7 @@ from started import Started
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.owner.members import add_member
+from zinc_mcp.owner.team.places import MembersTable
 
 KEYS = "0123456789abcdef" * 2
 PUBLIC = "zinc.example.com"
@@ -80,6 +81,16 @@ class Replica:
                 assert time.monotonic() < until, self.log.read_text(encoding="utf-8")
                 time.sleep(0.05)
 
+    def knows(self, token: str) -> None:
+        """Wait until it lets a member in: it hears of one within some milliseconds."""
+        until = time.monotonic() + 60
+        headers = {"Authorization": f"Bearer {token}"}
+        while self.program is not None:
+            if httpx.get(f"{self.origin}/nowhere", headers=headers, timeout=5, trust_env=False).status_code != 401:
+                return
+            assert time.monotonic() < until, self.log.read_text(encoding="utf-8")
+            time.sleep(0.02)
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self.program is not None
@@ -96,15 +107,21 @@ class Replica:
 
 @dataclass
 class Team:
-    """The servers, their one file of members, and their one journal."""
+    """The servers and their one journal, which has their members; or those are in a file, as in earlier versions."""
 
     replicas: list[Replica]
-    members: Path
+    file: Path | None
     journal: str
 
     def member(self, name: str) -> str:
         """Add a member; return the token."""
-        return add_member(self.members, name)
+        if self.file is not None:
+            return add_member(self.file, name)
+        with Journal.open(self.journal) as journal:
+            token = add_member(MembersTable(journal), name)
+        for replica in self.replicas:
+            replica.knows(token)
+        return token
 
     def entries(self) -> list[Entry]:
         """Return the entries of the journal, the newest first."""
@@ -125,11 +142,17 @@ def team(
 ) -> Generator[Team]:
     """Run servers with these names, state keys and the practice Zinc at this address; each asks for a yes.
 
-    `variables` are settings of all of them, and `tree` the folder of another version that they begin with. No log of
-    theirs may hold a crash at the end.
+    `variables` are settings of all of them, and `tree` the folder of another version that they begin with; then their
+    members are in a file. No log of theirs may hold a crash at the end.
     """
-    members = folder / "members.json"
-    add_member(members, "somebody")
+    file = None if tree is None else folder / "members.json"
+    if file is not None:
+        add_member(file, "somebody")
+    else:
+        with Journal.open(journal) as opened:
+            kept = MembersTable(opened)
+            if not kept.read():
+                add_member(kept, "somebody")
     made: list[Replica] = []
     with ExitStack() as stack:
         for name in names:
@@ -147,12 +170,12 @@ def team(
                 **variables,
             }
             words = [*("serve", "--http", f"127.0.0.1:{port}", "--allow-host", public), "--behind-proxy"]
-            words += ["--members", str(members)]
+            words += [] if file is None else ["--members", str(file)]
             made.append(Replica(name, port, started, words, folder / f"{name}.log", environment, tree=tree))
         try:
             for replica in made:
                 replica.start()
-            yield Team(made, members, journal)
+            yield Team(made, file, journal)
         finally:
             for replica in made:
                 if replica.program is not None:

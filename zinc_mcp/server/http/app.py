@@ -23,12 +23,12 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import command, install_command
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.owner.team.places import UnconfirmedError
+from zinc_mcp.owner.team.places import FILE, UnconfirmedError
 from zinc_mcp.proxies import is_loopback
 from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.server.http.bounded_server import BoundedServer, Listener
 from zinc_mcp.server.http.connections import raise_file_limit
-from zinc_mcp.server.http.kept_members import kept_up_to_date, members_of, where
+from zinc_mcp.server.http.kept_members import kept_up_to_date, members_of
 from zinc_mcp.server.http.known import Known
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
@@ -103,7 +103,10 @@ def serve_http(
     terms_of(settings, "")  # a mistake in them is told before anything listens
     if exposed:
         has_people = has_members or (settings.oauth_issuer is not None and settings.oauth_everyone)
-        _check_exposed(has_people, where(settings, known, members), allowed_hosts, tls, behind_proxy)
+        no_members = None if has_people or known.copy is not None else members or settings.home / FILE
+        _check_exposed(no_members, allowed_hosts, tls, behind_proxy)
+        if not has_people:  # they are added to the database beside a server that runs, as in its container
+            logger.warning("there are no members yet, so nobody is let in: %s", command("members", "add", "NAME"))
     if tls is not None:
         _check_tls(*tls)
     raise_file_limit()
@@ -258,15 +261,14 @@ class _OneAnswer:
 
 
 def _check_exposed(
-    has_people: bool,
-    members: str,
+    no_members: Path | None,
     allowed_hosts: Sequence[str],
     tls: tuple[Path, Path] | None,
     behind_proxy: bool,
 ) -> None:
     missing: list[str] = []
-    if not has_people:
-        missing.append(f"members ({command('members', 'add', 'NAME')}; {members} has none)")
+    if no_members is not None:
+        missing.append(f"members ({command('members', 'add', 'NAME')}; {no_members} has none)")
     if not allowed_hosts:
         missing.append("the names clients reach it by (--allow-host)")
     if tls is None and not behind_proxy:

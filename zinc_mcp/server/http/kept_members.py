@@ -40,11 +40,6 @@ def members_of(settings: Settings, path: Path | None) -> Members:
     return Members(copy)
 
 
-def where(settings: Settings, members: Members, path: Path | None) -> str:
-    """Return where the members of a server are, in words."""
-    return "the journal's database" if members.copy is not None else str(path or settings.home / FILE)
-
-
 @asynccontextmanager
 async def kept_up_to_date(process: "Process", members: Members) -> AsyncGenerator[None]:
     """Keep the members of the journal up to date while inside. Those of a file are read again by themselves."""
