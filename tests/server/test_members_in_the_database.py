@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from server.as_a_host import call, refused
 from server.on_a_port import JSON, connected, initialize, served
 from started import Started
+from variants import rare
 from wanted import arguments, book
 
 from zinc_mcp.consent.approval import question_of
@@ -238,7 +239,7 @@ def test_a_server_that_starts_without_the_database_lets_nobody_in(home: Path) ->
         members_of(away, None).known()
 
 
-@pytest.mark.parametrize("change", ["DELETE FROM zinc_members", "UPDATE zinc_members SET mark = 'another'"])
+@pytest.mark.parametrize("change", ["DELETE FROM zinc_members", rare("UPDATE zinc_members SET mark = 'another'")])
 async def test_no_order_is_opened_and_no_yes_taken_for_a_member_of_whose_change_a_server_has_not_heard(
     open_test_process: OpenProcess,
     zinc: FakeZinc,
@@ -250,17 +251,23 @@ async def test_no_order_is_opened_and_no_yes_taken_for_a_member_of_whose_change_
 ) -> None:
     owner.configure('sandbox = true\n[policy]\napproval = "page"\n')
     token = added(owner, "ada")
+    added(owner, "boss", "--role", "admin")
+    boss = in_journal(journal)["boss"].caller
     async with server(open_test_process, replace(clocks, answer=0.5), journal, memory()) as (origin, process):
         await becomes(origin, token, 200)
         async with connected(origin, "mcp", "auto", token) as client:
             asked = await client.call_tool("place_order", arguments(products=book(1)))
             assert asked.structured_content is not None and zinc.posts == []
             [entry] = await process.journal.run(lambda kept: kept.entries())
-            run(journal, change)  # and nobody is told
+            run(journal, f"{change} WHERE name = 'boss'")  # and nobody is told
+            with pytest.raises(RefusedError, match="members of the team have just changed"):
+                await decide(process, replace(yes(entry), by=boss))
+            run(journal, f"{change} WHERE name = 'ada'")
             told = await refused(client, "place_order", arguments(products=book(2)))
         assert told["code"] == "not_allowed" and "members of the team have just changed" in told["summary"]
-        with pytest.raises(RefusedError, match="members of the team have just changed"):
-            await decide(process, yes(entry), caller=entry.caller)
+        for decision in (yes(entry), yes(entry, how="terminal")):
+            with pytest.raises(RefusedError, match="members of the team have just changed"):
+                await decide(process, decision, caller=entry.caller if decision.how == "page" else None)
         [entry] = await process.journal.run(lambda kept: kept.entries())
         assert question_of(entry) is not None, "the question stands"
     assert zinc.orders == {} and zinc.posts == []

@@ -19,7 +19,7 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls-key", type=_File, help="Its private key, PEM.")
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front of this server ends TLS.")
 @click.option("--metrics", metavar="HOST:PORT", help="Where to show metrics for Prometheus, e.g. 127.0.0.1:9464.")
-@click.option("--members", type=click.Path(dir_okay=False, path_type=Path), help="The file of members.")
+@click.option("--members", type=click.Path(dir_okay=False, path_type=Path), help="A file of members.")
 def serve(
     address: str,
     allowed_hosts: tuple[str, ...],

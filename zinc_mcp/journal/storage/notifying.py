@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 import sqlalchemy as sa
 
-from zinc_mcp.journal.storage.server.connecting import arguments, pooling_at
+from zinc_mcp.journal.storage.server.connecting import connected, pooling_at
 
 if TYPE_CHECKING:
     import psycopg
@@ -71,7 +71,6 @@ async def keep_listening(url: str, news: Hearer) -> None:
     """Pass on what the database at a SQLAlchemy URL tells, for as long as the process runs."""
     import psycopg
 
-    parsed = sa.make_url(url)
     failures, told = 0, False
     while True:
         try:
@@ -86,8 +85,7 @@ async def keep_listening(url: str, news: Hearer) -> None:
             if pooling == "session":
                 logger.info("the journal's database is behind a pooler in session mode")
             told = False
-            connection = await psycopg.AsyncConnection.connect(**arguments(parsed), autocommit=True)
-            async with connection:
+            async with connected(url) as connection:
                 await connection.execute(f"LISTEN {_CHANNEL}")
                 failures = 0
                 news.tell_all()

@@ -8,7 +8,8 @@ are not prepared. That is right in both modes.
 """
 
 import select
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -131,6 +132,25 @@ def _defaults(url: sa.URL) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if name not in url.query}
 
 
+@asynccontextmanager
+async def connected(url: str, **given: Any) -> "AsyncGenerator[psycopg.AsyncConnection[Any]]":
+    """Give a connection of its own to the database at a SQLAlchemy URL, which commits each statement by itself.
+
+    It ends at once, also where the task is cancelled in the middle of a statement. Psycopg's own end would wait for the
+    server once more, be cancelled there, and leave the connection open.
+
+    Raises:
+        psycopg.Error, OSError: it cannot be reached.
+    """
+    import psycopg
+
+    connection = await psycopg.AsyncConnection.connect(**arguments(sa.make_url(url)), autocommit=True, **given)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def pooling_at(url: str) -> Pooling:
     """Ask what stands before the server at a database's address, a SQLAlchemy URL.
 
@@ -140,14 +160,11 @@ async def pooling_at(url: str) -> Pooling:
     Raises:
         psycopg.Error, OSError: it cannot be reached.
     """
-    import psycopg
-
-    given: dict[str, Any] = {**arguments(sa.make_url(url)), "autocommit": True, "prepare_threshold": None}
     with anyio.move_on_after(_ASKED_SECONDS):
-        async with await psycopg.AsyncConnection.connect(**given) as one:
+        async with connected(url, prepare_threshold=None) as one:
             if await _session(one) == one.info.backend_pid:
                 return "none"
-            async with await psycopg.AsyncConnection.connect(**given) as other:
+            async with connected(url, prepare_threshold=None) as other:
                 found: tuple[set[int], set[int]] = (set(), set())
                 for turn in _TURNS:
                     found[turn].add(await _session((one, other)[turn]))
