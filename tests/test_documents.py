@@ -533,7 +533,6 @@ LINES: Mapping[str, Expected | NotRun] = {
     **dict.fromkeys(
         (
             "zinc-mcp members add",
-            "zinc-mcp members import",
             "zinc-mcp members list",
             "zinc-mcp members remove ada",
         ),

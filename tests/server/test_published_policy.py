@@ -94,6 +94,10 @@ async def test_a_server_with_another_policy_places_nothing_until_the_owner_publi
         assert told["code"] == "policy_differs" and len(zinc.orders) == 1
         assert "(max_day, members)" in told["summary"] and " policy publish`" in told["next_step"]
         assert not re.search(r"600|900|777|ada", str(told)), "no value, and no member's name"
+        balance = await call(at_other, "get_balance", {"limits_only": True})
+        assert "differs from the one that is published" in balance["summary"] and balance.get("modes", []) == []
+        assert "differs from" in balance["policy_unread"], "no limit is told that does not hold"
+        assert (await call(at_one, "get_balance", {"limits_only": True}))["modes"] != []
         earlier = await call(at_other, "place_order", arguments(products=book(1)))
         assert earlier["order_id"] == first["order_id"], "what was ordered before is told all the same"
         assert (await call(at_other, "get_order", {"order_id": first["key"]}))["order_id"] == first["order_id"]

@@ -221,7 +221,7 @@ def balance_view(
         modes: the limits of each kind of money.
         waiting: the entries that wait for a yes.
         decide_at: where the user decides.
-        policy_unread: why the owner's policy cannot be used.
+        policy_unread: why the owner's policy cannot be used, or is not the one of all servers on the journal.
         resume: the command that ends a pause.
         asked: whether account and wallet were looked at.
     """

@@ -14,6 +14,7 @@ from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.checks.shared import Held
 from zinc_mcp.journal.records.entry import DAY_SECONDS, MONTH_SECONDS, Mode, Rolling
+from zinc_mcp.journal.records.own_policy import in_words
 from zinc_mcp.known_settings import RailName, Role
 from zinc_mcp.owner.objection import largest_order, limits_of
 from zinc_mcp.owner.policy import Policy
@@ -98,8 +99,12 @@ async def balance(process: Process, service: Service, caller: str, *, limits_onl
     policy_unread: str | None = None
     try:
         policy = process.policy()
+        own = process.own_policy(policy)
     except ZincMcpError as error:
-        policy_unread = error.summary
+        policy, own, policy_unread = None, None, error.summary
+    published = None if own is None else await process.journal.run(lambda journal: journal.published_policy())
+    if own is not None and published is not None and own.digest != published.digest:
+        policy, policy_unread = None, in_words(own, published)  # its limits are not those that hold
     modes: list[Mode] = sorted({rail.mode for rail in process.rails.values()})
     waiting = await questions_for(process, caller)
     return balance_view(
