@@ -6,11 +6,12 @@ import itertools
 import json
 import logging
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
 from poolers import pooler
 from pydantic import SecretStr
+from variants import mark_rare
 
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import Uptime
@@ -103,6 +105,22 @@ def use_memory() -> None:
 use_memory()
 
 
+def share_bytecode() -> None:
+    """Let all processes of a run share what is compiled, in a folder that goes with it, where none may be written.
+
+    Else each program that a test starts compiles all of our modules again, which is most of its time.
+    """
+    if sys.dont_write_bytecode:
+        folder = _compiled.enter_context(tempfile.TemporaryDirectory(prefix="zinc-mcp-compiled-"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
+        sys.dont_write_bytecode = False
+
+
+_compiled = ExitStack()
+share_bytecode()
+
+
 def check_each_schema_once() -> None:
     """Let jsonschema check a tool's schema once, and not in each session of the SDK's client: it takes as long as the
     calls of a test."""
@@ -125,7 +143,7 @@ certificates.read_once()
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 _DATABASES = itertools.count()
-_rewritten: list[tempfile.TemporaryDirectory[str]] = []
+_forking = ExitStack()
 USUAL_DEPTH = sys.getrecursionlimit()
 
 
@@ -144,12 +162,17 @@ class HandClock:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Fork the workers of a run of all tests from one process that has imported them: it takes each nine seconds."""
+    if runs_all(config) and hasattr(os, "fork"):
+        where = _forking.enter_context(preloaded.forking(loaded="tests"))
+        start = shlex.join(preloaded.command("python", where))
+        specs[:] = [type(spec)(f"popen//python={start}") for spec in specs]
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give all workers of a run one folder for the test modules that pytest has rewritten, and one process that starts
-    programs quickly, where all tests run: it takes seconds to load."""
-    if not _rewritten:
-        _rewritten.append(tempfile.TemporaryDirectory(prefix="zinc-mcp-rewritten-"))
-    node.workerinput["rewritten"] = _rewritten[0].name
+    """Give all workers of such a run one process that starts programs quickly: it takes seconds to load."""
     if runs_all(node.config) and hasattr(os, "fork"):
         node.workerinput["preloaded"] = preloaded.address()
 
@@ -166,8 +189,8 @@ def runs_all(config: pytest.Config) -> bool:
 
 def pytest_unconfigure() -> None:
     preloaded.stop()
-    while _rewritten:
-        _rewritten.pop().cleanup()
+    _forking.close()
+    _compiled.close()
 
 
 @contextmanager
@@ -186,31 +209,16 @@ def all_kept() -> Generator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
-    """Let each worker begin with other modules, and read from that folder what another one has already rewritten.
-
-    Rewriting takes longer than all the rest of collecting. Without this, each worker of a fresh clone rewrites all.
-    """
-    given: dict[str, Any] | None = getattr(session.config, "workerinput", None)
-    if given is None:
-        with all_kept():
-            return (yield)
-    if runs_all(session.config):
-        files = sorted(map(str, Path(__file__).parent.rglob("test_*.py")))
-        first = len(files) * int(given["workerid"].removeprefix("gw")) // int(given["workercount"])
-        session.config.args = [*files[first:], *files[:first]]
-    before = sys.dont_write_bytecode, sys.pycache_prefix
-    if sys.dont_write_bytecode:  # otherwise they stand beside the modules, as always
-        sys.dont_write_bytecode, sys.pycache_prefix = False, given["rewritten"]
-    try:
-        with all_kept():
-            return (yield)
-    finally:
-        sys.dont_write_bytecode, sys.pycache_prefix = before
+def pytest_collection() -> Generator[None, Any, Any]:
+    with all_kept():
+        return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first, and all in an order that is the same in each worker."""
+    """Mark rare variants before pytest leaves them out. Put the tests of the longest files first, and all in an order
+    that is the same in each worker."""
+    mark_rare(items)
     tests = Path(__file__).parent
     place = {tests / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (place.get(item.path, len(place)), item.path))

@@ -231,6 +231,7 @@ def test_every_field_is_in_the_question_whole(path: Path) -> None:
     assert missing(order, question.text()) == []
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("mode", ["auto", rare("legacy")])
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
 async def test_every_field_reaches_the_person_whole_by_every_way_of_asking(

@@ -92,6 +92,7 @@ async def test_only_a_token_as_user_without_a_password_is_a_client(authorization
     assert sandbox.placed() == []
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("code", FINAL)
 async def test_an_order_can_be_refused_and_can_fail_with_each_code(code: str) -> None:
     zinc = V1()
