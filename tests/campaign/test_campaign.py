@@ -51,6 +51,7 @@ def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.thorough
 def test_the_smallest_campaign_is_planned_carried_out_and_judged_on_all_three_rails(tmp_path: Path) -> None:
     found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "6", "--evenings", "0")
     counts: dict[str, int] = found["counts"]
