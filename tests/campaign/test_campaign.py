@@ -1,6 +1,6 @@
 """Small fault campaigns with real processes, sockets and kills find no broken promise on any rail.
 
-A run of all tests has the smallest one, on all three rails at once; the others are thorough.
+They are thorough. The smallest one is on all three rails at once.
 """
 
 import json
