@@ -24,14 +24,15 @@ def rare(*values: object) -> ParameterSet:
 
 
 def mark_rare(items: Iterable[pytest.Item]) -> None:
-    """Of each test that is marked as `sampled(number)`, mark all variants as thorough but for so many.
+    """Of each test that is marked as `sampled(number)`, leave so many variants usual, and mark the others as thorough.
 
-    They are spread evenly from the first to the last.
+    The usual ones are spread evenly from the first to the last. There are at least two.
     """
     tests: dict[tuple[object, str], list[pytest.Item]] = defaultdict(list)
     numbers: dict[tuple[object, str], int] = {}
     for item in items:
-        if isinstance(item, pytest.Function) and (sampled := item.get_closest_marker("sampled")):
+        sampled = item.get_closest_marker("sampled")
+        if sampled and isinstance(item, pytest.Function) and not item.get_closest_marker("thorough"):
             test = item.parent, item.originalname
             tests[test].append(item)
             [numbers[test]] = sampled.args

@@ -161,8 +161,10 @@ def longest_of(
             return None
         return cast(dict[str, Any], order)
 
-    low, high = least, 1_000_000
+    low, high = least, 4096
     best = made(low) or whole
+    while high < 1_000_000 and (tried := made(high)) is not None:
+        low, high, best = high, 2 * high, tried
     while low < high - 1:
         middle = (low + high) // 2
         tried = made(middle)
