@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -216,8 +216,8 @@ def _collect() -> None:
     """Import all tests as pytest does, which rewrites them; what fails here fails again where it is told."""
     import pytest
 
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-        pytest.main(["-n0", "--collect-only", "-q", "-p", "no:cacheprovider", str(TESTS)])
+    # Without capturing: libraries that are imported now may keep the streams that they find.
+    pytest.main(["-n0", "--collect-only", "--capture=no", "-p", "no:terminal", "-p", "no:cacheprovider", str(TESTS)])
 
 
 async def _open_once(imported: object) -> None:
