@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def started(
 
     Args:
         program: `zinc_mcp`, the path of our own script `zinc-mcp`, the name of a module that has a `main(*words)`, or
-            `python` with `-c` and code.
+            `python` with `-W error` or none, `-c` and code.
         words: the words after it.
         environ: all of its environment.
         folder: the folder that it is in.
@@ -318,7 +319,11 @@ def _run(program: str, words: list[str]) -> None:
         sys.argv = [started, *words]
         main()
     elif program == "python":
-        exec(words[words.index("-c") + 1], {"__name__": "__main__"})  # noqa: S102  # as the interpreter does
+        options, [code, *rest] = words[: words.index("-c")], words[words.index("-c") + 1 :]
+        if "error" in options:  # of -W
+            warnings.simplefilter("error")
+        sys.argv = ["-c", *rest]
+        exec(code, {"__name__": "__main__"})  # noqa: S102  # as the interpreter does
     else:
         import_module(program).main(*words)
 

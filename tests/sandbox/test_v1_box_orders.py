@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import preloaded
 import pytest
 from sandbox.practising_v1 import BASE, COFFEE, OWN, V1, client_of, order_v1, practised
 
@@ -154,7 +155,7 @@ asyncio.run(main())
 
 
 def test_two_processes_with_one_ledger_place_one_order_for_each_key(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", _RIVAL, str(tmp_path / "ledger.db")]
+    command = [*preloaded.command("python"), "-W", "error", "-c", _RIVAL, str(tmp_path / "ledger.db")]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         subprocess.Popen(command, env={"PYTHONPATH": ":".join(sys.path)}, **pipes) as one,
