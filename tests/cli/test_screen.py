@@ -75,8 +75,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> str:
     return Started(tmp_path_factory.mktemp("demo")).process("-m", "zinc_mcp", "demo").stdout
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("width", [60, 120])
+@pytest.mark.parametrize("width", [60, rare(120)])
 def test_the_demo_fits_the_terminal_and_ends_by_saying_what_to_do_next(tmp_path: Path, width: int) -> None:
     environ = Started(tmp_path).environment
     code, screen = at_a_terminal(["demo"], environ, seconds=90, columns=width)

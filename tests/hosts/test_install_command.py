@@ -153,7 +153,6 @@ async def test_what_is_written_starts_with_nothing_but_a_home_and_a_short_path(t
         assert [tool.name for tool in (await client.list_tools()).tools] == LISTED
 
 
-@pytest.mark.thorough
 def test_each_printed_command_works_as_printed(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "cursor", "codex")
     code, screen = desk.run("install", "cursor", "--sandbox", "--yes", "--no-start")
