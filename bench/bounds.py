@@ -260,6 +260,12 @@ REQUESTS = (
     Bound("orders with hints of news in ten seconds", "checkout.hints.MOST_HINTED", "", "look-ups ask by themselves"),
     Bound("streams of one caller", "server.http.shares.MOST_STREAMS", "", "429"),
     Bound(
+        "streams of all callers, of the connections that may serve them",
+        "server.http.connections.STREAMS_PART",
+        "part",
+        "503: idle streams leave room for calls",
+    ),
+    Bound(
         "sessions of one caller",
         "server.http.shares.MOST_SESSIONS",
         "",

@@ -292,6 +292,13 @@ async def make_a_key_file(place: Place, text: str) -> None:
     assert (path.name, path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == ("wallet.key", 0o600, 0o700)
 
 
+async def measure_once(place: Place, text: str) -> None:
+    """A measurement, which takes seconds where its figures are wanted."""
+    begins = "python -m timeit -p -r 7 "
+    assert text.startswith(begins)
+    assert "1 loop, best of 1:" in place.sh(f"{sys.executable} -m timeit -n 1 -r 1 {text.removeprefix(begins)}")
+
+
 async def serve_on_stdio(place: Place, text: str) -> None:
     """A server's command line, with the variables before it."""
     environ = {"PATH": place.environment["PATH"]}
@@ -419,6 +426,7 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ),
     ("docs/seeing.md", r'\{"time"'): NotRun("a line of a log; tests/server/test_log.py reads such lines"),
     ("docs/team-sign-in.md", r"export ZINC_MCP_OAUTH_ISSUER="): as_an_issuer,
+    ("docs/hosting.md", r"python -m timeit "): measure_once,
     ("docs/hosting.md", r"kubectl create "): NotRun("needs Kubernetes; tests/test_deploy.py holds its files"),
     ("docs/hosting.md", r"docker build "): NotRun("needs Docker; tests/test_container.py runs its parts without one"),
     ("docs/owner.md", r"\$ zinc-mcp orders"): as_shown,

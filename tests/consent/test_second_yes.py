@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +16,17 @@ from journals import journal_of
 from keyboard import at_a_terminal
 from mcp.types import ElicitResult
 from server.as_a_host import both_eras, call, host, refused
+from server.issuer import Issuer, running_issuer
 from server.on_a_port import connected, served
 from server.visitor import visitor, words
 from started import Started
+from variants import rare
 from wanted import arguments, book
 
 from zinc_mcp.checkout.decide import send_all_approved
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.members import add_member, change_member, rotate_member
+from zinc_mcp.owner.team.member import Identity
 from zinc_mcp.process import Clocks, Process
 
 ORDER = 5_100
@@ -58,13 +61,25 @@ async def never_asked(*_: Any) -> ElicitResult:
     raise AssertionError("whoever sits at this host is not the one to ask")
 
 
-def settle(home: Path) -> None:
-    """Let a day pass for the members, since their access was made or changed."""
+def settle(home: Path, name: str | None = None, at: float = 0) -> None:
+    """Let a day pass for the members, since their access was made or changed; or have it changed then."""
     path = home / "members.json"
     kept = json.loads(path.read_text(encoding="utf-8"))
-    for member in kept["members"].values():
-        member["changed_at"] = 0
+    for member in kept["members"].values() if name is None else [kept["members"][name]]:
+        member["changed_at"] = at
     path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Generator[Issuer]:
+    with running_issuer() as issuer:
+        yield issuer
+
+
+def let_in(issuer: Issuer) -> dict[str, Any]:
+    """Return the settings that let in everybody whom an issuer knows."""
+    audience = "https://zinc.example.com/mcp"
+    return {"oauth_issuer": issuer.name, "oauth_audience": (audience,), "oauth_everyone": True}
 
 
 @pytest.fixture
@@ -179,7 +194,7 @@ async def test_an_admin_sees_no_question_of_others_that_needs_nobody_else(
     assert len(zinc.posts) == 1
 
 
-@pytest.mark.parametrize("change", ["added", "rotated", "made an admin"])
+@pytest.mark.parametrize("change", ["added", "rotated", "made an admin", "changed before a clock was put back"])
 async def test_an_admin_whose_access_is_of_today_is_not_another_person(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, change: str
 ) -> None:
@@ -191,6 +206,9 @@ async def test_an_admin_whose_access_is_of_today_is_not_another_person(
             token = add_member(members, "new", role="admin")
         elif change == "rotated":
             token = rotate_member(members, "cy")
+        elif change.startswith("changed"):
+            token = ours.tokens["cy"]
+            settle(home, "cy", time.time() + 3600)
         else:
             token = ours.tokens["bob"]
             change_member(members, "bob", role="admin")
@@ -258,6 +276,98 @@ async def test_a_yes_of_one_s_own_from_before_the_rule_sends_nothing(
         with pytest.raises(Exception, match="Another person"):
             await send_all_approved(ours.process)
     assert zinc.posts == []
+
+
+async def test_one_s_own_identity_that_is_mapped_to_nobody_makes_no_second_person(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, issuer: Issuer
+) -> None:
+    policy(second_yes_above=0)
+    members = home / "members.json"
+    async with team(open_test_process, home, **let_in(issuer)) as ours:
+        ours.tokens["somebody"] = issuer.token("cy-at-issuer")
+        assert (await ours.place("somebody", 1))["outcome"] == "waiting"
+        for identities in ([], [Identity("https://other.example", "cy")], [Identity(issuer.name, "cy-at-issuer")]):
+            change_member(members, "cy", identities=identities)
+            settle(home)
+            status, text = await answer(ours, ours.tokens["cy"])
+            assert (status, "Another person has to say yes" in text) == (403, True), identities
+        assert zinc.posts == []
+        change_member(members, "di", identities=[Identity(issuer.name, "di-at-issuer")])
+        assert (await answer(ours, ours.tokens["di"]))[0] == 403, "her identity is of today"
+        settle(home)
+        assert (await answer(ours, ours.tokens["di"]))[0] == 200
+    assert len(zinc.posts) == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", rare("legacy")])
+async def test_orders_by_token_and_by_a_mapped_identity_count_together(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, issuer: Issuer, mode: str
+) -> None:
+    async with team(open_test_process, home, **let_in(issuer)) as ours:
+        change_member(home / "members.json", "ada", identities=[Identity(issuer.name, "ada-at-issuer")])
+        ours.tokens["ada at the issuer"] = issuer.token("ada-at-issuer")
+        assert (await ours.place("ada", 1, mode))["outcome"] == "accepted"
+        assert (await ours.place("ada at the issuer", 2, mode, asks=never_asked))["outcome"] == "waiting"
+        assert (await ours.place("bob", 4, mode))["outcome"] == "accepted", "hers are not his"
+        ours.tokens["ada"] = rotate_member(home / "members.json", "ada")
+        assert (await ours.place("ada", 3, mode, asks=never_asked))["outcome"] == "waiting", "she is who she was"
+    assert len(zinc.posts) == 2
+
+
+async def test_what_was_ordered_a_day_ago_counts_no_more(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: HandClock, policy: Any
+) -> None:
+    async with team(open_test_process, home) as ours:
+        assert (await ours.place("ada", 1))["outcome"] == "accepted"
+        clock.pass_seconds(86_400 - 60)
+        assert (await ours.place("ada", 2))["outcome"] == "waiting"
+        assert (await answer(ours, ours.tokens["ada"], "no"))[0] == 200
+        clock.pass_seconds(61)
+        assert (await ours.place("ada", 3))["outcome"] == "accepted"
+    assert len(zinc.posts) == 2
+
+
+async def test_of_several_questions_one_s_own_yes_reaches_no_further_than_the_sum(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    policy(approval="page")
+    async with team(open_test_process, home) as ours:
+        async with anyio.create_task_group() as tasks:
+            for number in (1, 2, 3):
+                tasks.start_soon(ours.place, "ada", number)
+        waiting = await ours.process.journal.run(lambda journal: journal.waiting(None))
+        assert len(waiting) == 3
+        statuses = list[int]()
+        async with visitor(f"{ours.origin}/approve/") as ada:
+            await ada.sign_in(ours.tokens["ada"])
+            for entry in reversed(waiting):  # the last one first
+                await ada.look(f"/approve/{entry.id}")
+                statuses.append((await ada.decide("yes")).status_code)
+        assert statuses == [403, 403, 200], "the last was opened first"
+        assert len(zinc.posts) == 1
+        async with visitor(f"{ours.origin}/approve/") as cy:
+            await cy.sign_in(ours.tokens["cy"])
+            assert (await cy.decide("no")).status_code == 200
+            assert (await cy.view("/approve/")).status_code == 200
+            assert (await cy.decide("yes")).status_code == 200
+    states = sorted(entry.state for entry in journal_of(home)[0])
+    assert (states, len(zinc.posts)) == (["accepted", "accepted", "declined"], 2)
+
+
+async def test_an_order_that_was_cancelled_counts_no_more_and_the_next_one_counts_anew(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    policy(approval="none")
+    async with team(open_test_process, home) as ours:
+        first = await ours.place("ada", 1)
+        assert (await ours.place("ada", 2))["outcome"] == "waiting"
+        async with connected(ours.origin, "mcp", "auto", ours.tokens["ada"]) as client:
+            assert (await call(client, "cancel_order", {"order_id": first["order_id"]}))["outcome"] == "cancelled"
+        assert (await answer(ours, ours.tokens["ada"]))[0] == 200, "it is within the sum now"
+        assert len(zinc.posts) == 2
+        assert (await ours.place("ada", 3))["outcome"] == "waiting"
+        assert (await answer(ours, ours.tokens["ada"]))[0] == 403
+    assert len(zinc.posts) == 2
 
 
 async def test_many_small_orders_at_once_pass_the_sum_no_further_than_one(

@@ -1,13 +1,14 @@
 """With keys, the journal keeps no secret of an order as it is, and nobody uses one without its key."""
 
-import sqlite3
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from conftest import OpenProcess
 from fake_zinc import FakeZinc, failure
+from journal.full_journal import driven
 from journals import entry_of
 from pydantic import SecretStr
 from started import Started
@@ -20,6 +21,7 @@ from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Entry, UnreadableEntryError
 from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage.tables import PAYMENTS, TABLES
+from zinc_mcp.process import Process
 
 OLD, NEW, OTHER = (
     "old-key-of-32-characters-or-more",
@@ -28,13 +30,14 @@ OLD, NEW, OTHER = (
 )
 
 
-def keys(*given: str) -> SecretStr | None:
-    return SecretStr(",".join(given)) if given else None
+def opened(open_test_process: OpenProcess, url: str, *given: str) -> AbstractAsyncContextManager[Process]:
+    keys = SecretStr(",".join(given)) if given else None
+    return open_test_process(api_key=None, wallet="sandbox", journal=url, journal_keys=keys)
 
 
-async def bought(open_test_process: OpenProcess, zinc: FakeZinc, *given: str) -> tuple[Entry, Entry]:
+async def bought(open_test_process: OpenProcess, zinc: FakeZinc, url: str, *given: str) -> tuple[Entry, Entry]:
     """Buy one thing, and another whose answer is lost, so that its credential is kept; return both entries."""
-    async with open_test_process(api_key=None, wallet="sandbox", journal_keys=keys(*given)) as process:
+    async with opened(open_test_process, url, *given) as process:
         placed = entry_of(await place(process, Intent("local", "agent", order())))
         zinc.script = ["lose_after", failure(502, "bad_gateway")]
         lost = entry_of(await place(process, Intent("local", "agent", order(products=book(2)))))
@@ -48,19 +51,33 @@ def secrets_sent(zinc: FakeZinc) -> list[str]:
     return [credentials[-1].removeprefix("Payment "), "zn_live_order-1"]
 
 
-def kept(home: Path) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(home / "journal.db")) as database:
-        return database.execute(
-            "SELECT entry_id, credential, order_key FROM zinc_payments ORDER BY entry_id"
-        ).fetchall()
+def asked(url: str, statement: sa.Executable) -> list[tuple[Any, ...]]:
+    """Ask the database itself, past the journal."""
+    engine = sa.create_engine(driven(url))
+    with engine.begin() as connection:
+        found = connection.execute(statement)
+        rows = [tuple(row) for row in found] if found.returns_rows else []
+    engine.dispose()
+    return rows
 
 
-def bytes_in(home: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in home.glob("journal.db*"))
+def kept(url: str) -> list[tuple[Any, ...]]:
+    columns = (PAYMENTS.c.entry_id, PAYMENTS.c.credential, PAYMENTS.c.order_key)
+    return asked(url, sa.select(*columns).order_by(PAYMENTS.c.entry_id))
 
 
-def rotated(folder: Path, *given: str) -> str:
-    ended = Started(folder).run("journal", "rotate-keys", ZINC_MCP_JOURNAL_KEYS=",".join(given))
+def all_in(url: str) -> bytes:
+    """Return all that the database holds; of a file also what is left of former rows."""
+    path = Path(url.removeprefix("sqlite:///"))
+    files = [each.read_bytes() for each in path.parent.glob(f"{path.name}*")] if url.startswith("sqlite") else []
+    tables = [asked(url, sa.text(f"SELECT * FROM {name}")) for name in TABLES.tables]
+    assert sum(map(len, tables)) > 4
+    return b"".join(files) + repr(tables).encode()
+
+
+def rotated(folder: Path, url: str, *given: str) -> str:
+    variables = {"ZINC_MCP_JOURNAL": url, "ZINC_MCP_JOURNAL_KEYS": ",".join(given)}
+    ended = Started(folder).run("journal", "rotate-keys", **variables)
     return f"{ended.returncode} {ended.stdout}{ended.stderr}"
 
 
@@ -75,28 +92,28 @@ def test_every_secret_of_the_journal_is_known_as_one() -> None:
 
 
 async def test_with_a_key_no_secret_is_in_the_file_and_without_one_they_are(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, url: str
 ) -> None:
-    await bought(open_test_process, zinc, OLD)
-    assert [secret for secret in secrets_sent(zinc) if secret.encode() in bytes_in(home)] == []
-    assert all(text.startswith("sealed:1:") for row in kept(home) for text in row[1:] if text is not None)
-    assert OLD.encode() not in bytes_in(home)
+    await bought(open_test_process, zinc, url, OLD)
+    assert [secret for secret in secrets_sent(zinc) if secret.encode() in all_in(url)] == []
+    assert all(text.startswith("sealed:1:") for row in kept(url) for text in row[1:] if text is not None)
+    assert OLD.encode() not in all_in(url)
 
 
 async def test_without_a_key_secrets_are_kept_as_they_are(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, url: str
 ) -> None:
-    await bought(open_test_process, zinc)
-    assert [secret for secret in secrets_sent(zinc) if secret.encode() not in bytes_in(home)] == []
+    await bought(open_test_process, zinc, url)
+    assert [secret for secret in secrets_sent(zinc) if secret.encode() not in all_in(url)] == []
 
 
 @pytest.mark.parametrize("given", [(OLD,), (NEW, OLD), (OTHER, NEW, OLD)])
 async def test_who_has_the_key_goes_on_with_an_order(
-    open_test_process: OpenProcess, zinc: FakeZinc, given: tuple[str, ...]
+    open_test_process: OpenProcess, zinc: FakeZinc, url: str, given: tuple[str, ...]
 ) -> None:
     zinc.replays = True
-    placed, lost = await bought(open_test_process, zinc, OLD)
-    async with open_test_process(api_key=None, wallet="sandbox", journal_keys=keys(*given)) as process:
+    placed, lost = await bought(open_test_process, zinc, url, OLD)
+    async with opened(open_test_process, url, *given) as process:
         zinc.settle(str(placed.order_id), 3000)
         assert entry_of(await look(process, "local", placed.key)).state == "placed"
         again = entry_of(await place(process, Intent("local", "agent", order(products=book(2)))))
@@ -106,11 +123,11 @@ async def test_who_has_the_key_goes_on_with_an_order(
 
 @pytest.mark.parametrize("given", [(), (NEW,)])
 async def test_without_the_key_nothing_is_sent_and_the_owner_is_told(
-    open_test_process: OpenProcess, zinc: FakeZinc, given: tuple[str, ...]
+    open_test_process: OpenProcess, zinc: FakeZinc, url: str, given: tuple[str, ...]
 ) -> None:
-    placed, _ = await bought(open_test_process, zinc, OLD)
+    placed, _ = await bought(open_test_process, zinc, url, OLD)
     count = len(zinc.requests)
-    async with open_test_process(api_key=None, wallet="sandbox", journal_keys=keys(*given)) as process:
+    async with opened(open_test_process, url, *given) as process:
         looked = await look(process, "local", placed.key)
         with pytest.raises(JournalError, match=r"was sent before.* sealed with a key that is not known here") as told:
             await place(process, Intent("local", "agent", order(products=book(2))))
@@ -124,47 +141,46 @@ async def test_without_the_key_nothing_is_sent_and_the_owner_is_told(
 
 @pytest.mark.parametrize("before", [(), (OLD,)])
 async def test_a_new_key_takes_the_place_of_the_one_before_by_one_command(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, before: tuple[str, ...]
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, url: str, before: tuple[str, ...]
 ) -> None:
-    placed, _ = await bought(open_test_process, zinc, *before)
-    had = kept(home)
-    said = rotated(home.parent, NEW, *before)
+    placed, _ = await bought(open_test_process, zinc, url, *before)
+    had = kept(url)
+    said = rotated(home.parent, url, NEW, *before)
     assert said.startswith("0 2 secrets are encrypted anew"), said
-    assert [secret for secret in secrets_sent(zinc) if secret.encode() in bytes_in(home)] == [] or not before
-    assert [bool(text) for row in kept(home) for text in row] == [bool(text) for row in had for text in row]
-    assert rotated(home.parent, NEW).startswith("0 0 secrets are encrypted anew")
+    assert [secret for secret in secrets_sent(zinc) if secret.encode() in all_in(url)] == [] or not before
+    assert [bool(text) for row in kept(url) for text in row] == [bool(text) for row in had for text in row]
+    assert rotated(home.parent, url, NEW).startswith("0 0 secrets are encrypted anew")
     zinc.settle(str(placed.order_id), 3000)
-    async with open_test_process(api_key=None, wallet="sandbox", journal_keys=keys(NEW)) as process:
+    async with opened(open_test_process, url, NEW) as process:
         assert entry_of(await look(process, "local", placed.key)).state == "placed"
 
 
 async def test_a_rotation_without_the_old_key_changes_nothing(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, url: str
 ) -> None:
-    await bought(open_test_process, zinc, OLD)
-    had = kept(home)
-    said = rotated(home.parent, NEW)
+    await bought(open_test_process, zinc, url, OLD)
+    had = kept(url)
+    said = rotated(home.parent, url, NEW)
     assert said[0] != "0" and "Add the key" in said
-    assert kept(home) == had
+    assert kept(url) == had
     assert "no keys for the journal's secrets" in f"{Started(home.parent).run('journal', 'rotate-keys')}"
 
 
 @pytest.mark.parametrize("how", ["moved", "changed", "cut"])
 async def test_a_sealed_secret_counts_only_whole_and_in_its_own_row(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, how: str
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, url: str, how: str
 ) -> None:
-    placed, lost = await bought(open_test_process, zinc, OLD)
-    text = next(row[2] for row in kept(home) if row[0] == placed.id)
+    placed, lost = await bought(open_test_process, zinc, url, OLD)
+    text = next(row[2] for row in kept(url) if row[0] == placed.id)
     changed = f"{text[:-6]}{'A' if text[-6] != 'A' else 'B'}{text[-5:]}"
     other = {"moved": text, "changed": changed, "cut": text[:40]}[how]
     entry = lost if how == "moved" else placed
-    with closing(sqlite3.connect(home / "journal.db")) as database, database:
-        database.execute("UPDATE zinc_payments SET order_key = ? WHERE entry_id = ?", (other, entry.id))
-    with Journal.open(f"sqlite:///{home / 'journal.db'}", sealing=Sealing((OLD,))) as journal:
+    asked(url, sa.update(PAYMENTS).where(PAYMENTS.c.entry_id == entry.id).values(order_key=other))
+    with Journal.open(url, sealing=Sealing((OLD,))) as journal:
         with pytest.raises(UnreadableEntryError):
             journal.payment(entry.id)
         assert journal.seal_anew() == (0, [])
-    said = rotated(home.parent, NEW, OLD)
+    said = rotated(home.parent, url, NEW, OLD)
     assert said[0] != "0" and "1 of the journal's secrets cannot be read" in said, said
     assert f"payments of the entries {entry.id}." in " ".join(said.split())
 

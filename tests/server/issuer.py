@@ -38,6 +38,10 @@ class Provider:
         self.asked: list[str] = []
         self.metadata_at = f"/.well-known/oauth-authorization-server{REALM}"
         self.changed: dict[str, Any] = {}
+        self.key_says: dict[str, Any] = {}
+        """What each published key says beside, or in place of, the usual."""
+        self.doubled: list[str] = []
+        """Keys that are published a second time."""
         self.broken = False
         self.client: dict[str, Any] = {}
         """`id`, `redirect` (the address registered), and `secret` of one that is not public."""
@@ -123,14 +127,15 @@ class Provider:
             ends = {"authorization_endpoint": f"{issuer}/authorize", "token_endpoint": f"{issuer}/token"}
             return {"issuer": issuer, "jwks_uri": f"{issuer}/keys", **ends, **self.changed}
         if path == f"{REALM}/keys":
-            return {"keys": [self._public(name) for name in self.keys]}
+            return {"keys": [{**self._public(name), **self.key_says} for name in [*self.keys, *self.doubled]]}
         return None
 
     def sign(self, claims: dict[str, Any], algorithm: str, head: dict[str, Any]) -> str:
         """Return a token with these claims, signed with a key of this algorithm, or what an attacker would send."""
-        known = {**self.withdrawn, **self.keys}
         kind = "ES" if algorithm.startswith("ES") else "RS"
-        name = head.get("kid") or next(each for each in self.keys if each.startswith(kind))
+        own = next(each for each in self.keys if each.startswith(kind))
+        name = head.get("kid") or own
+        known = {name: self.keys[own], **self.withdrawn, **self.keys}
         head = {"kid": name, **head}
         if algorithm == "none":
             return jwt.encode(claims, "", algorithm="none", headers=head)

@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from http.client import HTTPResponse, RemoteDisconnected
@@ -34,6 +35,8 @@ from zinc_mcp.server.http.connections import (
     KEPT_PART,
     MAX_LATE_BYTES,
     MAX_LATE_CHUNKED_BYTES,
+    STREAMS_PART,
+    WAITING_PART,
 )
 from zinc_mcp.server.http.shares import MOST_SESSIONS, MOST_STREAMS
 from zinc_mcp.server.messages import MOST_LEVELS, MOST_MESSAGE_BYTES
@@ -311,6 +314,37 @@ def test_streams_of_one_member_are_bounded_and_take_nothing_from_another(team: T
     until(lambda: status_of(team.stream(flood)) == 200, 5)
 
 
+def test_a_thousand_idle_streams_of_a_whole_team_leave_room_for_calls_and_for_a_yes(team: TeamServer) -> None:
+    members = 1000 // MOST_STREAMS + 1
+    tokens = [team.member(f"idle-{number}") for number in range(members)]
+    before = team.resident_kib()
+    held: list[socket.socket] = []
+    refusals = Counter[int]()
+    for number in range(1000):
+        stream = team.stream(tokens[number % members])
+        answer = stream.recv(65_536)
+        status = int(answer.split(b" ", 2)[1])
+        if status == 200:
+            held.append(stream)
+            continue
+        refusals[status] += 1
+        assert b"retry-after: 5\r\n" in answer.lower()
+        stream.close()
+    assert len(held) == (MOST - MOST // WAITING_PART) // STREAMS_PART
+    assert refusals == {503: 1000 - len(held)}
+    assert all(is_open(each) for each in held), "none was ended for another"
+    for token in tokens[:3]:
+        assert told(team, token, "list_orders", {})["outcome"] == "listed"
+    assert team.health_seconds() < 4
+    with team.client() as client:
+        headers = {"Origin": "https://mcp.example.com", "Content-Type": "application/x-www-form-urlencoded"}
+        assert client.post("/approve/", data={"token": tokens[0]}, headers=headers).status_code == 200
+    assert team.resident_kib() - before < 32 * 1024
+    for each in held:
+        each.close()
+    until(lambda: status_of(team.stream(tokens[0])) == 200, 5)
+
+
 def test_sessions_of_one_member_are_bounded_the_one_used_last_stays_and_memory_stays(team: TeamServer) -> None:
     with team.client(team.member("opening")) as client, team.client(team.member("working")) as other:
         others = session_of(other)
@@ -378,6 +412,19 @@ def test_one_member_s_requests_leave_room_for_another_s(team: TeamServer) -> Non
             return "too_many_requests" in client.post("/mcp", json=initialize()).text
 
         until(is_refused, 10)
+    with team.client(flood) as client:
+        assert client.post("/mcp", json=initialize()).headers["retry-after"] == "5"
+    answers = set[socket.socket]()
+
+    def under_way() -> int:
+        for each in set(held) - answers:
+            each.setblocking(False)
+            with suppress(BlockingIOError):
+                each.recv(65_536)
+                answers.add(each)
+        return len(held) - len(answers)
+
+    until(lambda: under_way() <= MOST // WAITING_PART, 10)  # the others were refused
     with team.client(other) as client:
         session_of(client)
     assert team.health_seconds() < 4

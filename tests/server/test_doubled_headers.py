@@ -109,6 +109,52 @@ async def test_over_a_socket_two_hosts_or_two_tokens_let_nobody_in(
     assert zinc.requests == []
 
 
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        "Content-Length: 5\r\nContent-Length: {all}",
+        "Content-Length: {all}\r\nContent-Length: 5",
+        "Content-Length: 5, {all}",
+        "Content-Length: +5",
+        "Content-Length: 0x5",
+        "Content-Length: -5",
+        "Content-Length : 5",
+        "Transfer-Encoding: chunked\r\nContent-Length: {all}",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding : chunked",
+        "Transfer-Encoding:\x0bchunked",
+        "Transfer-Encoding: chunked\rX: y",
+    ],
+    ids=repr,
+)
+async def test_a_request_whose_end_can_be_read_in_two_ways_is_one_request_at_most(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, lengths: str
+) -> None:
+    async with open_test_process() as process, served(process) as origin:
+        address = origin.removeprefix("http://")
+        head = f"Host: {address}\r\nAuthorization: Bearer {token_in(home)}\r\n"
+        second = f"POST /mcp HTTP/1.1\r\n{head}Content-Length: 1\r\n\r\n{{"
+        body = f"0\r\n\r\n{second}"
+        sent = f"POST /mcp HTTP/1.1\r\n{head}{lengths.format(all=len(body))}\r\n\r\n{body}"
+        answer = await anyio.to_thread.run_sync(_answer, address, sent.encode("latin-1"))
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+    assert answer.split(b" ")[1] in (b"400", b"501"), answer
+    assert zinc.requests == []
+
+
+def _answer(address: str, request: bytes) -> bytes:
+    host, _, port = address.rpartition(":")
+    got = b""
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        while piece := connection.recv(65_536):
+            got += piece
+    return got
+
+
 def _status(address: str, request: bytes) -> int:
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:

@@ -1,5 +1,6 @@
 """A tool needs scopes of an access token and rights of a role; a client can ask for scopes, a role hides tools."""
 
+import json
 import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from fake_zinc import FakeZinc
 from server.as_a_host import both_eras, call, refused
 from server.issuer import Issuer, running_issuer
 from server.on_a_port import JSON, TRANSPORTS, connected, initialize, path_in, served
+from variants import rare
 from wanted import arguments
 
 from zinc_mcp.known_settings import PROFILES, ROLES, TOOLS, Role, rights_for
@@ -21,6 +23,11 @@ from zinc_mcp.owner.team.member import Identity
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 AUDIENCE = "https://zinc.example.com/mcp"
+META: dict[str, Any] = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 PLACING = sorted(tool for tool in TOOLS if "read" not in PROFILES[tool])
 both_transports = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -47,12 +54,7 @@ async def ask(origin: str, token: str, era: str, message: dict[str, Any]) -> htt
     headers = {**JSON, "Authorization": f"Bearer {token}"}
     async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=10) as client:
         if era == "newer":
-            meta = {
-                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-                "io.modelcontextprotocol/clientCapabilities": {},
-            }
-            params = {**message.get("params", {}), "_meta": meta}
+            params = {**message.get("params", {}), "_meta": META}
             more = {"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": str(message["method"])}
             if "name" in params:
                 more["Mcp-Name"] = str(params["name"])
@@ -201,3 +203,39 @@ async def test_a_list_that_depends_on_its_caller_is_cached_for_nobody_else(
 def test_rights_grow_with_the_role(role: Role) -> None:
     allowed = {tool for tool in TOOLS if ROLES[role].issuperset(rights_for(tool))}
     assert allowed == ({tool for tool in TOOLS if "read" in PROFILES[tool]} if role == "read" else set(TOOLS))
+
+
+CALLS = '"method": "tools/call", "params": '
+PLACES = json.dumps({"name": "place_order", "arguments": arguments(), "_meta": META})
+LOOKS = json.dumps({"name": "get_order", "arguments": arguments(), "_meta": META})
+READ_IN_TWO_WAYS = {
+    "two methods": f'"method": "tools/list", {CALLS}{PLACES}',
+    "two methods, the other way": f'{CALLS}{PLACES}, "method": "tools/list"',
+    "two params": f'{CALLS}{LOOKS}, "params": {PLACES}',
+    "two params, the other way": f'{CALLS}{PLACES}, "params": {LOOKS}',
+    "two names": CALLS + PLACES.replace("{", '{"name": "get_order", ', 1),
+    "two names, the other way": CALLS + PLACES[:-1] + ', "name": "get_order"}',
+    "an escaped name": CALLS + LOOKS.replace("{", '{"n\\u0061me": "place_order", ', 1),
+    "an escaped tool": CALLS + PLACES.replace("place_order", "pl\\u0061ce_order"),
+    "a batch": f'"method": "tools/list"}}, {{"jsonrpc": "2.0", "id": 8, {CALLS}{PLACES}',
+}
+"""Messages that one reader may take for a look, and another for an order."""
+
+
+@pytest.mark.parametrize("era", ["older", rare("newer")])
+@pytest.mark.parametrize("kind", READ_IN_TWO_WAYS)
+async def test_a_message_that_can_be_read_in_two_ways_passes_no_scope(
+    open_test_process: OpenProcess, zinc: FakeZinc, issuer: Issuer, era: str, kind: str
+) -> None:
+    message = f'{{"jsonrpc": "2.0", "id": 7, {READ_IN_TWO_WAYS[kind]}}}'
+    headers = {**JSON, "Authorization": f"Bearer {issuer.token(scope='orders:read')}"}
+    async with (
+        team(open_test_process, issuer) as origin,
+        httpx2.AsyncClient(base_url=origin, headers=headers, timeout=10) as client,
+    ):
+        if era == "newer":
+            more = {"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "place_order"}
+        else:
+            more = {"Mcp-Session-Id": (await client.post("/mcp", json=initialize())).headers["mcp-session-id"]}
+        await client.post("/mcp", content=f"[{message}]" if kind == "a batch" else message, headers=more)
+    assert zinc.requests == []

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -36,7 +37,7 @@ def running() -> Generator[Issuer]:
 @pytest.fixture
 def issuer(running: Issuer) -> Issuer:
     """Return the issuer as it was at its start, with other keys perhaps."""
-    running.change(broken=False, changed={}, asked=[])
+    running.change(broken=False, changed={}, asked=[], key_says={}, doubled=[])
     return running
 
 
@@ -136,11 +137,10 @@ async def test_another_issuer_s_key_of_the_same_name_signs_nothing(
     open_test_process: OpenProcess, issuer: Issuer
 ) -> None:
     with running_issuer() as other:
-        name = issuer.keys()[0]
-        forged = other.token(iss=issuer.name)
-        claims = {"kid": name}
+        head = {"kid": issuer.keys()[0]}
+        forged = other.token(iss=issuer.name, head=head)
         async with team(open_test_process, issuer) as origin:
-            assert (await status(origin, issuer.token(head=claims))).status_code == 200
+            assert (await status(origin, issuer.token(head=head))).status_code == 200
             assert (await status(origin, forged)).status_code == 401
 
 
@@ -198,7 +198,6 @@ async def test_known_keys_count_while_the_issuer_is_away_for_an_hour(
     "changed",
     [
         {"issuer": "https://other.example"},
-        {"jwks_uri": "http://keys.example/keys"},
         {"jwks_uri": "file:///etc/passwd"},
         {"jwks_uri": 7},
     ],
@@ -210,6 +209,31 @@ async def test_metadata_of_somebody_else_gives_no_keys(
     issuer.change(changed=changed)
     async with team(open_test_process, issuer) as origin:
         assert (await status(origin, issuer.token())).status_code == 401
+
+
+@pytest.mark.parametrize("address", ["http://0.0.0.0:{port}{path}", "http://a@{host}{path}", "http://{host}{path}?a=1"])
+async def test_keys_are_asked_for_at_no_address_that_others_could_answer_at(
+    open_test_process: OpenProcess, issuer: Issuer, address: str
+) -> None:
+    parts = urlsplit(f"{issuer.name}/keys")
+    # Each leads to the issuer's own keys, so that only the check of the address keeps them out.
+    issuer.change(changed={"jwks_uri": address.format(host=parts.netloc, port=parts.port, path=parts.path)})
+    async with team(open_test_process, issuer) as origin:
+        assert (await status(origin, issuer.token())).status_code == 401
+    assert not [path for path in issuer.asked() if path.endswith("/keys")]
+
+
+async def test_a_key_for_something_else_or_of_two_meanings_signs_nothing(
+    open_test_process: OpenProcess, issuer: Issuer, clock: HandClock
+) -> None:
+    async with team(open_test_process, issuer) as origin:
+        for said, doubled in (({"use": "enc"}, []), ({"alg": "RS512"}, []), ({}, issuer.keys())):
+            issuer.change(key_says=said, doubled=doubled)
+            clock.pass_seconds(301)
+            assert (await status(origin, issuer.token())).status_code == 401, (said, doubled)
+            issuer.change(key_says={}, doubled=[])
+            clock.pass_seconds(301)
+            assert (await status(origin, issuer.token())).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -287,6 +311,27 @@ async def test_a_stream_ends_with_what_its_identity_is_mapped_to(
                 change_member(members, "ada", identities=[])
             else:
                 add_member(members, "ada", identities=[identity])
+            with anyio.fail_after(15):
+                await ended.wait()
+
+
+@pytest.mark.parametrize("change", ["withdrawn", "not to be asked"])
+@both_transports
+async def test_a_stream_ends_with_its_key_although_nobody_sends_another_token(
+    open_test_process: OpenProcess, issuer: Issuer, clock: HandClock, change: str, transport: str
+) -> None:
+    key = issuer.add_key()
+    async with team(open_test_process, issuer) as origin:
+        async with _stream(origin, transport, issuer.token("ada", head={"kid": key})) as ended:
+            if change == "withdrawn":
+                issuer.withdraw(key)
+                clock.pass_seconds(299)
+            else:
+                issuer.change(broken=True)
+                clock.pass_seconds(3599)
+            await anyio.sleep(1.2)
+            assert not ended.is_set()
+            clock.pass_seconds(2)
             with anyio.fail_after(15):
                 await ended.wait()
 

@@ -1,6 +1,7 @@
 """A server that is told to stop answers what it was asked: purchases to their end, waits with how things stand."""
 
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fake_zinc import FakeZinc
 from mcp.shared.exceptions import MCPError
 from server.as_a_host import both_eras, call
 from server.on_a_port import JSON, TRANSPORTS, connected, initialize, token_in, until_healthy, zinc_on_a_port
+from server.test_list_orders import elsewhere
 from server.test_serving_processes import environment, free_port, orders, program, with_zinc
 from wanted import arguments, book
 
@@ -19,8 +21,9 @@ __all__ = ["environment"]  # a fixture
 
 @both_eras
 async def test_a_purchase_is_told_at_its_end_and_a_wait_at_once(
-    environment: dict[str, str], zinc: FakeZinc, mode: str
+    environment: dict[str, str], zinc: FakeZinc, write_config: Callable[[str], Path], mode: str
 ) -> None:
+    write_config('[policy]\napproval = "page"\napprove_above = 6000\n')
     arrived: list[None] = []
     told: dict[str, dict[str, Any]] = {}
     origin = f"http://127.0.0.1:{free_port()}"
@@ -31,33 +34,43 @@ async def test_a_purchase_is_told_at_its_end_and_a_wait_at_once(
             token = token_in(Path(own["ZINC_MCP_HOME"]))
             async with connected(origin, "mcp", mode, token) as host:
                 first = await call(host, "place_order", arguments(products=book(1)))
-            connections = set[str]()
-            wait = {"order_id": first["key"], "wait_seconds": 25}
+            other = elsewhere(zinc, 9)
 
             async def tell(name: str, transport: str, tool: str, given: dict[str, Any]) -> None:
                 try:
                     async with connected(origin, transport, mode, token) as host:
-                        await call(host, "list_orders", {})
-                        connections.add(name)
+                        await host.list_tools()  # else the client asks for them after its call, when nobody is there
                         told[name] = await call(host, tool, given)
                 except* (MCPError, httpx2.HTTPError):
                     pass  # the client's own farewell finds nobody any more
 
             async def on_post() -> None:
                 arrived.append(None)
-                await anyio.sleep(2)
+                await anyio.sleep(2.0 * len(arrived))  # the one over SSE, whose request was answered, takes longer
+
+            def reads(order_id: object) -> int:
+                return sum(request.url.path == f"/orders/{order_id}" for request in zinc.requests)
+
+            async def waits() -> bool:
+                async with connected(origin, "mcp", mode, token) as host:
+                    listed = await call(host, "list_orders", {})
+                return "waiting" in {row["status"] for row in listed["orders"]}
 
             async with anyio.create_task_group() as tasks:
-                for transport in TRANSPORTS:
-                    tasks.start_soon(tell, f"wait {transport}", transport, "get_order", wait)
-                while len(connections) < len(TRANSPORTS):
+                for order_id in (first["order_id"], other):
+                    for transport in TRANSPORTS:
+                        wait = {"order_id": order_id, "wait_seconds": 25}
+                        tasks.start_soon(tell, f"wait {transport} {order_id}", transport, "get_order", wait)
+                asks = arguments(products=book(8), max_price=7000)
+                tasks.start_soon(tell, "a yes", "mcp", "place_order", asks)
+                while min(reads(first["order_id"]), reads(other)) < len(TRANSPORTS) or not await waits():
                     await anyio.sleep(0.05)
                 zinc.on_post = on_post
                 for number, transport in enumerate(TRANSPORTS, 2):
                     wanted = arguments(products=book(number))
                     tasks.start_soon(tell, f"order {transport}", transport, "place_order", wanted)
-                while len(arrived) < len(TRANSPORTS):
-                    await anyio.sleep(0.05)
+                    while len(arrived) < number - 1:
+                        await anyio.sleep(0.05)
                 process.send_signal(signal.SIGTERM)
                 with anyio.fail_after(20):
                     assert await process.wait() == 0
@@ -65,10 +78,10 @@ async def test_a_purchase_is_told_at_its_end_and_a_wait_at_once(
             noise = b"".join([chunk async for chunk in process.stderr])
         kept = await anyio.to_thread.run_sync(orders, own)
     assert not [line for line in noise.splitlines() if b"Traceback" in line or b"ERROR" in line], noise.decode()
-    assert len(told) == 4, told
-    assert {order["state"] for order in kept} == {"accepted"}
+    assert len(told) == 7, told
+    assert sorted(order["state"] for order in kept) == ["accepted"] * 3 + ["waiting"]
     for name, answer in told.items():
-        assert answer["outcome"] == "accepted", (name, answer)
+        assert answer["outcome"] == ("waiting" if name == "a yes" else "accepted"), (name, answer)
     assert len(zinc.posts) == 1 + len(TRANSPORTS)
 
 

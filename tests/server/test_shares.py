@@ -28,7 +28,7 @@ from zinc_mcp.owner.members import Members, add_member, members_callers, remove_
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.server.http.access import Access, note_access
 from zinc_mcp.server.http.connections import connection_of
-from zinc_mcp.server.http.shares import MOST_A_MINUTE, MOST_SESSIONS, Shares
+from zinc_mcp.server.http.shares import MOST_A_MINUTE, MOST_REQUESTS, MOST_SESSIONS, Shares
 from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
 
 
@@ -107,6 +107,36 @@ async def test_calls_of_one_caller_at_once_are_bounded(
                 while len(told) < MOST_CALLS + 5:
                     await anyio.sleep(0.01)
         assert (await call(client, "get_order", {"order_id": placed["key"]}))["order_id"] == placed["order_id"]
+
+
+async def test_requests_of_one_member_at_once_are_bounded_and_the_next_is_told_when_to_come_again(
+    open_test_process: OpenProcess, home: Path
+) -> None:
+    tokens = {name: add_member(home / "members.json", name) for name in ("ada", "bob")}
+    headers = {name: {**JSON, "Authorization": f"Bearer {token}"} for name, token in tokens.items()}
+    may_end, statuses = anyio.Event(), list[int]()
+
+    async def slowly() -> AsyncGenerator[bytes]:
+        yield b"{"
+        await may_end.wait()
+
+    async with open_test_process() as process, served(process) as origin:
+        async with httpx2.AsyncClient(base_url=origin, timeout=30) as client, anyio.create_task_group() as tasks:
+
+            async def hold() -> None:
+                statuses.append((await client.post("/mcp", headers=headers["ada"], content=slowly())).status_code)
+
+            for _ in range(MOST_REQUESTS):
+                tasks.start_soon(hold)
+            with anyio.fail_after(15):
+                while (told := await client.post("/mcp", headers=headers["ada"], content=b"{")).status_code != 429:
+                    assert told.status_code == 400
+            assert told.json() == {"error": "too_many_requests"}
+            assert told.headers["retry-after"] == "5"
+            assert statuses == [], "those that came first go on"
+            assert (await client.post("/mcp", headers=headers["bob"], content=b"{")).status_code == 400
+            may_end.set()
+    assert statuses == [400] * MOST_REQUESTS
 
 
 async def test_clients_that_hang_up_do_not_make_room_for_more_calls(
@@ -320,26 +350,29 @@ async def test_where_all_sessions_are_at_work_another_is_refused(
                 await anyio.sleep(0.01)
             refused = await client.post("/mcp", json=initialize())
             assert (refused.status_code, refused.json()) == (429, {"error": "too_many_sessions"})
+            assert refused.headers["retry-after"] == "5"
             assert "mcp-session-id" not in refused.headers
             zinc.advance(order["order_id"], "order_placed")
         assert told == [200] * MOST_SESSIONS
         assert await opened(client)
 
 
-async def test_a_session_that_opens_while_its_member_is_removed_is_none(
+async def test_sessions_of_a_removed_member_end_also_one_that_is_being_opened(
     open_test_process: OpenProcess, home: Path
 ) -> None:
     token = add_member(home / "members.json", "ada")
-    going_on, removed, ended = anyio.Event(), anyio.Event(), list[bytes]()
+    going_on, removed, begun, ended = anyio.Event(), anyio.Event(), list[bytes](), list[bytes]()
 
     async def work(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "DELETE":
             ended.append(dict(scope["headers"])[b"mcp-session-id"])
         else:
-            going_on.set()
-            with anyio.CancelScope(shield=True):
-                await removed.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"mcp-session-id", b"one")]})
+            begun.append(b"%d" % len(begun))
+            if len(begun) == 2:
+                going_on.set()
+                with anyio.CancelScope(shield=True):
+                    await removed.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"mcp-session-id", begun[-1])]})
         await send({"type": "http.response.body", "body": b""})
 
     members = Members(home / "members.json")
@@ -353,13 +386,14 @@ async def test_a_session_that_opens_while_its_member_is_removed_is_none(
     async def unheard(message: Any) -> None: ...
 
     async with shares.watched(), anyio.create_task_group() as tasks:
+        await shares(scope, unused, unheard)
         tasks.start_soon(shares, scope, unused, unheard)
         await going_on.wait()
         assert token
         remove_member(home / "members.json", "ada")
         await anyio.sleep(1)
         removed.set()
-    assert ended == [b"one"]
+    assert ended == [b"0", b"1"]
 
 
 async def test_messages_of_a_member_in_a_minute_are_bounded_and_the_refusal_says_when_to_come_again(

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from conftest import HandClock
+from consent.test_second_yes import settle
 from mcp import Client
 from own_accounts import NUMBERS, ORIGIN, Wire, keyring_of_the_test, practising, wish
 from planted_account import keep
 from server.as_a_host import both_eras, call, refused
 from server.on_a_port import connected, served
-from server.visitor import visitor
+from server.visitor import visitor, words
+from variants import rare
 
-from zinc_mcp.owner.members import add_member
+from zinc_mcp.owner.members import add_member, change_member
 from zinc_mcp.process import Clocks
 
 NAMES = ("ada", "bob", "cy")
@@ -176,3 +178,24 @@ async def test_a_yes_after_the_member_s_name_was_taken_out_sends_nothing(team: T
             found = await call(ada, "get_order", {"order_id": waiting["key"]})
             assert found["outcome"] == "refused"
     assert team.wire.sent == []
+
+
+@pytest.mark.parametrize("mode", ["auto", rare("legacy")])
+async def test_orders_through_v1_count_towards_the_sum_above_which_another_person_says_yes(
+    team: Team, mode: str
+) -> None:
+    change_member(team.home / "members.json", "cy", role="admin")
+    settle(team.home)
+    async with team.open('approval = "none"\nsecond_yes_above = 9999'):
+        async with team.member("ada", mode) as ada:
+            assert (await call(ada, "place_v1_order", by(None)))["new_order"] is True
+            assert len(team.wire.sent) == 1
+            waiting = await call(ada, "place_v1_order", by(None, 1, max_price=1000))
+        assert waiting["outcome"] == "waiting"
+        async with visitor(f"{team.origin}/approve/") as ada, visitor(f"{team.origin}/approve/") as cy:
+            await ada.sign_in(team.tokens["ada"])
+            assert (await ada.decide("yes")).status_code == 403
+            assert len(team.wire.sent) == 1
+            assert "Another person has to say yes" in words((await cy.sign_in(team.tokens["cy"])).text)
+            assert (await cy.decide("yes")).status_code == 200
+    assert len(team.wire.sent) == 2

@@ -230,6 +230,12 @@ async def test_too_large_an_event_is_refused_unread(open_test_process: OpenProce
         assert await send(origin, content) == 413
         async with httpx2.AsyncClient(timeout=10) as client:
             assert (await client.post(f"{origin}{PATH}", content=chunks())).status_code == 413
+        host, _, port = origin.removeprefix("http://").partition(":")
+        async with await anyio.connect_tcp(host, int(port)) as wire:
+            announced = f"POST {PATH} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {MAX_EVENT_BYTES + 1}\r\n\r\n"
+            await wire.send(announced.encode())
+            with anyio.fail_after(10):
+                assert (await wire.receive()).startswith(b"HTTP/1.1 413"), "before a byte of it"
         fits = event(UNKNOWN)
         assert await send(origin, fits + b" " * (MAX_EVENT_BYTES - len(fits))) == 204
 

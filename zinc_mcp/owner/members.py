@@ -118,9 +118,9 @@ def may_be_second(member: Member | None, now: float) -> bool:
     """Say whether nobody may be acting for a member because of a token, a role or an identity from the last day.
 
     Such a member's yes does not count for others, and the owner, who makes these changes, is no other person for them.
-    None is somebody who is no member (any more).
+    None is somebody who is no member (any more). A change from the future is one of a clock that was put back.
     """
-    return member is not None and not 0 <= now - member.changed_at < SETTLED_SECONDS
+    return member is not None and now - member.changed_at >= SETTLED_SECONDS
 
 
 def list_members(path: Path) -> list[str]:

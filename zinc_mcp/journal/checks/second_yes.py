@@ -61,13 +61,15 @@ def missing(limits: Limits) -> RefusedError:
     """Return the refusal of an order, or of a yes, without the yes of another person.
 
     Nobody is another person for an order of their own, however they sign in and whatever PIN they know. Nor is anybody
-    whose access was made or changed in the last day, or who then changed the caller's: they may act for both.
+    whose access was made or changed in the last day, or who then changed the caller's: they may act for both. For
+    somebody whom only the issuer knows, another person is known there as well.
     """
     above = printed(limits.second_yes_cents or 0)
     return RefusedError(
         f"Another person has to say yes: the orders of 24 hours come to more than {above} (second_yes_above).",
         "Nothing was sent. An admin of this server decides about it on the approval page, with an access that is a day "
-        "old at least; or the owner in a terminal, unless they added or changed the member in the last day.",
+        "old at least, and with an identity at the issuer where the caller is no member; or the owner in a terminal, "
+        "unless they added or changed the member in the last day.",
         code="not_allowed",
         owner_step="Have an admin of the team decide on the approval page. Here the owner can, unless they added or "
         "changed the member in the last day.",

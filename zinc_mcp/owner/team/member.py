@@ -92,6 +92,16 @@ class Member:
         return {**kept, "changed_at": self.changed_at}
 
 
+def is_told_apart(member: Member, caller: str, issuer: str | None) -> bool:
+    """Say whether a member and another caller are surely not one person with two accesses.
+
+    Where each identity of the issuer is let in, a member may also be a caller by an identity that is mapped to nobody.
+    So only a member whose own identity at this issuer is known is told apart from such a caller.
+    """
+    known = any(each.issuer == issuer and each.caller != caller for each in member.identities)
+    return known or not is_by_issuer(caller)
+
+
 def is_by_issuer(caller: str) -> bool:
     """Say whether a caller is an identity that is no member."""
     return caller.startswith(_BY_ISSUER)

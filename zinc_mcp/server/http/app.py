@@ -198,7 +198,7 @@ def build_app(
     named = routed if replica is None else NamedSessions(routed, replica)
     bodies = Bodies(_OneAnswer(named), terms)
     known = Known(members, local, tokens)
-    shares = Shares(bodies, known.is_known, known.holds)
+    shares = Shares(bodies, known.is_known, known.holds, None if tokens is None else known.renew)
     return RequestCheck(shares, hosts, known)
 
 

@@ -30,6 +30,8 @@ MOST_ON_LOOPBACK = 64
 """Of a server on loopback beside another one: one person's browser needs a few."""
 WAITING_PART = 4
 """One connection in this many always waits; one member has at most as many."""
+STREAMS_PART = 2
+"""Of the connections that serve members, at most one in this many has a stream: idle streams leave room for calls."""
 KEPT_PART = 15
 """One connection in this many is kept for one member: as many as may have a request under way."""
 
@@ -68,6 +70,8 @@ class Connections(ServerState):
         self.most_waiting = most_waiting or self.most // WAITING_PART
         self.most_of_one = self.most // WAITING_PART
         """The most connections on which one member may have requests."""
+        self.most_streams = (self.most - self.most_waiting) // STREAMS_PART
+        """The most connections with streams, of all members together."""
         self._open: dict[Connection, None] = {}
         self._kept: dict[Connection, str] = {}
         """Each with its caller; the newest stands last."""

@@ -56,6 +56,11 @@ class Known:
             return self._tokens is not None and self._tokens.terms.everyone
         return caller in members or (caller == LOCAL and self._local is not None and not members)
 
+    async def renew(self) -> None:
+        """Ask for what `holds` goes by again, if it is old."""
+        if self._tokens is not None:
+            await self._tokens.renew()
+
     def holds(self, access: Access) -> bool:
         """Say whether a token still gives what it gave: not after another one took its place, or its key was withdrawn.
 

@@ -4,10 +4,11 @@ caller.
 A flood by one member takes nothing from another, and a member who is removed is gone within a second.
 """
 
+import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -33,6 +34,8 @@ SESSION_IDLE_SECONDS = 900.0
 KNOWN_EVERY_SECONDS = 0.5
 
 _RETRY_SECONDS = 5
+
+logger = logging.getLogger("zinc_mcp")
 
 _MINUTE_SECONDS = 60.0
 _SESSION = b"mcp-session-id"
@@ -73,6 +76,11 @@ class _Share:
         self._forget_old()
         return not self.requests and not self.sessions and not self.sent
 
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return sum(each.is_stream for each in self.requests)
+
     def seconds_too_early(self) -> int:
         """Return in how many seconds the next message may come; 0 when it may come now, which counts it."""
         self._forget_old()
@@ -107,6 +115,7 @@ class Shares:
         app: ASGIApp,
         is_known: Callable[[str], bool],
         holds: Callable[[Access], bool],
+        renew: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Bound what `app` serves.
 
@@ -114,10 +123,12 @@ class Shares:
             app: serves the requests.
             is_known: says whether a caller still has access.
             holds: says whether a token still counts, but for its time.
+            renew: asks an issuer for what `holds` goes by again, if it is old.
         """
         self._app = app
         self._is_known = is_known
         self._holds = holds
+        self._renew = renew
         self._shares: dict[str, _Share] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +143,7 @@ class Shares:
         connection = connection_of(scope)
         request = _Request(connection, scope["method"] == "GET", access)
         too_early = share.seconds_too_early() if scope["method"] == "POST" and caller != LOCAL else 0
-        objection = (429, "too_many_a_minute") if too_early else _objection(share, request)
+        objection = (429, "too_many_a_minute") if too_early else self._objection(share, request)
         if objection is not None:
             self._forget_if_empty(caller, share)
             await _refusal(*objection, seconds=too_early or _RETRY_SECONDS)(scope, receive, send)
@@ -164,8 +175,21 @@ class Shares:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
+            if self._renew is not None:
+                tasks.start_soon(self._keep_renewed, self._renew)
             yield
             tasks.cancel_scope.cancel()
+
+    async def _keep_renewed(self, renew: Callable[[], Awaitable[None]]) -> None:
+        """Keep the issuer's keys new while something is under way by its tokens. Streams send no token again."""
+        while True:
+            await anyio.sleep(KNOWN_EVERY_SECONDS)
+            requests = [request for share in self._shares.values() for request in share.requests]
+            if any(request.access.identity is not None for request in requests):
+                try:
+                    await renew()
+                except Exception as error:  # what an issuer answers must not end the server
+                    logger.error("the keys of the OAuth issuer could not be renewed (%s)", type(error).__name__)
 
     def _end_outdated(self, share: _Share) -> None:
         now = time.time()
@@ -173,6 +197,24 @@ class Shares:
             is_over = request.is_stream and share.until < now
             if is_over or not self._holds(request.access):
                 _end_request(request)
+
+    def _objection(self, share: _Share, request: _Request) -> tuple[int, str] | None:
+        """Return status and code of the refusal of one more request; None when it is let through."""
+        connection = request.connection
+        of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.all_connections.most_of_one
+        streams = share.streams
+        of_kind = streams if request.is_stream else len(share.requests) - streams
+        if len(share.requests) >= of_files or (not request.is_stream and of_kind >= MOST_REQUESTS):
+            return 429, "too_many_requests"
+        if request.is_stream and of_kind >= min(MOST_STREAMS, of_files // 2):
+            return 429, "too_many_streams"
+        if connection is not None and request.is_stream:
+            of_all = sum(each.streams for each in self._shares.values())
+            if of_all >= connection.all_connections.most_streams:
+                return 503, "too_many_streams"
+        if connection is not None and not connection.take():
+            return 503, "too_many_connections"
+        return None
 
     async def _served(self, access: Access, share: _Share, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != _SESSIONS_PATH or _is_modern(scope):
@@ -264,21 +306,6 @@ def _end_request(request: _Request) -> None:
         request.scope.cancel()
     else:
         request.connection.end()
-
-
-def _objection(share: _Share, request: _Request) -> tuple[int, str] | None:
-    """Return status and code of the refusal of one more request; None when it is let through."""
-    connection = request.connection
-    of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.all_connections.most_of_one
-    streams = sum(each.is_stream for each in share.requests)
-    of_kind = streams if request.is_stream else len(share.requests) - streams
-    if len(share.requests) >= of_files or (not request.is_stream and of_kind >= MOST_REQUESTS):
-        return 429, "too_many_requests"
-    if request.is_stream and of_kind >= min(MOST_STREAMS, of_files // 2):
-        return 429, "too_many_streams"
-    if connection is not None and not connection.take():
-        return 503, "too_many_connections"
-    return None
 
 
 def _refusal(status: int, code: str, *, seconds: int = _RETRY_SECONDS) -> JSONResponse:

@@ -8,9 +8,10 @@ counts (`server.pages.sign_in`).
 """
 
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -104,14 +105,13 @@ class ApprovalPage:
             token = await self._visits.admit(form)
             visit = None if token is None else await self._visits.visit(token)
             is_admin = visit is not None and self._visits.is_admin(visit)
-            can_be_second = visit is not None and self._visits.can_be_second(visit)
         except NoVisitError as error:
             return closed(*_CLOSED[error.why], 403)
         except JournalError as error:
             return closed("This cannot be shown now", error.summary, 503)
         except SettingsError:
             token = visit = None
-            is_admin = can_be_second = False
+            is_admin = False
         if token is None and "token" in form:
             return self._sign_in.shown(403, "That token is not one of this server's members.", at_the_token=True)
         if token is None or visit is None:
@@ -120,7 +120,8 @@ class ApprovalPage:
             return closed(
                 "Too much at once", "Wait until the other pages have come, then look again.", 429, token=token
             )
-        view = _View(self._process, token, visit, is_admin=is_admin, can_be_second=can_be_second)
+        can_be_second = partial(self._visits.can_be_second, visit, issuer=self._process.settings.oauth_issuer)
+        view = _View(self._process, token, visit, can_be_second, is_admin=is_admin)
         with self._one_more(visit.visitor, connection_of(request.scope)):
             try:
                 chosen = entry_id(str(request.path_params["entry"]))
@@ -160,7 +161,7 @@ class _View:
     """The answers to one request of a visit."""
 
     def __init__(
-        self, process: "Process", token: str, visit: Visit, *, is_admin: bool = False, can_be_second: bool = False
+        self, process: "Process", token: str, visit: Visit, can_be_second: Callable[[str], bool], *, is_admin: bool
     ) -> None:
         self._process = process
         self._token = token
@@ -196,7 +197,7 @@ class _View:
             who=name_of(self._visitor),
             pin=form.get("pin") or None,
             by=self._visitor,
-            can_be_second=self._can_be_second,
+            can_be_second=self._can_be_second(entry.caller),
         )
         if decision.yes and not self._may_order:
             return await self._one(await self._current(entry), await self._waiting(), _Refusal(objection=_MAY_LOOK))

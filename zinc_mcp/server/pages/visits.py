@@ -19,7 +19,7 @@ import anyio
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.known_settings import RIGHTS, ROLES, Right
 from zinc_mcp.owner.members import Members, may_be_second
-from zinc_mcp.owner.team.member import DEFAULT_ROLE, LOCAL, Member, is_by_issuer
+from zinc_mcp.owner.team.member import DEFAULT_ROLE, LOCAL, Member, is_by_issuer, is_told_apart
 from zinc_mcp.server.http.access import Access
 from zinc_mcp.server.http.oauth.terms import Terms
 
@@ -267,13 +267,16 @@ class Visits:
         """
         return self._member(visit) is not None and "admin" in visit.rights
 
-    def can_be_second(self, visit: Visit) -> bool:
-        """Say whether a visitor's yes counts as that of another person (`owner.members.may_be_second`).
+    def can_be_second(self, visit: Visit, caller: str, issuer: str | None) -> bool:
+        """Say whether a visitor's yes to an order of a caller counts as that of another person.
 
         Raises:
             SettingsError: the file of members cannot be used.
         """
-        return self.is_admin(visit) and may_be_second(self._member(visit), time.time())
+        member = self._member(visit)
+        if member is None or not self.is_admin(visit) or not is_told_apart(member, caller, issuer):
+            return False
+        return may_be_second(member, time.time())
 
     def _member(self, visit: Visit) -> Member | None:
         return None if self._members is None else self._members.known().get(visit.visitor)

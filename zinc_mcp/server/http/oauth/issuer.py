@@ -56,8 +56,8 @@ class Issuer:
         self._asking = anyio.Lock()
 
     def holds(self, key_id: str) -> bool:
-        """Say whether a key is one of those that were seen last."""
-        return key_id in self._keys
+        """Say whether a key is one of those that were seen last, not too long ago."""
+        return self._is_usable(key_id)
 
     async def key(self, key_id: str, algorithm: str) -> "PyJWK | None":
         """Return a key for an algorithm; None where the issuer has no such key, or has it for something else."""
@@ -69,11 +69,15 @@ class Issuer:
 
     async def metadata(self) -> Mapping[str, Any]:
         """Return what the issuer says about itself; nothing while that is not known."""
+        await self.renew()
+        return self._metadata if self._is_recent() else {}
+
+    async def renew(self) -> None:
+        """Ask for metadata and keys again, if they are old."""
         if self._should_ask(None):
             async with self._asking:
                 if self._should_ask(None):
                     await self._ask()
-        return self._metadata if self._is_recent() else {}
 
     async def send_form(
         self, address: str, form: SecretBody, headers: Mapping[str, str]

@@ -151,6 +151,10 @@ class AccessTokens:
         until = float(claims["exp"]) + LEEWAY_SECONDS
         return self._people.access(identity, self.terms.rights_in(claims), key_id=key_id, until=until)
 
+    async def renew(self) -> None:
+        """Ask for the issuer's keys again, if they are old: without a new token nobody else does."""
+        await self._issuer.renew()
+
     def holds(self, access: Access) -> bool:
         """Say whether an access that was given still stands, but for its time.
 
