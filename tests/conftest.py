@@ -6,11 +6,12 @@ import itertools
 import json
 import logging
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
 from poolers import pooler
 from pydantic import SecretStr
+from variants import mark_rare
 
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import Uptime
@@ -35,51 +37,51 @@ settings.register_profile("patient", settings(), deadline=None, suppress_health_
 settings.load_profile("patient")
 
 LONGEST = (
-    "cli/test_login_command.py",
-    "server/test_oauth_tokens.py",
-    "consent/test_second_yes.py",
     "server/test_bounds_http.py",
-    "test_documents.py",
+    "cli/test_login_command.py",
+    "cli/test_screen.py",
+    "consent/test_second_yes.py",
     "server/test_opened_pages.py",
     "journal/test_narrow_locks.py",
     "checkout/test_unheard_time.py",
-    "server/test_server_messages.py",
-    "checkout/test_journal_failures.py",
-    "server/test_consent_matrix.py",
-    "server/test_serving_http.py",
-    "server/test_oauth_scopes.py",
-    "aftercare/test_v1_cancel.py",
-    "aftercare/test_deciding.py",
-    "notify/test_processes.py",
-    "cli/test_screen.py",
-    "server/test_dialogues.py",
-    "server/test_ways_of_asking.py",
-    "checkout/test_own_accounts.py",
-    "server/test_replicas.py",
-    "server/test_serving_looks.py",
-    "journal/test_journal_locks.py",
-    "aftercare/test_killed.py",
-    "server/test_opening.py",
-    "hosts/test_install_command.py",
-    "telemetry/test_exported.py",
-    "server/test_shares.py",
     "server/test_consent.py",
-    "server/test_list_orders.py",
-    "consent/test_v1_asked_before.py",
-    "server/test_v1_members.py",
-    "server/test_webhooks.py",
-    "aftercare/test_killed_cancellations.py",
-    "consent/test_v1_question_audit.py",
-    "notify/test_told.py",
-    "server/test_behind_proxies.py",
-    "aftercare/test_returns.py",
-    "cli/test_retailer_accounts_command.py",
-    "aftercare/test_cases.py",
-    "aftercare/test_cancel.py",
-    "hosts/test_shapes.py",
-    "aftercare/test_after_sale_news.py",
-    "server/test_team_limits.py",
+    "journal/test_journal_locks.py",
+    "server/test_consent_matrix.py",
+    "checkout/test_journal_failures.py",
+    "journal/test_times.py",
+    "journal/test_upgrade.py",
+    "server/test_replicas.py",
+    "hosts/test_install_command.py",
+    "server/test_oauth_tokens.py",
+    "aftercare/test_deciding.py",
+    "journal/test_crash_consistency.py",
+    "server/test_shares.py",
+    "checkout/test_own_accounts.py",
+    "cli/test_approve.py",
+    "aftercare/test_v1_cancel.py",
+    "server/test_v1_secrets.py",
     "cli/test_console.py",
+    "cli/test_invocation.py",
+    "telemetry/test_exported.py",
+    "hosts/test_doctor_hosts.py",
+    "server/test_opening.py",
+    "server/test_dialogues.py",
+    "server/test_broken_wallets.py",
+    "hosts/test_editing_property.py",
+    "test_sabotages.py",
+    "server/test_server_messages.py",
+    "server/test_page_pin.py",
+    "server/test_serving_looks.py",
+    "aftercare/test_returns.py",
+    "aftercare/test_killed.py",
+    "server/test_behind_proxies.py",
+    "checkout/test_v1_orders.py",
+    "aftercare/test_cases.py",
+    "server/test_serving_http.py",
+    "server/test_ways_of_asking.py",
+    "server/test_v1_members.py",
+    "owner/test_kept_settings.py",
+    "cli/test_doctor_command.py",
 )
 """The files that take longest begin first, so that no process still works on one of them when the others are done."""
 
@@ -104,6 +106,22 @@ def use_memory() -> None:
 use_memory()
 
 
+def share_bytecode() -> None:
+    """Let all processes of a run share what is compiled, in a folder that goes with it, where none may be written.
+
+    Else each program that a test starts compiles all of our modules again, which is most of its time.
+    """
+    if sys.dont_write_bytecode:
+        folder = _compiled.enter_context(tempfile.TemporaryDirectory(prefix="zinc-mcp-compiled-"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
+        sys.dont_write_bytecode = False
+
+
+_compiled = ExitStack()
+share_bytecode()
+
+
 def check_each_schema_once() -> None:
     """Let jsonschema check a tool's schema once, and not in each session of the SDK's client: it takes as long as the
     calls of a test."""
@@ -126,7 +144,7 @@ certificates.read_once()
 
 OpenProcess = Callable[..., AbstractAsyncContextManager[Process]]
 _DATABASES = itertools.count()
-_rewritten: list[tempfile.TemporaryDirectory[str]] = []
+_forking = ExitStack()
 USUAL_DEPTH = sys.getrecursionlimit()
 
 
@@ -145,12 +163,17 @@ class HandClock:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Fork the workers of a run of all tests from one process that has imported them: it takes each nine seconds."""
+    if runs_all(config) and hasattr(os, "fork"):
+        where = _forking.enter_context(preloaded.forking(loaded="tests"))
+        start = shlex.join(preloaded.command("python", where))
+        specs[:] = [type(spec)(f"popen//python={start}") for spec in specs]
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give all workers of a run one folder for the test modules that pytest has rewritten, and one process that starts
-    programs quickly, where all tests run: it takes seconds to load."""
-    if not _rewritten:
-        _rewritten.append(tempfile.TemporaryDirectory(prefix="zinc-mcp-rewritten-"))
-    node.workerinput["rewritten"] = _rewritten[0].name
+    """Give all workers of such a run one process that starts programs quickly: it takes seconds to load."""
     if runs_all(node.config) and hasattr(os, "fork"):
         node.workerinput["preloaded"] = preloaded.address()
 
@@ -167,8 +190,8 @@ def runs_all(config: pytest.Config) -> bool:
 
 def pytest_unconfigure() -> None:
     preloaded.stop()
-    while _rewritten:
-        _rewritten.pop().cleanup()
+    _forking.close()
+    _compiled.close()
 
 
 @contextmanager
@@ -187,31 +210,16 @@ def all_kept() -> Generator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
-    """Let each worker begin with other modules, and read from that folder what another one has already rewritten.
-
-    Rewriting takes longer than all the rest of collecting. Without this, each worker of a fresh clone rewrites all.
-    """
-    given: dict[str, Any] | None = getattr(session.config, "workerinput", None)
-    if given is None:
-        with all_kept():
-            return (yield)
-    if runs_all(session.config):
-        files = sorted(map(str, Path(__file__).parent.rglob("test_*.py")))
-        first = len(files) * int(given["workerid"].removeprefix("gw")) // int(given["workercount"])
-        session.config.args = [*files[first:], *files[:first]]
-    before = sys.dont_write_bytecode, sys.pycache_prefix
-    if sys.dont_write_bytecode:  # otherwise they stand beside the modules, as always
-        sys.dont_write_bytecode, sys.pycache_prefix = False, given["rewritten"]
-    try:
-        with all_kept():
-            return (yield)
-    finally:
-        sys.dont_write_bytecode, sys.pycache_prefix = before
+def pytest_collection() -> Generator[None, Any, Any]:
+    with all_kept():
+        return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first, and all in an order that is the same in each worker."""
+    """Mark rare variants before pytest leaves them out. Put the tests of the longest files first, and all in an order
+    that is the same in each worker."""
+    mark_rare(items)
     tests = Path(__file__).parent
     place = {tests / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (place.get(item.path, len(place)), item.path))

@@ -21,11 +21,12 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 TESTS = Path(__file__).parent
 WAIT_SECONDS = 0.02
@@ -33,8 +34,11 @@ WAIT_SECONDS = 0.02
 
 
 @contextmanager
-def forking(prefix: Sequence[str] = ()) -> Generator[str]:
-    """Start a process that forks, with words before its command; give the address that takes requests."""
+def forking(prefix: Sequence[str] = (), loaded: Literal["programs", "tests"] = "programs") -> Generator[str]:
+    """Start a process that forks, with words before its command; give the address that takes requests.
+
+    It has loaded what our programs need, or (`tests`) all tests.
+    """
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         # A short path: the address of a socket may have about a hundred characters.
@@ -44,7 +48,7 @@ def forking(prefix: Sequence[str] = ()) -> Generator[str]:
         number = listener.fileno()
         process = stack.enter_context(
             subprocess.Popen(
-                [*prefix, sys.executable, "-m", "preloaded", str(number)],
+                [*prefix, sys.executable, "-m", "preloaded", str(number), loaded],
                 stdin=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
                 pass_fds=[number],
@@ -122,7 +126,8 @@ def started(
     """Start a program quickly.
 
     Args:
-        program: `zinc_mcp`, the path of our own script `zinc-mcp`, or the name of a module that has a `main(*words)`.
+        program: `zinc_mcp`, the path of our own script `zinc-mcp`, the name of a module that has a `main(*words)`, or
+            `python` with `-W error` or none, `-c` and code.
         words: the words after it.
         environ: all of its environment.
         folder: the folder that it is in.
@@ -155,9 +160,9 @@ def finished(words: Sequence[str], environ: Mapping[str, str], where: str = "", 
         return Ended(code, stdout.read().decode(), stderr.read().decode())
 
 
-def fork(listener: socket.socket) -> None:
-    """Fork a program for each request until whoever started this process is gone."""
-    _load()
+def fork(listener: socket.socket, load: Callable[[], None]) -> None:
+    """Load, and then fork a program for each request until the process that started this one is gone."""
+    load()
     gc.collect()
     gc.freeze()  # or each program would walk all that was loaded, and copy its memory, when it ends
     running: dict[int, socket.socket] = {}
@@ -206,6 +211,14 @@ def _load() -> None:
     for module in pkgutil.walk_packages(zinc_mcp.cli.__path__, "zinc_mcp.cli."):
         import_module(module.name)
     asyncio.run(_open_once(timed_server))
+
+
+def _collect() -> None:
+    """Import all tests as pytest does, which rewrites them; what fails here fails again where it is told."""
+    import pytest
+
+    # Without capturing: libraries that are imported now may keep the streams that they find.
+    pytest.main(["-n0", "--collect-only", "--capture=no", "-p", "no:terminal", "-p", "no:cacheprovider", str(TESTS)])
 
 
 async def _open_once(imported: object) -> None:
@@ -305,14 +318,21 @@ def _run(program: str, words: list[str]) -> None:
         started = str(Path(zinc_mcp.__path__[0]) / "__main__.py") if program == "zinc_mcp" else program
         sys.argv = [started, *words]
         main()
+    elif program == "python":
+        options, [code, *rest] = words[: words.index("-c")], words[words.index("-c") + 1 :]
+        if "error" in options:  # of -W
+            warnings.simplefilter("error")
+        sys.argv = ["-c", *rest]
+        exec(code, {"__name__": "__main__"})  # noqa: S102  # as the interpreter does
     else:
         import_module(program).main(*words)
 
 
 def main(*words: str) -> int:
     """Fork programs, or ask for one with our own streams, environment and folder."""
-    if len(words) == 1:
-        fork(socket.socket(fileno=int(words[0])))
+    if words[0].isdecimal():
+        number, loaded = words
+        fork(socket.socket(fileno=int(number)), {"programs": _load, "tests": _collect}[loaded])
         return 0
     where, program, *rest = words
     given = started(program, rest, os.environ, os.getcwd(), [0, 1, 2], where)

@@ -165,6 +165,7 @@ ROUND_ROOM = "server"
 """Its parts need each other: HTTP serves MCP and the page, MCP asks on the page, and both ask HTTP for the caller."""
 
 
+@cache
 def _folder(module: str) -> str:
     return module if PACKAGE.parent.joinpath(*module.split(".")).is_dir() else module.rpartition(".")[0]
 

@@ -149,6 +149,7 @@ def test_a_sabotage_without_exactly_one_line_fails_and_says_why(text: str) -> No
     assert "renew the sabotage" in result.by
 
 
+@pytest.mark.thorough
 def test_a_sabotage_that_nobody_notices_fails() -> None:
     file = "zinc_mcp/text.py"
     first = (ROOT / file).read_text(encoding="utf-8").splitlines()[0]

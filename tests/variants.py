@@ -1,5 +1,6 @@
 """Variants of a test of which a few run always, and the rest only with `pytest -m thorough` (or `-m ""`)."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -20,3 +21,24 @@ def usual(every: Iterable[T], is_usual: Callable[[T], bool]) -> list[T | Paramet
 def rare(*values: object) -> ParameterSet:
     """Return one parameter that is marked as thorough."""
     return pytest.param(*values, marks=pytest.mark.thorough)
+
+
+def mark_rare(items: Iterable[pytest.Item]) -> None:
+    """Of each test that is marked as `sampled(number)`, leave so many variants usual, and mark the others as thorough.
+
+    The usual ones are spread evenly from the first to the last. There are at least two.
+    """
+    tests: dict[tuple[object, str], list[pytest.Item]] = defaultdict(list)
+    numbers: dict[tuple[object, str], int] = {}
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        if sampled and isinstance(item, pytest.Function) and not item.get_closest_marker("thorough"):
+            test = item.parent, item.originalname
+            tests[test].append(item)
+            [numbers[test]] = sampled.args
+    for test, variants in tests.items():
+        last, steps = len(variants) - 1, numbers[test] - 1
+        kept = {round(step * last / steps) for step in range(steps + 1)}
+        for place, item in enumerate(variants):
+            if place not in kept:
+                item.add_marker(pytest.mark.thorough)

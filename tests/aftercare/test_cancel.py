@@ -107,6 +107,7 @@ UNPROVED: list[Step] = [
 ]
 
 
+@pytest.mark.sampled(6)
 @both_eras
 @pytest.mark.parametrize("number", range(len(UNPROVED)))
 async def test_a_cancellation_without_proof_is_told_as_not_known_and_frees_nothing(

@@ -71,6 +71,7 @@ ABOUT_ANOTHER: dict[str, Rewrite] = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("lie", ABOUT_ANOTHER)
 @pytest.mark.parametrize("tool", ["return_order", "report_problem"])
 async def test_an_answer_about_something_else_is_not_taken_and_the_list_decides(

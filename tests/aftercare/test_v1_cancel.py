@@ -193,6 +193,7 @@ async def test_a_cancellation_that_never_arrived_may_be_asked_for_again(home: Pa
     assert sent(zinc, "cancel")[1:] == ["accepted"]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "fault", ["http_500", "html_502", "truncated", "other_order", "unauthorized_once", "rate_limited"]
 )

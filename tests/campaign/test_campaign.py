@@ -1,6 +1,6 @@
 """Small fault campaigns with real processes, sockets and kills find no broken promise on any rail.
 
-A run of all tests has the smallest one, on all three rails at once; the others are thorough.
+They are thorough. The smallest one is on all three rails at once.
 """
 
 import json
@@ -51,6 +51,7 @@ def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.thorough
 def test_the_smallest_campaign_is_planned_carried_out_and_judged_on_all_three_rails(tmp_path: Path) -> None:
     found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "6", "--evenings", "0")
     counts: dict[str, int] = found["counts"]

@@ -85,6 +85,7 @@ CODES = pytest.mark.parametrize("code", [rare(code) if code in PROVE_THAT_IT_FAI
 """Every code that is told in a way of its own, and a few of the many that are told alike."""
 
 
+@pytest.mark.sampled(6)
 @CODES
 async def test_each_code_of_the_request_has_its_ending(home: Path, code: str) -> None:
     zinc = Practice(home)
@@ -102,6 +103,7 @@ async def test_each_code_of_the_request_has_its_ending(home: Path, code: str) ->
     assert answer["summary"].removeprefix("Error: ") != answer["next_step"]
 
 
+@pytest.mark.sampled(6)
 @CODES
 async def test_each_code_of_the_result_has_its_ending(home: Path, code: str) -> None:
     zinc = Practice(home)
@@ -160,6 +162,7 @@ async def test_a_full_queue_has_bought_nothing(home: Path, mode: str) -> None:
 # A lost answer
 
 
+@pytest.mark.sampled(6)
 @both_eras
 @pytest.mark.parametrize(
     "fault",

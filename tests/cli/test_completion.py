@@ -45,6 +45,7 @@ def _in(shell: str, lines: str, environment: dict[str, str]) -> list[str]:
     return ended.stdout.split()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [

@@ -100,7 +100,7 @@ def test_windows_is_given_what_powershell_reads() -> None:
 
 
 @posix
-@pytest.mark.parametrize("way", [rare("the module in its folder"), "the module by PYTHONPATH", "a script"])
+@pytest.mark.parametrize("way", [*map(rare, ("the module in its folder", "a script")), "the module by PYTHONPATH"])
 def test_a_command_that_a_server_prints_works_in_a_bare_terminal(tmp_path: Path, way: str) -> None:
     started = Started(tmp_path / "it's a home")
     started.home.parent.mkdir()

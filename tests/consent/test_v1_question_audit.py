@@ -137,6 +137,7 @@ def test_the_audit_walks_every_field_of_the_model() -> None:
         V1Order.model_validate(order)
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
 def test_every_field_is_in_the_question_whole(path: Path_) -> None:
     order = V1Order.model_validate(longest(path))

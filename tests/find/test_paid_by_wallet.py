@@ -111,6 +111,7 @@ LIES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("lie", LIES)
 async def test_a_payment_other_than_the_cent_is_refused_before_anything_is_signed(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, lie: str

@@ -70,6 +70,7 @@ def line_ends(data: bytes) -> set[bytes]:
     return set(re.findall(rb"\r\n|\n|\r", data))
 
 
+@pytest.mark.sampled(12)
 @of("added")
 def test_what_install_adds_uninstall_takes_away_byte_for_byte(tmp_path: Path, shape: Shape) -> None:
     desk = Desk(tmp_path / "desk", shape)
@@ -91,6 +92,7 @@ def test_what_install_adds_uninstall_takes_away_byte_for_byte(tmp_path: Path, sh
     assert desk.everything() == before
 
 
+@pytest.mark.sampled(12)
 @of("added")
 def test_if_others_change_the_file_in_between_only_our_entry_goes(tmp_path: Path, shape: Shape) -> None:
     if shape.repeat:
@@ -111,6 +113,7 @@ def test_if_others_change_the_file_in_between_only_our_entry_goes(tmp_path: Path
         ]
 
 
+@pytest.mark.sampled(16)
 @of("added", "renewed", "foreign", "refused")
 def test_without_a_yes_nothing_is_changed(tmp_path: Path, shape: Shape) -> None:
     if shape.repeat:
@@ -122,6 +125,7 @@ def test_without_a_yes_nothing_is_changed(tmp_path: Path, shape: Shape) -> None:
         assert desk.everything() == before
 
 
+@pytest.mark.sampled(8)
 @of("refused")
 def test_what_is_not_understood_is_left_as_it_is(tmp_path: Path, shape: Shape) -> None:
     desk = Desk(tmp_path / "desk", shape)
@@ -132,6 +136,7 @@ def test_what_is_not_understood_is_left_as_it_is(tmp_path: Path, shape: Shape) -
     assert desk.everything() == before
 
 
+@pytest.mark.sampled(8)
 @of("renewed")
 def test_an_older_entry_of_ours_is_renewed_and_keeps_what_the_person_chose(tmp_path: Path, shape: Shape) -> None:
     desk, other = Desk(tmp_path / "desk", shape), Desk(tmp_path / "other", shape)

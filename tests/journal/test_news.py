@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import preloaded
 import pytest
 import sqlalchemy as sa
 from conftest import HandClock, OpenProcess
@@ -61,7 +61,7 @@ anyio.run(main, *sys.argv[1:])
 @asynccontextmanager
 async def waiting_process(address: str, key: str, home: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _WAITS, address, key, home),
+        *(*preloaded.command("python"), "-c", _WAITS, address, key, home),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

@@ -107,6 +107,7 @@ HALVES: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("half", HALVES)
 def test_half_a_journal_is_said_to_be_one_and_is_not_added_to(url: str, half: str) -> None:
     Journal.open(url).close()

@@ -68,6 +68,7 @@ WRONG: dict[str, tuple[str, object]] = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_a_row_that_cannot_be_read_is_left_out_told_and_listed_by_itself(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, wrong: str, caplog: pytest.LogCaptureFixture
@@ -100,6 +101,7 @@ async def test_a_row_that_cannot_be_read_is_left_out_told_and_listed_by_itself(
     assert "Planted" not in caplog.text
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_an_intention_whose_earlier_order_cannot_be_read_is_not_bought_again(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, wrong: str

@@ -63,7 +63,8 @@ async def test_a_server_that_a_host_starts_tells_what_the_file_says(tmp_path: Pa
     started = Started(tmp_path)
     started.configure(f'[notify]\nurl = "{listener.url}"\nevents = ["waiting"]\n[policy]\napproval = "page"\n')
     environment = {**started.environment, "ZINC_MCP_SANDBOX": "1", "ZINC_MCP_NOTIFY_SECRET": "a-secret-of-the-owner"}
-    server = StdioServerParameters(command=sys.executable, args=["-m", "zinc_mcp"], env=environment, cwd=ROOT)
+    [program, *words] = preloaded.command("zinc_mcp")
+    server = StdioServerParameters(command=program, args=words, env=environment, cwd=ROOT)
     async with Client(server) as client:
         wanted = arguments(products=[{"url": PRODUCT}])
         answer = await client.call_tool("place_order", wanted)

@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import httpx
+import preloaded
 import pytest
 from sandbox.paying import STRIPE, TEMPO, Agent, endings
 from sandbox.practising import Clock, customer, on_a_port, order, placed, read
@@ -356,7 +357,7 @@ async def test_key_and_receipt_may_be_missing() -> None:
 
 def _rival(ledger: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", _RIVAL, str(ledger)],
+        [*preloaded.command("python"), "-W", "error", "-c", _RIVAL, str(ledger)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

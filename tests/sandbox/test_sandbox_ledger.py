@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import preloaded
 import pytest
 from sandbox.practising import Clock, customer, order, placed, read
 
@@ -64,7 +65,7 @@ def test_two_processes_with_one_ledger_place_one_order_for_each_key(tmp_path: Pa
     ledger = tmp_path / "sandbox.db"
     rivals = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", _RIVAL, str(ledger)],
+            [*preloaded.command("python"), "-W", "error", "-c", _RIVAL, str(ledger)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -54,6 +54,7 @@ async def asked(client: httpx.AsyncClient, path: str, **parameters: Any) -> http
         return None
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("fault", sorted(BEFORE | AFTER))
 @pytest.mark.parametrize("about", ["search", "details", "offers"])
 async def test_each_fault_acts_once_and_counts_if_the_question_was_answered(about: str, fault: str) -> None:

@@ -141,6 +141,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(("fields", "code"), REFUSED)
 async def test_what_the_page_forbids_is_refused_at_once(fields: dict[str, Any], code: str) -> None:
     zinc = V1()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import preloaded
 import pytest
 from sandbox.practising_v1 import BASE, COFFEE, OWN, V1, client_of, order_v1, practised
 
@@ -92,6 +93,7 @@ async def test_only_a_token_as_user_without_a_password_is_a_client(authorization
     assert sandbox.placed() == []
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("code", FINAL)
 async def test_an_order_can_be_refused_and_can_fail_with_each_code(code: str) -> None:
     zinc = V1()
@@ -153,7 +155,7 @@ asyncio.run(main())
 
 
 def test_two_processes_with_one_ledger_place_one_order_for_each_key(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", _RIVAL, str(tmp_path / "ledger.db")]
+    command = [*preloaded.command("python"), "-W", "error", "-c", _RIVAL, str(tmp_path / "ledger.db")]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         subprocess.Popen(command, env={"PYTHONPATH": ":".join(sys.path)}, **pipes) as one,

@@ -234,6 +234,7 @@ def heavy() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("modern", [True, False])
 @pytest.mark.parametrize("kind", heavy())
 def test_no_message_within_the_bound_stops_the_others_or_stays_in_memory(

@@ -310,6 +310,7 @@ async def test_an_answer_after_the_order_changed_buys_nothing(
     assert [entry.state for entry in journal_of(started.home)[0]] == ["waiting"], "the question that was asked stands"
 
 
+@pytest.mark.sampled(6)
 @both_eras
 @pytest.mark.parametrize(
     "content",

@@ -165,6 +165,7 @@ FILTERS: list[tuple[dict[str, Any], set[int]]] = [
 ]
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("number", range(len(FILTERS)))
 @pytest.mark.parametrize("listing", ["paged", "unpaged", "refusing"])
 async def test_filters_hold_whatever_zinc_makes_of_them(

@@ -2,13 +2,13 @@
 
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import preloaded
 import pytest
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
@@ -135,7 +135,7 @@ async def test_a_web_page_cannot_read_them_and_a_broken_journal_is_told(
 def serving(folder: Path, port: int, metrics: int) -> Generator[None]:
     words = ["serve", "--http", f"127.0.0.1:{port}", "--metrics", f"127.0.0.1:{metrics}"]
     environment = {**Started(folder).environment, "ZINC_MCP_SANDBOX": "1"}
-    with subprocess.Popen([sys.executable, "-m", "zinc_mcp", *words], env=environment) as running:
+    with subprocess.Popen([*preloaded.command("zinc_mcp"), *words], env=environment) as running:
         try:
             until = time.monotonic() + 60
             while True:

@@ -67,6 +67,7 @@ async def ask(origin: str, token: str, era: str, message: dict[str, Any]) -> htt
             return await client.post(await path_in(stream), json=message)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("era", ["newer", "older", "sse"])
 @pytest.mark.parametrize("tool", PLACING)
 async def test_a_tool_that_needs_more_scopes_names_all_of_them(

@@ -40,6 +40,7 @@ async def test_the_opening_answer_names_only_existing_features(open_test_process
         assert told == {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 
+@pytest.mark.sampled(10)
 @both_eras
 @pytest.mark.parametrize(
     ("method", "params", "code"),

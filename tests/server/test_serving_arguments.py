@@ -106,6 +106,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.sampled(40)
 @both_eras
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
 @pytest.mark.parametrize("wrong", WRONG)
@@ -188,6 +189,7 @@ async def test_a_saved_address_is_used_by_its_name(
         assert PLANTED not in json.dumps(unknown)
 
 
+@pytest.mark.sampled(8)
 @both_eras
 @pytest.mark.parametrize(
     ("given", "field"),

@@ -168,6 +168,7 @@ async def test_the_tools_come_in_one_order_and_fit_the_budget(open_test_process:
     assert size(list(tools.values())) <= TOOLS_BUDGET
 
 
+@pytest.mark.sampled(10)
 @both_eras
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
 @pytest.mark.parametrize("path", SEEDS)

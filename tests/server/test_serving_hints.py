@@ -104,6 +104,7 @@ def with_unknown(where: str, name: str) -> dict[str, Any]:
     return arguments(**{name: 2})
 
 
+@pytest.mark.sampled(8)
 @both_eras
 @pytest.mark.parametrize("name", ALSO_CALLED)
 async def test_a_name_of_others_is_told_ours(

@@ -40,6 +40,7 @@ CANNOT_SAY: dict[str, tuple[httpx.Response | Exception, str, str]] = {
 }
 
 
+@pytest.mark.sampled(6)
 @both_eras
 @pytest.mark.parametrize("how", CANNOT_SAY)
 async def test_an_accepted_order_is_shown_as_last_known_when_zinc_cannot_say(
@@ -231,6 +232,7 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.sampled(8)
 @both_eras
 @pytest.mark.parametrize("words", ["the same words", "other words"])
 @pytest.mark.parametrize("why", REFUSALS)

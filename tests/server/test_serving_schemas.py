@@ -69,6 +69,7 @@ async def published(open_test_process: OpenProcess, mode: str) -> list[tuple[str
     ]
 
 
+@pytest.mark.sampled(8)
 @both_eras
 @pytest.mark.parametrize("word", REFUSED)
 async def test_no_schema_has_a_word_that_a_host_refuses(open_test_process: OpenProcess, mode: str, word: str) -> None:

@@ -163,6 +163,7 @@ async def test_a_concession_that_zinc_reports_is_no_difference(
     assert entry.state == ("accepted" if ours else "unknown")
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("other", ["another id", *OTHERS])
 @pytest.mark.parametrize("rail", ["account", "agent"])
 async def test_a_read_that_is_answered_with_another_order_changes_nothing(

@@ -158,6 +158,7 @@ def on_stdio(started: Started, **variables: str) -> Generator[tuple[Host, "subpr
             process.kill()
 
 
+@pytest.mark.thorough
 def test_a_collector_that_refuses_or_hangs_stops_no_server_and_is_told_once(tmp_path: Path) -> None:
     started = Started(tmp_path)
     with collecting(status=400) as refusing, socket.create_server(("127.0.0.1", 0)) as silent:
@@ -195,6 +196,7 @@ def test_without_the_extra_a_server_that_is_asked_works_and_says_so(tmp_path: Pa
     assert collector.sent == []
 
 
+@pytest.mark.thorough
 def test_what_a_server_on_stdio_sends_names_nobody_and_nothing(tmp_path: Path) -> None:
     started = Started(tmp_path)
     started.configure(POLICY)

@@ -246,6 +246,7 @@ async def test_the_token_is_taken_out_of_answers_and_stays_out_of_logs(caplog: p
 # The answer to the request that orders
 
 
+@pytest.mark.sampled(40)
 @pytest.mark.parametrize("status", [200, 201, 400, 500])
 @pytest.mark.parametrize("code", sorted(CODES))
 async def test_each_code_as_the_answer_to_the_request(code: str, status: int) -> None:
@@ -559,6 +560,7 @@ async def read_or_none(content: dict[str, Any]) -> Order | None:
         return None
 
 
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize("wrong", range(len(WRONG)))
 @pytest.mark.parametrize("part", ["price_components", "merchant_order_ids", "tracking", "request", "delivery_dates"])
 async def test_no_inner_part_of_a_wrong_type_breaks_the_reading(part: str, wrong: int) -> None:
