@@ -12,9 +12,9 @@ from zinc_mcp.journal.checks import opening
 from zinc_mcp.journal.records.decision import refuse_when_paused
 from zinc_mcp.journal.records.entry import Admits, Draft, Entry, Limits, Mode, Standing
 from zinc_mcp.journal.records.twin import derived_key
-from zinc_mcp.journal.storage import reading, rows
+from zinc_mcp.journal.storage import rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.statements import first, of_caller
+from zinc_mcp.journal.storage.statements import of_caller
 from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINISHED, entries_of, entry_of
 from zinc_mcp.journal.storage.version import check
 
@@ -100,11 +100,6 @@ class Changes(Database):
         """List a caller's changes of an order, newest first."""
         with self._reading() as connection:
             return _of_order(connection, order_id, caller, mode)
-
-    def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
-        """Say whether a caller has changed an order, or wanted to."""
-        with self._reading() as connection:
-            return first(connection, *reading.any_change(order_id, caller, mode)) is not None
 
     def unsettled_changes(self, mode: Mode | None = None) -> list[Entry]:
         """List the changes of all callers that wait for an answer or are in doubt, oldest first."""

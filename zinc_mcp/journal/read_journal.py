@@ -28,9 +28,10 @@ from zinc_mcp.journal.records.entry import (
     Wanted,
 )
 from zinc_mcp.journal.records.money import Payment
+from zinc_mcp.journal.server_reader import ServerReader
 from zinc_mcp.journal.storage import reading, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.reading import SecondReader
+from zinc_mcp.journal.storage.reading import FileReader, Look, Looks, Reader, T
 from zinc_mcp.journal.storage.statements import NO_LOCK, first
 from zinc_mcp.journal.storage.tables import (
     ANY_MODE,
@@ -66,10 +67,11 @@ _KNOWN_TWIN = (
 class ReadJournal(Database):
     """The part of a journal that lists and finds."""
 
+    looks = Looks
+
     def read(self, entry_id: int) -> Entry:
         """Read one entry as it stands."""
-        with self._reading() as connection:
-            return rows.read(connection, entry_id)
+        return self.see(Looks.read(entry_id))
 
     def entry(self, entry_id: int) -> Entry | None:
         """Read one entry as it stands; None when there is none with this number."""
@@ -79,15 +81,13 @@ class ReadJournal(Database):
 
     def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
         """Find an entry by Zinc's order id, otherwise by its key; the newest when several match."""
-        query, given = reading.found(handle, caller, mode)
-        with self._reading() as connection:
-            row = first(connection, query, given)
-        return entry_of(row) if row is not None else None
+        return self.see(Looks.find(handle, caller=caller, mode=mode))
 
-    def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
-        """Find a caller's entry as `find` does, and say whether the caller has changed its order, or wanted to."""
+    def see(self, look: Look[T]) -> T:
+        """Return what a look tells."""
         with self._reading() as connection:
-            return reading.with_changes(first(connection, *reading.found_with_changes(handle, caller)))
+            row = first(connection, look.query, look.given)
+        return look.told(row)
 
     def all_under(self, handle: str) -> list[Entry]:
         """List the orders with this id of Zinc's, and the orders and changes with this key, newest first.
@@ -376,9 +376,11 @@ class ReadJournal(Database):
             if changed is not None:
                 rows.write_payment(connection, changed, self.sealing)
 
-    def second_reader(self) -> SecondReader | None:
-        """Return a reader that does not wait for the journal's thread, where there can be one; the caller closes it."""
-        return None if self.is_read_only else SecondReader.opened(self._engine)
+    def reader(self) -> Reader | None:
+        """Return a reader that does not wait for the threads, where there can be one. The caller closes it."""
+        if self.is_read_only:
+            return None
+        return FileReader.opened(self._engine) if self._kept is not None else ServerReader(self._engine)
 
 
 def _page_of(connection: sa.Connection, query: sa.Select[Any], limit: int) -> tuple[list[Entry], int | None]:

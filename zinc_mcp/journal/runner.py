@@ -29,7 +29,7 @@ from zinc_mcp.zinc.responses import Order
 
 if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
-    from zinc_mcp.journal.storage.reading import SecondReader
+    from zinc_mcp.journal.storage.reading import Look, Looks, Reader
     from zinc_mcp.journal.storage.sqlite import JournalFile
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Runner:
         """
         self._opener = opener
         self._journal: Journal | None = None
-        self._second: SecondReader | None = None
+        self._reader: Reader | None = None
         self._look_again = 0.0
         self._free = anyio.Semaphore(at_once, fast_acquire=True)
         self._threads = _Threads(at_once, "journal")
@@ -85,15 +85,15 @@ class Runner:
         Raises:
             JournalError: as `run`.
         """
-        return await self._seen(lambda journal: journal.find(handle, caller=caller, mode=mode))
+        return await self._seen(lambda looks: looks.find(handle, caller=caller, mode=mode))
 
     async def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
-        """`Journal.find_with_changes`, without waiting for the thread where that can be.
+        """`Looks.find_with_changes`, without waiting for the thread where that can be.
 
         Raises:
             JournalError: as `run`.
         """
-        return await self._seen(lambda journal: journal.find_with_changes(handle, caller))
+        return await self._seen(lambda looks: looks.find_with_changes(handle, caller))
 
     async def read(self, entry_id: int) -> Entry:
         """`Journal.read`, without waiting for the thread where that can be.
@@ -101,15 +101,15 @@ class Runner:
         Raises:
             JournalError: as `run`.
         """
-        return await self._seen(lambda journal: journal.read(entry_id))
+        return await self._seen(lambda looks: looks.read(entry_id))
 
     async def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
-        """`Journal.has_changes`, without waiting for the thread where that can be.
+        """`Looks.has_changes`, without waiting for the thread where that can be.
 
         Raises:
             JournalError: as `run`.
         """
-        return await self._seen(lambda journal: journal.has_changes(order_id, caller, mode))
+        return await self._seen(lambda looks: looks.has_changes(order_id, caller, mode))
 
     async def move(
         self, entry: Entry, state: State, what: str, *, admission: Admission | None = None, **changes: Any
@@ -138,6 +138,9 @@ class Runner:
     async def aclose(self) -> None:
         """Close the journal if it was opened."""
         with anyio.CancelScope(shield=True):
+            if self._reader is not None:  # first: the last one to close the file takes the log into it
+                reader, self._reader = self._reader, None
+                await reader.aclose()
             await self._on_thread(self._close)
         self._threads.end()
 
@@ -150,13 +153,13 @@ class Runner:
                 await running
             return running.result()
 
-    async def _seen(self, look: Callable[[SecondReader | Journal], T]) -> T:
-        if self._second is not None:
-            from zinc_mcp.journal.storage.reading import NothingSeenError  # SQLAlchemy: it is loaded by now
+    async def _seen(self, look: Callable[[type[Looks]], Look[T]]) -> T:
+        if self._reader is not None:
+            from zinc_mcp.journal.storage.reading import Looks, NothingSeenError  # SQLAlchemy: it is loaded by now
 
             with suppress(NothingSeenError):
-                return look(self._second)
-        return await self.run(look)
+                return await self._reader.see(look(Looks))
+        return await self.run(lambda journal: journal.see(look(journal.looks)))
 
     def _run(self, work: Callable[[Journal], T]) -> T:
         with self._opening:
@@ -172,7 +175,7 @@ class Runner:
             if self._file is not None:
                 self._journal.file.goes_on_from(self._file, is_same=created == self._created)
             self._file, self._created = self._journal.file, created
-            self._second = self._journal.second_reader()
+            self._reader = self._journal.reader()
             self._look_again = time.monotonic() + READ_ONLY_SECONDS
         if self._journal.has_never_sent:
             # The journal's failure is told by the work itself, if it still fails.
@@ -181,9 +184,6 @@ class Runner:
         return self._journal
 
     def _close(self) -> None:
-        if self._second is not None:  # first: the last one to close the file takes the log into it
-            self._second.close()
-            self._second = None
         if self._journal is not None:
             with suppress(JournalError):
                 self._journal.free_never_sent()

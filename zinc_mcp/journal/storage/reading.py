@@ -1,20 +1,24 @@
-"""Reads of one entry: their queries, and a second connection that does not wait for the journal's thread.
+"""Looks at one entry: their queries, and the readers that do not wait for the journal's threads.
 
-The connection answers `get_order` and the check of an answer (`bench/get_order.py`).
+The readers answer `get_order` and the check of an answer (`bench/get_order.py`, `bench/many_callers.py`).
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import sqlalchemy as sa
 
+from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.journal.storage.sqlite import connection_to, spelled
 from zinc_mcp.journal.storage.tables import ENTRIES, IS_CHANGE, IS_ORDER, entry_of
+
+T = TypeVar("T")
 
 # Built once: building a query takes longer than SQLite does to answer it.
 _ONE = sa.select(ENTRIES).where(ENTRIES.c.id == sa.bindparam("id"))
@@ -24,60 +28,110 @@ _FOLDED: sa.BindParameter[str] = sa.bindparam("folded", type_=sa.String())
 
 
 class NothingSeenError(Exception):
-    """The file could not be read just now: the journal's thread can wait for it, and says what is wrong with it."""
+    """The journal could not be read just now: its threads can wait for it, and say what is wrong with it."""
 
 
-class SecondReader:
-    """Finds entries on a connection that only reads and never waits. Used by one thread at a time.
+@dataclass(frozen=True, slots=True)
+class Look(Generic[T]):
+    """A query for one row, its values, and what the row tells; None stands for no row."""
+
+    query: sa.Select[Any]
+    given: Mapping[str, Any]
+    told: Callable[[Sequence[Any] | None], T]
+
+
+class Looks:
+    """What can be looked up without the journal's threads."""
+
+    @staticmethod
+    def find(handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Look[Entry | None]:
+        """See `Journal.find`."""
+        return Look(*found(handle, caller, mode), _entry_or_none)
+
+    @staticmethod
+    def find_with_changes(handle: str, caller: str) -> Look[tuple[Entry | None, bool]]:
+        """Find a caller's entry as `find` does, and say whether the caller has changed its order, or wanted to."""
+        return Look(*found_with_changes(handle, caller), _with_changes)
+
+    @staticmethod
+    def has_changes(order_id: str, caller: str, mode: Mode) -> Look[bool]:
+        """Say whether a caller has changed an order, or wanted to."""
+        return Look(*any_change(order_id, caller, mode), _is_there)
+
+    @staticmethod
+    def read(entry_id: int) -> Look[Entry]:
+        """See `Journal.read`."""
+        return Look(*one(entry_id), _entry)
+
+
+def _entry_or_none(row: Sequence[Any] | None) -> Entry | None:
+    return None if row is None else entry_of(row)
+
+
+def _entry(row: Sequence[Any] | None) -> Entry:
+    if row is None:
+        raise JournalError("The journal failed: it does not hold this entry.")
+    return entry_of(row)
+
+
+def _with_changes(row: Sequence[Any] | None) -> tuple[Entry | None, bool]:
+    return (None, False) if row is None else (entry_of(row[:-1]), bool(row[-1]))
+
+
+def _is_there(row: Sequence[Any] | None) -> bool:
+    return row is not None
+
+
+class Reader(Protocol):
+    """Looks entries up on connections of its own."""
+
+    async def see(self, look: Look[T]) -> T:
+        """Return what a look tells.
+
+        Raises:
+            NothingSeenError: the journal could not be read just now.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class FileReader:
+    """Looks entries up on a connection that only reads and never waits. Used by one thread at a time.
 
     A look-up takes microseconds, and a turn of the journal's thread a good part of a millisecond, under load many.
-    SQLite lets one read while another writes (WAL), and shows what was last committed. All raise `NothingSeenError`
-    where the file could not be read just now.
+    SQLite lets one read while another writes (WAL), and shows what was last committed.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.close = connection.close
 
     @classmethod
     def opened(cls, engine: sa.Engine) -> Self | None:
         """Return a reader of an engine's file, or None when it has none of its own on this machine."""
         path = Path(engine.url.database or "")
-        if engine.dialect.name != "sqlite" or not path.is_file():
+        if not path.is_file():
             return None
         with suppress(sqlite3.Error):
             return cls(connection_to(path, "mode=ro", 0))
         return None
 
-    def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
-        """See `Journal.find`."""
-        row = self._first(*found(handle, caller, mode))
-        return None if row is None else entry_of(row)
-
-    def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
-        """See `Journal.find_with_changes`."""
-        return with_changes(self._first(*found_with_changes(handle, caller)))
-
-    def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
-        """See `Journal.has_changes`."""
-        return self._first(*any_change(order_id, caller, mode)) is not None
-
-    def read(self, entry_id: int) -> Entry:
-        """See `Journal.read`."""
-        row = self._first(*one(entry_id))
-        if row is None:
-            raise NothingSeenError
-        return entry_of(row)
-
-    def _first(self, query: sa.Select[Any], given: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        words = spelled(query)
-        values = {**words.always, **given}
+    async def see(self, look: Look[T]) -> T:
+        """See `Reader.see`."""
+        words = spelled(look.query)
+        values = {**words.always, **look.given}
         try:
             # All of them: a statement that is not read to its end keeps the log from being taken into the file.
             rows = self._connection.execute(words.text, [values[name] for name in words.names]).fetchall()
         except (sqlite3.Error, ValueError) as error:
             raise NothingSeenError from error
-        return rows[0] if rows else None
+        return look.told(rows[0] if rows else None)
+
+    async def aclose(self) -> None:
+        """See `Reader.aclose`."""
+        self._connection.close()
 
 
 def one(entry_id: int, *, to_change: bool = False) -> tuple[sa.Select[Any], Mapping[str, Any]]:
@@ -128,8 +182,3 @@ _FOUND_WITH_CHANGES = _found(frozenset({"handle", "folded", "caller"})).add_colu
 def found_with_changes(handle: str, caller: str) -> tuple[sa.Select[Any], Mapping[str, Any]]:
     """Return the query of `found`, with one more column: whether its caller has changed the order."""
     return _FOUND_WITH_CHANGES, {"handle": handle, "folded": handle.lower(), "caller": caller}
-
-
-def with_changes(row: Sequence[Any] | None) -> tuple[Entry | None, bool]:
-    """Return what a row of `found_with_changes` holds."""
-    return (None, False) if row is None else (entry_of(row[:-1]), bool(row[-1]))

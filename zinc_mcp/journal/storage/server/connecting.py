@@ -77,16 +77,13 @@ def engine_to(url: sa.URL) -> sa.Engine:
         pool_use_lifo=True,  # few calls need few connections, on which their statements are prepared
         hide_parameters=True,
         connect_args=_defaults(url),
+        execution_options={_STANDBYS: (standbys := [0])},
     )
-
-    standbys = [0]
 
     def on_connect(connection: Any, record: Any) -> None:
         connection.autocommit = True
         record.info[_STANDBYS] = (standbys, standbys[0])
-        pid = connection.info.backend_pid
-        settings = _OF_SESSION.format(busy=BUSY_SECONDS, local="false", pid=pid)
-        record.info[_POOLED] = connection.execute(settings).fetchone() is None
+        record.info[_POOLED] = connection.execute(of_session(connection)).fetchone() is None
         if record.info[_POOLED]:
             connection.prepare_threshold = None
 
@@ -108,6 +105,17 @@ def engine_to(url: sa.URL) -> sa.Engine:
 def leave_server(connection: sa.Connection) -> None:
     """Have all connections of an engine opened anew before they are used again: their server takes no changes."""
     connection.info[_STANDBYS][0][0] += 1
+
+
+def standbys_met(engine: sa.Engine) -> int:
+    """Return how often an engine has met a server that takes no changes: then older connections lead to such a one."""
+    met: list[int] = engine.get_execution_options()[_STANDBYS]
+    return met[0]
+
+
+def of_session(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bytes:
+    """Return what sets up the session of a new connection, and answers with no row where there is a pooler between."""
+    return _OF_SESSION.format(busy=BUSY_SECONDS, local="false", pid=connection.info.backend_pid).encode()
 
 
 def is_pooled(connection: sa.Connection) -> bool:
