@@ -17,7 +17,7 @@ from server.as_a_host import host, said
 from wanted import arguments, intent, order
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, OrderRejectedError

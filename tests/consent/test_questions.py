@@ -16,7 +16,10 @@ from journals import entry_of, journal_of
 from wanted import ADDRESS, BOOK, arguments, book, intent, order
 
 from zinc_mcp.checkout import watch
-from zinc_mcp.checkout.decide import MOST_WAITING, decide, questions_for, send_all_approved
+from zinc_mcp.checkout.ask import MOST_WAITING
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.consent.approval import asked_question, question_of

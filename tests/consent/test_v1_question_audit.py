@@ -16,7 +16,7 @@ from on_v1 import PLACE, Practice, arguments
 from pydantic import ValidationError
 from server.as_a_host import both_eras, said
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.consent.field_words import in_words, label_of
 from zinc_mcp.consent.question import question_about

@@ -14,7 +14,7 @@ from journals import entry_of, journal_of
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.errors import JournalError
 
