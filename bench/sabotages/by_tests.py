@@ -450,7 +450,7 @@ BY_TESTS = (
     Sabotage(
         "a-204-is-a-cancellation",
         "what became of a cancellation is told by the order, never by the answer alone",
-        "zinc_mcp/aftercare/cancel.py",
+        "zinc_mcp/aftercare/cancellation.py",
         'return "not_proved"',
         'return "cancelled"',
         _tests(f"{_CANCEL}::test_a_204_for_an_order_that_goes_on_is_not_believed"),
@@ -466,7 +466,7 @@ BY_TESTS = (
     Sabotage(
         "the-owner-cancels-for-a-member",
         "an order is cancelled only by the caller who placed it",
-        "zinc_mcp/aftercare/cancel.py",
+        "zinc_mcp/aftercare/cancel_v2.py",
         "if known is not None and known.caller != caller:",
         "if known is not None and known.caller == caller:",
         _tests(f"{_CANCEL}::test_a_caller_cancels_only_their_own"),
