@@ -201,6 +201,29 @@ async def test_a_payment_whose_writing_was_committed_unheard_does_not_leave_and_
     assert len(zinc.settlements) == len(zinc.orders) == 1
 
 
+async def test_a_paid_order_whose_second_sending_was_committed_unheard_keeps_its_credential(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+) -> None:
+    proxy, address, straight = behind
+    zinc.script = ["lose_before"]
+
+    def at(passed: str) -> None:
+        if passed == "answered":
+            proxy.passes, proxy.cuts = 1, 1  # that there was no answer, and that it is sent again
+
+    async with open_test_process(journal=address, api_key=None, wallet="sandbox", checkpoint=at) as process:
+        await publish(process)
+        told = entry_of(await place_order.place(process, Intent("local", "agent", order())))
+        assert (told.state, told.counts_cents, proxy.cuts) == ("unknown", 5100, 0)
+        assert zinc.settlements == []
+        with Journal.open(straight, clock=clock) as journal:
+            payment = journal.payment(told.id)
+        assert payment is not None
+        assert payment.credential is not None, "it has left once, and may still be settled"
+        assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
+    assert len(zinc.settlements) == len(zinc.orders) == 1
+
+
 async def test_an_order_whose_acceptance_was_committed_unheard_is_told_as_accepted_and_written_down_once(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
 ) -> None:
