@@ -57,7 +57,7 @@ and is read where neither the environment nor `zinc.toml` has it."""
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known about a kept secret without opening it."""
+    """The facts about a kept secret that is not opened."""
 
     name: str
     place: Place
