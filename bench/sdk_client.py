@@ -9,6 +9,8 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+_ANSWER_SECONDS = 90
+
 
 @asynccontextmanager
 async def connected(
@@ -18,7 +20,6 @@ async def connected(
     token: str | None = None,
     *,
     asks: Any = None,
-    seconds: float = 30,
     **headers: str,
 ) -> AsyncGenerator[Client]:
     """Connect over Streamable HTTP (`mcp`) or SSE (`sse`).
@@ -29,7 +30,6 @@ async def connected(
         mode: the protocol's era, as the SDK names it: `auto` or `legacy`.
         token: goes with each request.
         asks: answers the server's questions to a person.
-        seconds: the longest time for an answer over Streamable HTTP.
         headers: further headers of each request.
     """
     if token is not None:
@@ -40,7 +40,7 @@ async def connected(
             yield client
         return
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=seconds) as http,
+        httpx2.AsyncClient(headers=headers, timeout=_ANSWER_SECONDS) as http,
         Client(
             streamable_http_client(f"{origin}/mcp", http_client=http), mode=mode, elicitation_callback=asks
         ) as client,

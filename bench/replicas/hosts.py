@@ -22,7 +22,6 @@ AT_ONCE = 3
 _TRIES = 40
 _PAUSE_SECONDS = 0.5
 _CALL_SECONDS = 80
-_ANSWER_SECONDS = 90
 
 
 class Hosts:
@@ -68,7 +67,7 @@ class Hosts:
     def _host(self, member: str, era: str) -> AbstractAsyncContextManager[Client]:
         transport, mode = ("sse", "legacy") if era == "sse" else ("mcp", era)
         token = self._token_of(member)
-        return connected(self._origin, transport, mode, token, asks=_yes, seconds=_ANSWER_SECONDS)
+        return connected(self._origin, transport, mode, token, asks=_yes)
 
 
 async def _by_member(

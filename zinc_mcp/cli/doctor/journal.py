@@ -53,7 +53,7 @@ def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) ->
     known = {name.casefold() for name in names}
     wrong = [plain(name, 40) for name in all_names if name.casefold() not in known]
     if wrong:
-        sentence = f"What is saved as {', '.join(wrong[:20])} in the journal cannot be read as an address."
+        sentence = f"These saved addresses of the journal cannot be read: {', '.join(wrong[:20])}."
         return Finding(
             "wrong", "addresses", sentence, "Remove it and add it again:", ("addresses", "remove"), (wrong[0],)
         )
