@@ -34,7 +34,7 @@ class ReturnLine(BaseModel):
     host: str | None = None
     url: str | None = None
     title: str | None = None
-    """What Zinc says that it is."""
+    """The title that Zinc shows."""
 
 
 class ChangeQuestion(BaseModel):

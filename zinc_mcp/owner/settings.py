@@ -119,7 +119,7 @@ class Settings:
     in_keyring: tuple[str, ...] = ()
     """The settings whose secrets are in the system's keyring and not read yet; `kept_settings.opened` reads them."""
     key_record: "Record | None" = None
-    """What is known of the API key if it is from the secret store."""
+    """The record of the API key if it is from the secret store."""
     key_trouble: tuple[str, str] | None = None
     """Why the API key in the secret store cannot be used, and what to do about it."""
     v1_trouble: tuple[str, str] | None = None
