@@ -332,7 +332,7 @@ ORDERS = (
         "it is asked on the page or in a terminal",
     ),
     Bound("any question", "consent.question.MOST_BYTES", "bytes", "`order_too_large`"),
-    Bound("questions of one caller that wait", "checkout.decide.MOST_WAITING", "", "`too_many_waiting`"),
+    Bound("questions of one caller that wait", "checkout.ask.MOST_WAITING", "", "`too_many_waiting`"),
     Bound("products that a question looks up", "find.details.MOST_PRODUCTS", "", "they have no title"),
     Bound("orders on a page of `list_orders`", "server.mcp.tools.list_orders.MAX_LIMIT", "", "`invalid_arguments`"),
     Bound("the look-ups for a question", "find.details.QUESTION_SECONDS", "seconds", "there are no titles"),

@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -206,13 +205,14 @@ def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
 
 
 def test_only_aftercare_changes_a_placed_order() -> None:
-    changing = re.compile(r"\.(?:cancel_order|cancel_paid_order)\(")
+    # A method that is handed on counts as well as one that is called. The sandbox's are the endpoints of its own Zinc.
     rooms = {
         path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
-        if changing.search(path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("cancel_order", "cancel_paid_order")
     }
-    assert rooms == {"aftercare"}
+    assert rooms - {"sandbox"} == {"aftercare"}
 
 
 def test_aftercare_takes_from_checkout_only_what_buys_nothing() -> None:

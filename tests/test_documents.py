@@ -667,5 +667,5 @@ def test_nothing_that_is_printed_installs_or_runs_the_package_by_a_name_that_nob
         assert not by_name.search(block.text) or block.text.startswith("pip install . && zinc-mcp demo"), block.name
         assert '"uvx"' not in block.text
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "**Not `uvx zinc-mcp` yet.** No package index has this package. Whoever takes the name" in readme
+    assert "**Not `uvx zinc-mcp` yet.** No package index has this package. Somebody else could take the name" in readme
     assert [each for each in NAMED if by_name.match(each)] == ["uvx zinc-mcp"]

@@ -19,7 +19,7 @@ def test_it_is_read_in_minutes() -> None:
     headings = re.findall(r"^## (.*)", README, re.MULTILINE)
     assert headings[:2] == ["Try it", "Install it in your host"]
     before_them = README.partition("\n## ")[0]
-    assert "**What it can do with your money.**" in before_them and "**What stops it.**" in before_them
+    assert "**Your money.**" in before_them and "**Its limits.**" in before_them
     assert len(re.findall(r"<img |!\[", README)) == 1
 
 

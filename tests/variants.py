@@ -28,12 +28,12 @@ def mark_rare(items: Iterable[pytest.Item]) -> None:
 
     The usual ones are spread evenly from the first to the last. There are at least two.
     """
-    tests: dict[tuple[object, str], list[pytest.Item]] = defaultdict(list)
-    numbers: dict[tuple[object, str], int] = {}
+    tests: dict[str, list[pytest.Item]] = defaultdict(list)
+    numbers: dict[str, int] = {}
     for item in items:
         sampled = item.get_closest_marker("sampled")
-        if sampled and isinstance(item, pytest.Function) and not item.get_closest_marker("thorough"):
-            test = item.parent, item.originalname
+        if sampled and not item.get_closest_marker("thorough"):
+            test = item.nodeid.partition("[")[0]
             tests[test].append(item)
             [numbers[test]] = sampled.args
     for test, variants in tests.items():

@@ -3,7 +3,8 @@
 from functools import partial
 
 from zinc_mcp.aftercare import send
-from zinc_mcp.checkout import decide as checkout
+from zinc_mcp.checkout.deciding import approved
+from zinc_mcp.checkout.deciding import decide as deciding
 from zinc_mcp.journal.records.entry import CHANGES, Entry
 from zinc_mcp.process import Process
 
@@ -16,12 +17,12 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
     """
     if entry.kind in CHANGES:
         return await send.send_approved(process, entry)
-    return await checkout.send_approved(process, entry)
+    return await approved.send_approved(process, entry)
 
 
-decide = partial(checkout.decide, send=send_approved)
-"""See `checkout.decide.decide`."""
-await_decision = partial(checkout.await_decision, send=send_approved)
-"""See `checkout.decide.await_decision`."""
-send_all_approved = partial(checkout.send_all_approved, send=send_approved)
-"""See `checkout.decide.send_all_approved`."""
+decide = partial(deciding.decide, send=send_approved)
+"""See `checkout.deciding.decide.decide`."""
+await_decision = partial(deciding.await_decision, send=send_approved)
+"""See `checkout.deciding.decide.await_decision`."""
+send_all_approved = partial(approved.send_all_approved, send=send_approved)
+"""See `checkout.deciding.approved.send_all_approved`."""

@@ -27,6 +27,7 @@ class Loaded:
         self._items = {item.nodeid: item for item in session.items}
         self._functions: dict[_Key, list[FunctionType]] = {}
         room = str(ROOT / "zinc_mcp")
+        gc.unfreeze()  # the tests freeze what they have loaded, and frozen objects are not listed
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(room):
                 self._functions.setdefault(_key(each.__code__), []).append(each)

@@ -5,18 +5,16 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import httpx2
 from mcp import Client
 from mcp.client.context import ClientRequestContext
-from mcp.client.sse import sse_client
-from mcp.client.streamable_http import streamable_http_client
 from mcp.types import ElicitRequestParams, ElicitResult
 
 from bench.replicas.intentions import Intention
+from bench.sdk_client import connected
 
 ERAS = ("auto", "legacy", "sse")
 AT_ONCE = 3
@@ -66,22 +64,10 @@ class Hosts:
         """Place each intention once more, as somebody does who wants to know how it stands."""
         await _by_member(intentions, dice, lambda wanted, own: self.place(wanted, own.choice(ERAS)))
 
-    @asynccontextmanager
-    async def _host(self, member: str, era: str) -> AsyncGenerator[Client]:
-        headers = {"Authorization": f"Bearer {self._token_of(member)}"}
-        if era == "sse":
-            async with Client(
-                sse_client(f"{self._origin}/sse", headers=headers), mode="legacy", elicitation_callback=_yes
-            ) as client:
-                yield client
-            return
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=90) as http,
-            Client(
-                streamable_http_client(f"{self._origin}/mcp", http_client=http), mode=era, elicitation_callback=_yes
-            ) as client,
-        ):
-            yield client
+    def _host(self, member: str, era: str) -> AbstractAsyncContextManager[Client]:
+        transport, mode = ("sse", "legacy") if era == "sse" else ("mcp", era)
+        token = self._token_of(member)
+        return connected(self._origin, transport, mode, token, asks=_yes)
 
 
 async def _by_member(

@@ -203,7 +203,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "cancellations-not-written-down",
         "the journal has each cancellation before it leaves",
-        "zinc_mcp/aftercare/cancel.py",
+        "zinc_mcp/aftercare/cancellation.py",
         "        entry = await process.journal.move(entry, entry.state, ASKED)",
         "        entry = await process.journal.read(entry.id)",
         _after_sale("cancel", red=(LOST,)),
@@ -211,7 +211,7 @@ BY_CAMPAIGN = (
     Sabotage(
         "money-back-when-a-cancellation-is-asked-for",
         "only an order that Zinc shows as cancelled gives its money back to the limits",
-        "zinc_mcp/aftercare/cancel.py",
+        "zinc_mcp/aftercare/cancellation.py",
         "        entry = await process.journal.move(entry, entry.state, ASKED)",
         "        entry = await process.journal.move(entry, entry.state, ASKED, counts_cents=0)",
         _after_sale("cancel", red=(GIVEN_BACK,)),

@@ -145,9 +145,9 @@ BY_TESTS = (
     Sabotage(
         "own-yes-above-the-sum",
         "above second_yes_above nobody says yes to their own",
-        "zinc_mcp/checkout/decide.py",
-        "        by_another = decision.can_be_second and by != entry.caller",
-        "        by_another = decision.can_be_second",
+        "zinc_mcp/checkout/deciding/decide.py",
+        "    by_another = decision.can_be_second and by != entry.caller",
+        "    by_another = decision.can_be_second",
         _tests(f"{_SECOND}::test_nobody_says_yes_to_their_own_not_even_an_admin_with_the_owner_s_pin"),
     ),
     Sabotage(
@@ -305,7 +305,7 @@ BY_TESTS = (
     Sabotage(
         "a-yes-for-ever",
         "a yes that no process could use within ten minutes is void",
-        "zinc_mcp/checkout/decide.py",
+        "zinc_mcp/checkout/deciding/approved.py",
         "if is_approved(entry) and not await clear_abandoned(process, entry):",
         "if is_approved(entry):",
         _tests(f"{_ORDERING}::test_a_yes_waits_ten_minutes_for_a_process_that_can_send_however_late_it_came"),
@@ -450,7 +450,7 @@ BY_TESTS = (
     Sabotage(
         "a-204-is-a-cancellation",
         "what became of a cancellation is told by the order, never by the answer alone",
-        "zinc_mcp/aftercare/cancel.py",
+        "zinc_mcp/aftercare/cancellation.py",
         'return "not_proved"',
         'return "cancelled"',
         _tests(f"{_CANCEL}::test_a_204_for_an_order_that_goes_on_is_not_believed"),
@@ -466,7 +466,7 @@ BY_TESTS = (
     Sabotage(
         "the-owner-cancels-for-a-member",
         "an order is cancelled only by the caller who placed it",
-        "zinc_mcp/aftercare/cancel.py",
+        "zinc_mcp/aftercare/cancel_v2.py",
         "if known is not None and known.caller != caller:",
         "if known is not None and known.caller == caller:",
         _tests(f"{_CANCEL}::test_a_caller_cancels_only_their_own"),
@@ -630,7 +630,7 @@ BY_TESTS = (
     Sabotage(
         "a-return-is-sent-as-an-order",
         "an approved return is sent by what sends returns",
-        "zinc_mcp/checkout/decide.py",
+        "zinc_mcp/checkout/deciding/approved.py",
         '    if entry.kind != "order" or not is_approved(entry) or',
         "    if not is_approved(entry) or",
         _tests(f"{_AFTERCARE}/test_deciding.py::test_a_yes_given_where_orders_are_sent_sends_no_return"),
@@ -860,7 +860,7 @@ BY_TESTS = (
     Sabotage(
         "a-yes-lost-to-another-policy",
         "a yes that a server with another policy may not send is left to a server with the published one",
-        "zinc_mcp/checkout/decide.py",
+        "zinc_mcp/checkout/deciding/approved.py",
         "    except (TimeUnknownError, PolicyDiffersError):",
         "    except TimeUnknownError:",
         _tests(f"{_POLICY}::test_an_approved_order_is_left_to_a_server_with_the_published_policy"),

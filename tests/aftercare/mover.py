@@ -20,7 +20,7 @@ from deciding import yes
 from mcp import Client
 from pydantic import SecretStr
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.decisions import decide
 from zinc_mcp.journal.records.clocks import machine_uptime
 from zinc_mcp.owner.settings import Settings

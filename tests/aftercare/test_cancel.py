@@ -18,8 +18,9 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from server.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments, book, intent
 
-from zinc_mcp.aftercare.cancel import ASKED, cancel
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.aftercare.cancel import cancel
+from zinc_mcp.aftercare.cancellation import ASKED
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.journal import Journal

@@ -12,7 +12,7 @@ from server.as_a_host import call, host
 from server.axe import complaints
 from server.chromium import PHONE, Person, person_at_chromium
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.process import Clocks
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.server.pages.browser import page_beside

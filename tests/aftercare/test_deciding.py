@@ -23,8 +23,8 @@ from started import Started
 from wanted import arguments, book, intent
 
 from zinc_mcp.aftercare.return_order import ReturnedItem, ReturnWish, return_order
-from zinc_mcp.checkout import decide as checkout
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding import decide as checkout
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, check_length, fields_of

@@ -18,7 +18,7 @@ from deciding import yes
 from variants import rare
 from wanted import arguments
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.decisions import decide
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Entry

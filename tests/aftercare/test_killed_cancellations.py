@@ -13,7 +13,8 @@ from checkout.test_stopped_processes import Buyer, Machine, state_of
 from variants import usual
 from wanted import arguments
 
-from zinc_mcp.aftercare.cancel import ASKED, cancel
+from zinc_mcp.aftercare.cancel import cancel
+from zinc_mcp.aftercare.cancellation import ASKED
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import DAY_SECONDS
 from zinc_mcp.sandbox import Sandbox

@@ -14,7 +14,7 @@ from journals import entry_of
 from wanted import book, intent
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderNotFoundError, RefusedError
 from zinc_mcp.journal.journal import Journal

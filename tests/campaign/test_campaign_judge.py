@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from journal.test_journal import draft
 
-from bench.campaign.agents.agent import Call
+from bench.campaign.agents.agent import OWN, Call
 from bench.campaign.journals.sqlite import SqliteJournal, keep_record
 from bench.campaign.judge.classes import judge_class
 from bench.campaign.judge.evidence import Evidence, RoundEvidence
@@ -25,11 +25,13 @@ from bench.campaign.judge.verdict import (
     BROKEN,
     DUPLICATED,
     NOT_NOTICED,
+    SAID_NOTHING_SENT,
     TWO_OWNERS,
     UNCOUNTED,
     Verdict,
 )
 from bench.campaign.plan.intentions import Intention, Round
+from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.entry import Entry, Limits
@@ -158,7 +160,8 @@ def order_of(key: str, number: int) -> dict[str, Any]:
 
 
 def post_of(key: str | None, at: float = 0.0, rail: str = "account", credential: str | None = None) -> dict[str, Any]:
-    return {"idempotency_key": key, "order_id": None, "rail": rail, "credential": credential, "outcome": "x", "at": at}
+    post = {"idempotency_key": key, "order_id": None, "rail": rail, "credential": credential, "at": at}
+    return {**post, "outcome": "x", "fault": ""}
 
 
 @pytest.mark.parametrize(
@@ -227,3 +230,48 @@ def test_questions_that_nobody_answered_prove_nothing(
     evidence = RoundEvidence([], [], entries, [], is_paused=False, intentions=[Evidence(WISH, entries=entries)])
     judge_class(verdict, QUESTIONS, evidence, tmp_path)
     assert verdict.is_broken is broken
+
+
+FAILED = JournalError("The journal's file cannot be read.")
+NOT_KNOWN, NOTHING_SENT = FAILED.before_sending(is_unread=True), FAILED.before_sending()
+IN_DOUBT = FAILED.in_doubt("The order was sent", "key-1")
+
+
+def told(error: JournalError, posts: list[dict[str, Any]], tool: str = "place_order") -> int:
+    """Return whether the judge finds fault with what a call from 110 to 111 was told, beside the POSTs of its order."""
+    answer = {"code": error.code, "summary": error.summary, "money_may_have_moved": error.money_may_have_moved}
+    call = Call(tool=tool, words="", server=OWN, at=111.0, seconds=1.0, answer={**answer, **error.facts})
+    evidence = Evidence(WISH, posts=posts, entries=[{"id": 1, "key": "key-1"}], calls=[call])
+    verdict = Verdict()
+    judge_class(
+        verdict,
+        replace(QUESTIONS, kind="journal"),
+        RoundEvidence([], [], [], [], is_paused=False, intentions=[evidence]),
+        Path(),
+    )
+    assert verdict.is_broken is bool(verdict.counts[SAID_NOTHING_SENT])
+    return verdict.counts[SAID_NOTHING_SENT]
+
+
+@pytest.mark.parametrize("others", [[100.0], [100.0, 109.9], [100.0, 111.1]])
+def test_a_call_may_say_that_it_sent_nothing_and_does_not_know_of_others(others: list[float]) -> None:
+    posts = [post_of("key-1", at) for at in others]
+    assert told(NOT_KNOWN, posts) == 0
+    assert told(NOTHING_SENT, posts) == 1, "it says so of the whole order, which was sent before"
+
+
+@pytest.mark.parametrize("at", [110.0, 110.5, 111.0])
+def test_a_call_that_sent_the_order_may_not_say_that_it_sent_nothing(at: float) -> None:
+    assert told(NOT_KNOWN, [post_of("key-1", at)]) == 1
+    assert told(NOT_KNOWN, [post_of("key-1", 100.0), post_of("key-1", at)]) == 1
+    assert told(NOT_KNOWN, [post_of("key-1", 100.0), post_of("key-1", at, rail="agent")]) == 0, "it asked for a price"
+    assert told(NOT_KNOWN, [post_of("key-1", 100.0), {**post_of("key-1", at), "outcome": "rejected_invalid"}]) == 0
+
+
+def test_a_call_that_fails_after_an_order_was_sent_names_its_key_and_says_that_money_may_have_moved() -> None:
+    sent = [post_of("key-1", 110.5)]
+    assert told(IN_DOUBT, sent) == 0
+    assert told(FAILED.in_doubt("The order was sent", "key-2"), sent) == 1
+    assert told(FAILED.in_doubt("The order was sent", "key-1", moves_money=False), sent) == 1
+    assert told(NOTHING_SENT, []) == 0, "nothing was sent at all"
+    assert told(NOT_KNOWN, sent, tool="get_order") == 1

@@ -17,7 +17,8 @@ from server.as_a_host import host, said
 from wanted import arguments, intent, order
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.milestones import milestones
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, OrderRejectedError
@@ -70,6 +71,20 @@ async def test_an_order_paid_while_the_journal_fails_is_in_doubt_and_known_once_
         zinc.advance(told.facts["order_id"], "order_placed")
         assert entry_of(await look(process, "local", entry.key)).state == "placed", "its own key was written too"
     assert len(zinc.orders) == len(zinc.settlements) == 1
+
+
+async def test_the_timeline_of_a_paid_order_is_read_with_its_key_before_the_key_could_be_written_down(
+    open_test_process: OpenProcess, zinc: FakeZinc, disk: Disk
+) -> None:
+    def at(passed: str) -> None:
+        if passed == "sending":
+            disk.breaks("read-only")
+
+    async with open_test_process(api_key=None, wallet="sandbox", checkpoint=at) as process:
+        told = doubted(await place(process, BY_WALLET))
+        found = await look(process, "local", told.facts["key"])
+        assert isinstance(await milestones(process, found), list)
+        disk.is_well()
 
 
 @pytest.mark.parametrize("how", HOW)

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from server.as_a_host import both_eras, call, host, refused, said
 from wanted import arguments as by_page
 
-from zinc_mcp.checkout import decide as decisions
+from zinc_mcp.checkout.deciding import decide as decisions
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.owner.retailer_accounts import payment_in_words, secret_name

@@ -23,7 +23,8 @@ from sqlalchemy import event
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import watch
-from zinc_mcp.checkout.decide import decide, send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.consent.approval import is_approved, question_of
 from zinc_mcp.errors import RefusedError

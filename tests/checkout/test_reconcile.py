@@ -2,9 +2,11 @@
 
 import copy
 import json
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -328,6 +330,19 @@ async def test_what_could_not_be_compared_is_never_called_well(
         zinc.reads = [failure(500, "internal_error")]
         found = await shop.compared()
         assert (found.differences, found.unsettled, found.is_whole) == ([], 1, False)
+        shop.journal.close()
+
+
+async def test_an_order_from_before_zinc_told_the_time_is_compared_too(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path
+) -> None:
+    async with open_test_process() as process:
+        shop = await shop_of(process, zinc, clock)
+        with closing(sqlite3.connect(home / "journal.db")) as database, database:
+            database.execute("UPDATE zinc_entries SET zinc_at = NULL")
+        zinc.listing = False  # an empty list: each order is read by itself
+        found = await shop.compared()
+        assert (found.differences, found.is_whole) == ([], True)
         shop.journal.close()
 
 

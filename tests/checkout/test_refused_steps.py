@@ -22,7 +22,9 @@ from journals import entry_of
 from variants import rare
 from wanted import BOOK, book, intent, order
 
-from zinc_mcp.checkout.decide import await_decision, decide, questions_for, send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import await_decision, decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.look_up import sweep
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look

@@ -20,7 +20,8 @@ from journals import entry_of, journal_of
 from wanted import intent, order
 
 from zinc_mcp.checkout import watch
-from zinc_mcp.checkout.decide import decide, send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.journal.journal import Journal

@@ -19,7 +19,8 @@ from journals import entry_of, journal_of
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import watch
-from zinc_mcp.checkout.decide import decide, send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import JournalError, LimitExceededError, RefusedError
 from zinc_mcp.journal.journal import Journal

@@ -15,7 +15,9 @@ from pydantic import SecretStr
 from server.as_a_host import both_eras, call, host, refused
 from wanted import arguments as by_page
 
-from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.send import wait_until_sent
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import RefusedError, TimeUnknownError

@@ -11,7 +11,7 @@ from on_v1 import ASIN, Practice, arguments, way
 from server.as_a_host import both_eras, call, refused, said
 from wanted import ADDRESS
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.server.mcp.server import build_server
 

@@ -18,7 +18,7 @@ from server.on_a_port import zinc_on_a_port
 from started import Started
 from wanted import intent, order
 
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.consent.anchor import anchor_over, leaf
 from zinc_mcp.journal.journal import Journal

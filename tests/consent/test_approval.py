@@ -17,8 +17,9 @@ from fake_zinc import FakeZinc
 from journals import entry_of, journal_of
 from wanted import BOOK, book, intent
 
-from zinc_mcp.checkout import decide as decisions
-from zinc_mcp.checkout.decide import await_decision, send_all_approved
+from zinc_mcp.checkout.deciding import decide as decisions
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import await_decision
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.consent.approval import asked_question, question_of

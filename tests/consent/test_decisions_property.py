@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from wanted import BOOK, book, order
 
-from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.records.decision import QuestionRef, reference_of

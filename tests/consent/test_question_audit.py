@@ -21,7 +21,8 @@ from server.as_a_host import both_eras, said
 from variants import rare
 from wanted import ADDRESS, BOOK, arguments, intent
 
-from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.consent.field_words import in_words

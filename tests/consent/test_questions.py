@@ -4,6 +4,7 @@ import dataclasses
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from journals import entry_of, journal_of
 from wanted import ADDRESS, BOOK, arguments, book, intent, order
 
 from zinc_mcp.checkout import watch
-from zinc_mcp.checkout.decide import MOST_WAITING, decide, questions_for, send_all_approved
+from zinc_mcp.checkout.ask import MOST_WAITING
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.consent.approval import asked_question, question_of
@@ -105,7 +109,8 @@ async def test_a_question_that_is_asked_anew_shows_all_that_the_first_one_showed
     open_test_process: OpenProcess,
 ) -> None:
     async with open_test_process() as process:
-        first = await asked(process, intent(metadata={"for": "the planted desk"}))
+        wanted = replace(intent(metadata={"for": "the planted desk"}), saved_as="home")
+        first = await asked(process, wanted)
         await asked(process, intent(products=[{"url": BOOK, "quantity": 2}]))
         assert await refusal(process, yes(first)) == "question_closed"
         anew = await watch.entry_of(process, first.id)
@@ -113,6 +118,7 @@ async def test_a_question_that_is_asked_anew_shows_all_that_the_first_one_showed
         for question in (asked_question(first), asked_question(anew)):
             assert question is not None
             assert "the planted desk" in question.text()
+            assert "your saved address “home”" in question.text()
 
 
 @pytest.mark.parametrize("forged", ["id", "digest", "entry"])

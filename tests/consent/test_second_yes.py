@@ -23,7 +23,7 @@ from started import Started
 from variants import rare
 from wanted import arguments, book
 
-from zinc_mcp.checkout.decide import send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.members import add_member, change_member, rotate_member
 from zinc_mcp.owner.team.member import Identity

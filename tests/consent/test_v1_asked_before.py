@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from server.as_a_host import both_eras, call, host
 from wanted import arguments as by_page
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process

@@ -16,7 +16,7 @@ from on_v1 import PLACE, Practice, arguments
 from pydantic import ValidationError
 from server.as_a_host import both_eras, said
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.consent.field_words import in_words, label_of
 from zinc_mcp.consent.question import question_about
@@ -190,13 +190,11 @@ def test_every_field_has_a_name_for_people() -> None:
 
 def test_who_sells_is_said_also_where_the_order_does_not_say_it() -> None:
     by_default = asked(V1Order.model_validate(arguments()))
-    assert (
-        "Who may sell it: “by Zinc's own rule: only Prime offers of new goods, handed over within 6 days" in by_default
-    )
+    assert "Sellers: “by Zinc's own rule: only Prime offers of new goods, handed over within 6 days" in by_default
     anybody = asked(V1Order.model_validate(BY_SPEED))
-    assert "Who may sell it: “whoever the page itself offers it from" in anybody and "Prime offers" not in anybody
+    assert "Sellers: “any that the page itself offers it from" in anybody and "Prime offers" not in anybody
     chosen = asked(V1Order.model_validate(WHOLE))
-    assert "Who may sell it" not in chosen and "Of the offers that are left: “the cheapest is bought”" in chosen
+    assert "Sellers" not in chosen and "Of the offers that are left: “the cheapest is bought”" in chosen
 
 
 def test_rules_of_an_order_s_own_are_shown_with_what_they_leave_open() -> None:

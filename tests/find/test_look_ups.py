@@ -13,7 +13,7 @@ from fake_zinc import FakeZinc, failure
 from journals import entry_of
 from wanted import book, order
 
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import entry_with_key, look
 from zinc_mcp.consent.approval import asked_question

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from journals import entry_of, journal_of
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.errors import JournalError
+from zinc_mcp.journal.journal import Journal
 
 
 def deleted(home: Path, kept: Path) -> None:
@@ -118,3 +120,34 @@ async def test_a_file_that_stands_still_is_used_for_ever(
                 await place_order.place((process, other)[number % 2], intent(products=book(number), max_price=1000))
             )
     assert len(journal_of(home)[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("mounts", "kind"),
+    [
+        ("disk / ext4 rw 0 0\nserver:/homes {home} nfs4 rw 0 0\n", "nfs4"),
+        ("server:/homes / nfs4 rw 0 0\ndisk {home} ext4 rw 0 0\n", None),
+        ("disk / ext4 rw 0 0\nserver:/homes /elsewhere nfs4 rw 0 0\n", None),
+    ],
+    ids=["network", "disk below a network", "network elsewhere"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not list what is mounted")
+def test_a_journal_on_a_network_file_system_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounts: str, kind: str | None
+) -> None:
+    home = tmp_path / "my home"
+    home.mkdir(mode=0o700)
+    text = mounts.format(home=str(home.resolve()).replace(" ", "\\040"))
+    real = Path.read_text
+
+    def read(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        return text if str(path) == "/proc/self/mounts" else real(path, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    address = f"sqlite:///{home / 'journal.db'}"
+    if kind is None:
+        Journal.open(address).close()
+        return
+    with pytest.raises(JournalError, match=f"network file system \\({kind}\\)"):
+        Journal.open(address)
+    assert list(home.iterdir()) == []

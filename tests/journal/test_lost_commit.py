@@ -3,7 +3,7 @@
 import re
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,13 +17,27 @@ from journals import entry_of, publish
 from wanted import book, intent, order
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.decision import Decision
 from zinc_mcp.journal.records.entry import Entry
+from zinc_mcp.process import Process
+
+
+def commits(part: bytes, names: set[bytes]) -> bool:
+    """Say whether a part of what a client sends ends a transaction, whose statement may have a name by then.
+
+    The driver gives a statement a name after some uses, and from then on sends the name alone ("Extended Query").
+    `names` has those that this connection has given to it so far.
+    """
+    named = re.findall(rb"(_pg3_\d+)\x00COMMIT\x00", part)
+    names.update(named)
+    if not named and re.search(rb"COMMIT(?!TED)", part):
+        return True
+    return any(re.search(rb"B....\x00" + name + rb"\x00", part, re.DOTALL) for name in names)
 
 
 class Cutting:
@@ -71,16 +85,19 @@ class Cutting:
                 server = socket.socket(socket.AF_UNIX if isinstance(self._where, str) else socket.AF_INET)
                 server.connect(self._where)
                 self._open += [client, server]
+                if self.is_down:  # since it was looked at above
+                    self.go_down()
                 cut = threading.Event()
                 for ends in ((client, server, True, cut), (server, client, False, cut)):
                     threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
     def _pass(self, source: socket.socket, to: socket.socket, asks: bool, cut: threading.Event) -> None:
         sweeps = False
+        names: set[bytes] = set()
         with suppress(OSError):
             while part := source.recv(65_536):
                 sweeps = sweeps or (asks and b"swept-" in part)
-                if asks and re.search(rb"COMMIT(?!TED)", part):
+                if asks and commits(part, names):
                     if sweeps and self.sweeps > 0:
                         self.sweeps -= 1
                         cut.set()
@@ -124,6 +141,24 @@ def behind(make_database: Callable[..., str]) -> Generator[tuple[Cutting, str, s
     proxy.close()
 
 
+@pytest.fixture
+async def by_wallet(open_test_process: OpenProcess, behind: tuple[Cutting, str, str]) -> AsyncGenerator[Process]:
+    """Give a process behind the proxy whose orders a wallet pays. Its journal is open, and an order not the first."""
+    async with open_test_process(journal=behind[1], api_key=None, wallet="sandbox") as process:
+        await publish(process)
+        yield process
+
+
+@pytest.fixture
+async def asked(
+    open_test_process: OpenProcess, write_config: Callable[[str], object], behind: tuple[Cutting, str, str]
+) -> AsyncGenerator[tuple[Process, Entry]]:
+    """Give a process behind the proxy, and an entry whose question waits."""
+    write_config('[policy]\napproval = "page"\n')
+    async with open_test_process(journal=behind[1]) as process:
+        yield process, entry_of(await place_order.place(process, intent()))
+
+
 def seen(address: str, clock: HandClock) -> list[Entry]:
     with Journal.open(address, clock=clock) as journal:
         return journal.entries()
@@ -164,39 +199,58 @@ async def test_an_entry_that_could_not_be_freed_is_freed_when_the_process_ends(
 
 @pytest.mark.parametrize(("passes", "state"), [(0, "refused"), (1, "refused"), (2, "refused")])
 async def test_a_paid_order_whose_marking_was_committed_unheard_asks_no_wallet_and_is_free_again(
-    open_test_process: OpenProcess,
+    by_wallet: Process,
     zinc: FakeZinc,
     clock: HandClock,
     behind: tuple[Cutting, str, str],
     passes: int,
     state: str,
 ) -> None:
-    proxy, address, straight = behind
-    async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
-        await publish(process)  # the journal is open, and the order is not the first
-        proxy.passes, proxy.cuts = passes, 1
-        nothing_was_sent(await place(process, Intent("local", "agent", order())))
-        [lost] = seen(straight, clock)
-        assert (lost.state, lost.counts_cents) == (state, 0)
-        assert zinc.settlements == []
-        assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
+    proxy, _, straight = behind
+    proxy.passes, proxy.cuts = passes, 1
+    nothing_was_sent(await place(by_wallet, Intent("local", "agent", order())))
+    [lost] = seen(straight, clock)
+    assert (lost.state, lost.counts_cents) == (state, 0)
+    assert zinc.settlements == []
+    assert entry_of(await place_order.place(by_wallet, Intent("local", "agent", order()))).state == "accepted"
     assert len(zinc.settlements) == len(zinc.orders) == 1
 
 
 async def test_a_payment_whose_writing_was_committed_unheard_does_not_leave_and_is_not_kept(
+    by_wallet: Process, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
+) -> None:
+    proxy, _, straight = behind
+    proxy.passes, proxy.cuts = 3, 1
+    told = entry_of(await place_order.place(by_wallet, Intent("local", "agent", order())))
+    assert (told.state, told.counts_cents) == ("refused", 0)
+    assert zinc.settlements == []
+    with Journal.open(straight, clock=clock) as journal:
+        payment = journal.payment(told.id)
+    assert payment is not None
+    assert payment.credential is None
+    assert entry_of(await place_order.place(by_wallet, Intent("local", "agent", order()))).state == "accepted"
+    assert len(zinc.settlements) == len(zinc.orders) == 1
+
+
+async def test_a_paid_order_whose_second_sending_was_committed_unheard_keeps_its_credential(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, behind: tuple[Cutting, str, str]
 ) -> None:
     proxy, address, straight = behind
-    async with open_test_process(journal=address, api_key=None, wallet="sandbox") as process:
+    zinc.script = ["lose_before"]
+
+    def at(passed: str) -> None:
+        if passed == "answered":
+            proxy.passes, proxy.cuts = 1, 1  # that there was no answer, and that it is sent again
+
+    async with open_test_process(journal=address, api_key=None, wallet="sandbox", checkpoint=at) as process:
         await publish(process)
-        proxy.passes, proxy.cuts = 3, 1
         told = entry_of(await place_order.place(process, Intent("local", "agent", order())))
-        assert (told.state, told.counts_cents) == ("refused", 0)
+        assert (told.state, told.counts_cents, proxy.cuts) == ("unknown", 5100, 0)
         assert zinc.settlements == []
         with Journal.open(straight, clock=clock) as journal:
             payment = journal.payment(told.id)
         assert payment is not None
-        assert payment.credential is None
+        assert payment.credential is not None, "it has left once, and may still be settled"
         assert entry_of(await place_order.place(process, Intent("local", "agent", order()))).state == "accepted"
     assert len(zinc.settlements) == len(zinc.orders) == 1
 
@@ -217,20 +271,17 @@ async def test_an_order_whose_acceptance_was_committed_unheard_is_told_as_accept
 
 @pytest.mark.parametrize("answer", [yes, no])
 async def test_a_decision_that_was_committed_unheard_is_taken_as_it_was_given(
-    open_test_process: OpenProcess,
-    write_config: Callable[[str], object],
+    asked: tuple[Process, Entry],
     zinc: FakeZinc,
     clock: HandClock,
     behind: tuple[Cutting, str, str],
     answer: Callable[[Entry], Decision],
 ) -> None:
-    write_config('[policy]\napproval = "page"\n')
-    proxy, address, straight = behind
-    async with open_test_process(journal=address) as process:
-        asked = entry_of(await place_order.place(process, intent()))
-        proxy.cuts = 1
-        decided = entry_of(await decide(process, answer(asked)))
-        assert (decided.state, proxy.cuts) == ("accepted" if answer is yes else "declined", 0)
+    proxy, _, straight = behind
+    process, waiting = asked
+    proxy.cuts = 1
+    decided = entry_of(await decide(process, answer(waiting)))
+    assert (decided.state, proxy.cuts) == ("accepted" if answer is yes else "declined", 0)
     assert [each.state for each in seen(straight, clock)] == [decided.state]
     assert len(zinc.orders) == (answer is yes)
 
@@ -260,28 +311,25 @@ async def test_calls_while_the_database_is_down_are_told_so_and_go_on_when_it_is
 
 @pytest.mark.parametrize("answer", [yes, no])
 async def test_a_decision_of_which_nobody_can_read_whether_it_was_committed_is_told_as_a_doubt_and_settles_later(
-    open_test_process: OpenProcess,
-    write_config: Callable[[str], object],
+    asked: tuple[Process, Entry],
     zinc: FakeZinc,
     clock: HandClock,
     behind: tuple[Cutting, str, str],
     answer: Callable[[Entry], Decision],
 ) -> None:
-    write_config('[policy]\napproval = "page"\n')
-    proxy, address, straight = behind
-    async with open_test_process(journal=address) as process:
-        asked = entry_of(await place_order.place(process, intent()))
-        proxy.cuts, proxy.falls = 1, True
-        with pytest.raises(JournalError) as told:
-            await decide(process, answer(asked))
-        assert proxy.cuts == 0
-        assert ("The answer was yes" in told.value.summary) == (answer is yes), told.value.summary
-        assert told.value.money_may_have_moved == (answer is yes)
-        [entry] = seen(straight, clock)
-        assert entry.state == ("waiting" if answer is yes else "declined"), "it was committed"
-        proxy.is_down = False
-        process.asked.set()
-        while answer is yes and seen(straight, clock)[0].state != "accepted":
-            await anyio.sleep(0.02)
+    proxy, _, straight = behind
+    process, waiting = asked
+    proxy.cuts, proxy.falls = 1, True
+    with pytest.raises(JournalError) as told:
+        await decide(process, answer(waiting))
+    assert proxy.cuts == 0
+    assert ("The answer was yes" in told.value.summary) == (answer is yes), told.value.summary
+    assert told.value.money_may_have_moved == (answer is yes)
+    [entry] = seen(straight, clock)
+    assert entry.state == ("waiting" if answer is yes else "declined"), "it was committed"
+    proxy.is_down = False
+    process.asked.set()
+    while answer is yes and seen(straight, clock)[0].state != "accepted":
+        await anyio.sleep(0.02)
     assert [each.state for each in seen(straight, clock)] == ["accepted" if answer is yes else "declined"]
     assert len(zinc.orders) == (answer is yes)

@@ -20,7 +20,7 @@ from started import ROOT
 from wanted import book, intent
 
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Clocks
 

@@ -21,7 +21,9 @@ from journals import entry_of, publish
 from sqlalchemy import event
 from wanted import book, intent, order
 
-from zinc_mcp.checkout.decide import decide, questions_for, send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import LimitExceededError, ZincMcpError

@@ -19,7 +19,7 @@ from journal.test_journal import draft, entry
 from journals import entry_of
 from wanted import book, intent, order
 
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderRejectedError

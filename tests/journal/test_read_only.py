@@ -137,9 +137,8 @@ async def test_a_server_tells_known_orders_and_places_none(bounded: str, home: P
         assert "can only be read" in json.dumps(refused)
 
 
-async def test_a_journal_that_can_be_written_again_is_written_again(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def refuse_to_write(patched: pytest.MonkeyPatch) -> None:
+    """Let the journal's file be opened only to read it, until the patch is undone."""
     real = os.open
 
     def refusing(path: str, flags: int, *arguments: int, **options: int) -> int:
@@ -147,37 +146,56 @@ async def test_a_journal_that_can_be_written_again_is_written_again(
             raise PermissionError(13, "Permission denied")
         return real(path, flags, *arguments, **options)
 
+    patched.setattr(os, "open", refusing)
+
+
+async def test_a_journal_that_can_be_written_again_is_written_again(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("zinc_mcp.journal.runner.READ_ONLY_SECONDS", 0.0)
     with monkeypatch.context() as patched:
-        patched.setattr(os, "open", refusing)
+        refuse_to_write(patched)
         async with open_test_process() as process:
             assert (await look(process, "local", entry.key)).entry is not None
-            patched.setattr(os, "open", real)
+            patched.undo()
             assert entry_of(await place(process, intent(products=book(2)))).state == "accepted"
+
+
+async def test_a_new_journal_that_can_be_written_again_asks_zinc_for_an_earlier_order(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_test_process() as process:
+        first = entry_of(await place(process, intent()))
+    for file in home.glob("journal.db*"):
+        file.unlink()
+    Journal.open(f"sqlite:///{home / 'journal.db'}", clock=clock).close()
+    monkeypatch.setattr("zinc_mcp.journal.runner.READ_ONLY_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        refuse_to_write(patched)
+        async with open_test_process() as process:
+            with pytest.raises(JournalError, match="can only be read"):
+                await place(process, intent())
+            patched.undo()
+            assert (await look(process, "local", first.order_id or "")).entry is None, "it is opened again"
+            assert entry_of(await place(process, intent())).order_id == first.order_id
+    assert len(zinc.posts) == 1
 
 
 async def test_another_file_that_stands_there_when_it_can_be_written_again_is_told_and_buys_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = os.open
-
-    def refusing(path: str, flags: int, *arguments: int, **options: int) -> int:
-        if str(path).endswith("journal.db") and flags & os.O_RDWR:
-            raise PermissionError(13, "Permission denied")
-        return real(path, flags, *arguments, **options)
-
     async with open_test_process() as process:
         await place(process, intent(idempotency_key="first"))
     clock.pass_seconds(90_000)
     monkeypatch.setattr("zinc_mcp.journal.runner.READ_ONLY_SECONDS", 0.0)
     with monkeypatch.context() as patched:
-        patched.setattr(os, "open", refusing)
+        refuse_to_write(patched)
         async with open_test_process() as process:
             with pytest.raises(JournalError, match="can only be read"):
                 await place(process, intent(products=book(2)))  # by now it is known that the journal is old
             for file in home.glob("journal.db*"):
                 file.unlink()
-            patched.setattr(os, "open", real)
+            patched.undo()
             with pytest.raises(JournalError, match="deleted, replaced"):
                 await place(process, intent(idempotency_key="second"))
     assert len(zinc.orders) == 1

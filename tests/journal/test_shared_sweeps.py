@@ -1,7 +1,7 @@
 """Servers that share a journal on PostgreSQL look up between them what is in doubt, each entry by one of them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -74,6 +74,16 @@ def once_each(found: Counter[str], count: int = DOUBTS) -> None:
     assert (set(found.values()), len(found)) == ({1}, count)
 
 
+@pytest.fixture
+async def two_servers(
+    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, address: str
+) -> AsyncGenerator[tuple[Process, Process]]:
+    """Give two servers on a journal with orders in doubt."""
+    async with open_test_process(journal=address) as one, open_test_process(journal=address) as other:
+        await ready(address, zinc, clock, one, other)
+        yield one, other
+
+
 async def test_three_servers_look_each_entry_up_once_in_a_round(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, address: str
 ) -> None:
@@ -93,40 +103,38 @@ async def test_three_servers_look_each_entry_up_once_in_a_round(
 
 
 async def test_a_share_of_a_server_that_stands_still_comes_up_in_the_next_round(
-    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, address: str
+    two_servers: tuple[Process, Process], zinc: FakeZinc, clock: HandClock
 ) -> None:
-    async with open_test_process(journal=address) as one, open_test_process(journal=address) as other:
-        await ready(address, zinc, clock, one, other)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(sweep, one, one.rails["account"])
-            while not zinc.requests:
-                await anyio.lowlevel.checkpoint()
-            tasks.cancel_scope.cancel()
-        by_one = looked_up(zinc)
-        await sweep_at_once(other)
-        by_other = looked_up(zinc)
-        assert 0 < len(by_other) < DOUBTS and len(by_other) % SHARE == 0, "what is left of that round"
-        once_each(by_one + by_other, len(by_one) + len(by_other))
-        clock.now += ROUND_SECONDS
-        await sweep_at_once(other)
-        once_each(looked_up(zinc))
+    one, other = two_servers
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sweep, one, one.rails["account"])
+        while not zinc.requests:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    by_one = looked_up(zinc)
+    await sweep_at_once(other)
+    by_other = looked_up(zinc)
+    assert 0 < len(by_other) < DOUBTS and len(by_other) % SHARE == 0, "what is left of that round"
+    once_each(by_one + by_other, len(by_one) + len(by_other))
+    clock.now += ROUND_SECONDS
+    await sweep_at_once(other)
+    once_each(looked_up(zinc))
 
 
 async def test_a_server_that_finds_another_one_at_its_share_is_not_held_up_and_does_not_look_up(
-    open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, address: str
+    two_servers: tuple[Process, Process], zinc: FakeZinc, clock: HandClock, address: str
 ) -> None:
-    async with open_test_process(journal=address) as one, open_test_process(journal=address) as other:
-        await ready(address, zinc, clock, one, other)
-        await sweep_at_once(one)
-        once_each(looked_up(zinc))
-        clock.now += ROUND_SECONDS
-        async with await psycopg.AsyncConnection.connect(address) as third:
-            await third.execute("SELECT * FROM zinc_meta WHERE name LIKE 'swept-%' FOR UPDATE")
-            with anyio.fail_after(60):
-                await sweep_at_once(one, other)
-            assert not looked_up(zinc)
-        await sweep_at_once(one, other)
-        once_each(looked_up(zinc))
+    one, other = two_servers
+    await sweep_at_once(one)
+    once_each(looked_up(zinc))
+    clock.now += ROUND_SECONDS
+    async with await psycopg.AsyncConnection.connect(address) as third:
+        await third.execute("SELECT * FROM zinc_meta WHERE name LIKE 'swept-%' FOR UPDATE")
+        with anyio.fail_after(60):
+            await sweep_at_once(one, other)
+        assert not looked_up(zinc)
+    await sweep_at_once(one, other)
+    once_each(looked_up(zinc))
 
 
 async def test_a_share_whose_commit_was_cut_off_harms_nothing_and_comes_up_in_the_next_round(

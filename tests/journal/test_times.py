@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from journals import entry_of, journal_of
 from wanted import book, intent, order
 
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.consent.approval import question_of
 from zinc_mcp.errors import RefusedError, ZincMcpError

@@ -18,7 +18,8 @@ from journals import entry_of
 from server.as_a_host import host, said
 from wanted import ADDRESS, arguments, book, intent
 
-from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import JournalError, RefusedError

@@ -21,7 +21,7 @@ from notify.listener import Listener, listening
 from pydantic import SecretStr
 from wanted import ADDRESS, book, intent, order
 
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.journal import Journal

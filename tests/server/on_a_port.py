@@ -10,15 +10,13 @@ import anyio
 import httpx
 import httpx2
 from fake_zinc import FakeZinc
-from mcp import Client
-from mcp.client.sse import sse_client
-from mcp.client.streamable_http import streamable_http_client
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from bench.sdk_client import connected as connected
 from zinc_mcp.owner.members import Members
 from zinc_mcp.process import Process
 from zinc_mcp.server.http.access import TOKEN_FILE, local_token
@@ -102,27 +100,6 @@ async def zinc_on_a_port(zinc: FakeZinc) -> AsyncGenerator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with listening(app, listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-@asynccontextmanager
-async def connected(
-    origin: str, transport: str, mode: str, token: str | None = None, *, asks: Any = None, **headers: str
-) -> AsyncGenerator[Client]:
-    """Connect the SDK's client over Streamable HTTP (`mcp`) or SSE (`sse`); `asks` answers dialogues."""
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    if transport == "sse":
-        wire = sse_client(f"{origin}/sse", headers=dict(headers))
-        async with Client(wire, mode=mode, elicitation_callback=asks) as client:
-            yield client
-        return
-    async with (
-        httpx2.AsyncClient(headers=headers, timeout=30) as http,
-        Client(
-            streamable_http_client(f"{origin}/mcp", http_client=http), mode=mode, elicitation_callback=asks
-        ) as client,
-    ):
-        yield client
 
 
 async def path_in(stream: httpx2.Response) -> str:

@@ -6,8 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,14 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import httpx
-import httpx2
 import preloaded
 from journal.versions import of_tree
 from mcp import Client
 from mcp.client.context import ClientRequestContext
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult, InputRequiredResult
 from server.as_a_host import said
+from server.on_a_port import connected
 from started import Started
 
 from zinc_mcp.journal.journal import Journal
@@ -200,17 +199,9 @@ async def never(context: ClientRequestContext, params: ElicitRequestParams) -> E
     raise AssertionError
 
 
-@asynccontextmanager
-async def modern(origin: str, token: str, asks: Any = never) -> AsyncGenerator[Client]:
+def modern(origin: str, token: str, asks: Any = never) -> AbstractAsyncContextManager[Client]:
     """Be a host of the newer protocol at one server."""
-    headers = {"Authorization": f"Bearer {token}"}
-    async with (
-        httpx2.AsyncClient(headers=headers, timeout=30) as http,
-        Client(
-            streamable_http_client(f"{origin}/mcp", http_client=http), mode="auto", elicitation_callback=asks
-        ) as client,
-    ):
-        yield client
+    return connected(origin, "mcp", "auto", token, asks=asks)
 
 
 async def first_leg(origin: str, token: str, wanted: dict[str, Any]) -> InputRequiredResult:

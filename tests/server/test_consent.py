@@ -41,9 +41,9 @@ from server.visitor import Shown, forms, visitor, words
 from started import Started
 from wanted import ADDRESS, arguments, book, intent
 
-from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding import decide as decisions
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.journal import Journal

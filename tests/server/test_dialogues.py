@@ -18,9 +18,9 @@ from server.as_a_host import both_eras, by_hand, call, said
 from server.on_a_port import TRANSPORTS, connected, served, token_in
 from wanted import BOOK, arguments, intent
 
-from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding import decide as decisions
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.watch import entry_with_key
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.records.decision import Decision

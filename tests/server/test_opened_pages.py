@@ -34,9 +34,9 @@ from server.test_ways_of_asking import declaring, unix
 from server.visitor import Shown, visitor, words
 from wanted import arguments, book, intent
 
-from zinc_mcp.checkout import decide as decisions
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding import decide as decisions
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.owner.members import add_member
 from zinc_mcp.process import Clocks
 from zinc_mcp.server.mcp.server import build_server

@@ -15,7 +15,7 @@ from server.visitor import Shown, Visitor, visitor, words
 from variants import rare
 from wanted import book, intent
 
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.journal import Journal

@@ -19,7 +19,7 @@ from server.visitor import Shown, visitor, words
 from started import Started
 from wanted import arguments, book
 
-from zinc_mcp.checkout.decide import send_all_approved
+from zinc_mcp.checkout.deciding.approved import send_all_approved
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import PolicyDiffersError
 from zinc_mcp.journal.journal import Journal

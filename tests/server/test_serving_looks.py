@@ -17,7 +17,8 @@ from wanted import arguments, book, intent, order
 
 from zinc_mcp import errors
 from zinc_mcp.checkout import place_order
-from zinc_mcp.checkout.decide import decide, questions_for
+from zinc_mcp.checkout.deciding.decide import decide
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.checkout.place_order import Intent
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import OrderAlreadyExistsError, OrderRejectedError, ZincMcpError

@@ -27,7 +27,8 @@ from server.as_a_host import both_eras, host
 from signing import practice
 from started import ROOT, Started
 
-from zinc_mcp.checkout import decide as decisions
+from zinc_mcp.checkout.deciding import decide as decisions
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.consent.approval import kept_question
 from zinc_mcp.journal.records.entry import Entry, Mode
 from zinc_mcp.owner.retailer_accounts import opened_account, profile_named, with_secrets
@@ -315,7 +316,7 @@ async def test_the_question_and_what_a_person_reads_show_nothing(home: Path, clo
 
 
 async def waiting(process: Process) -> list[Entry]:
-    return list(await decisions.questions_for(process, "local"))
+    return list(await questions_for(process, "local"))
 
 
 async def test_no_exception_shows_anything_not_even_with_the_variables_of_our_code(

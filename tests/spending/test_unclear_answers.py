@@ -15,7 +15,7 @@ from journals import entry_of, journal_of
 from server.as_a_host import both_eras, host, said
 from wanted import arguments, book, intent, order
 
-from zinc_mcp.checkout.decide import decide
+from zinc_mcp.checkout.deciding.decide import decide
 from zinc_mcp.checkout.place_order import Intent, place
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import anyio
 
+from zinc_mcp.aftercare.cancellation import ASKED, seconds_for_the_wire
 from zinc_mcp.errors import (
     ChangeOutcomeUnknownError,
     ChangeRejectedError,
@@ -52,7 +53,7 @@ async def cancel_at_retailer(
     for number in order.merchant_order_ids[:MAX_PARTS]:
         if _part(entry, number).get("outcome") in ("asked", "cancelled"):
             continue
-        seconds = min(process.clocks.wire, deadline - time.monotonic() - process.clocks.refresh)
+        seconds = seconds_for_the_wire(process, deadline)
         if seconds <= 0:
             if is_first:
                 return "no_time", entry
@@ -110,7 +111,7 @@ async def _ask(process: Process, entry: Entry, order_id: str, number: str, rail:
     before = _part(entry, number)
     nth = int(before.get("nth", 0)) + (0 if before.get("outcome") == "sent" else 1)
     part = {"number": number, "nth": nth, "id": None, "outcome": "sent"}
-    entry = await process.journal.move(entry, entry.state, "cancellation asked for", facts=_with(entry, part))
+    entry = await process.journal.move(entry, entry.state, ASKED, facts=_with(entry, part))
     process.checkpoint("cancelling")
     found: dict[str, Any] = {}
     with anyio.move_on_after(seconds), suppress(ChangeOutcomeUnknownError):

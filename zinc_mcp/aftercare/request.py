@@ -8,7 +8,7 @@ import anyio
 
 from zinc_mcp.aftercare.look_up import refreshed
 from zinc_mcp.aftercare.send import first_marks, send_marked
-from zinc_mcp.checkout.decide import digest_for, freeze, until
+from zinc_mcp.checkout.ask import digest_for, freeze, until
 from zinc_mcp.checkout.look_up import clear_abandoned, refuse
 from zinc_mcp.checkout.repeats import await_move
 from zinc_mcp.checkout.send import await_attempt

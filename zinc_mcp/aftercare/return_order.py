@@ -155,7 +155,7 @@ def _check_placed(order: Order) -> None:
     ended = {"failed": "it failed, and nothing was bought", "cancelled": "it was cancelled"}
     not_yet = "Zinc does not know whether the retailer has it" if order.is_left_to_people else None
     if order.ending_is_unclear:
-        not_yet = "what Zinc says of how it ended contradicts itself"
+        not_yet = "Zinc's report of its ending contradicts itself"
     why = ended.get(order.stage, not_yet or "the retailer has not got it yet")
     raise RefusedError(
         f"This order cannot be sent back: {why}. Nothing was sent.",

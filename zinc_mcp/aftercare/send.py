@@ -12,7 +12,7 @@ import anyio
 
 from zinc_mcp.aftercare.look_up import Filed, find, read_answer
 from zinc_mcp.aftercare.placed import after_sale_for
-from zinc_mcp.checkout.decide import is_what_was_shown
+from zinc_mcp.checkout.ask import is_what_was_shown
 from zinc_mcp.checkout.look_up import is_ours, refuse
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import (

@@ -1,4 +1,4 @@
-"""Zinc's time, the second witness of what time it is, before something that may be bought depends on it."""
+"""Asking Zinc for the time, before an order depends on the time. Zinc's answer is checked against our clock."""
 
 from contextlib import suppress
 
@@ -16,8 +16,9 @@ async def hear_the_time(process: Process, rail: Rail | None) -> None:
     """Ask Zinc for the time, since it is not known to agree with ours (`Times.agree`).
 
     A steady clock stands still while the machine sleeps, so a difference is believed only if Zinc has just been asked.
-    If no answer comes, the journal refuses what depends on the time (`journal.checks.without_time`). `rail` is None in
-    a process without the rail of the order, such as a terminal: then the question that needs no key is asked.
+    If no answer comes, the journal refuses an order that depends on the time (`journal.checks.without_time`). `rail` is
+    None in a process without the rail of the order, such as a terminal: then Zinc is asked for its health, which needs
+    no key.
     """
     if rail is not None:
         await rail.ask_the_time()

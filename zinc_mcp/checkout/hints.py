@@ -1,4 +1,4 @@
-"""Hints that an order may have news. What a hint says is not believed: the order is read at Zinc, as in any look-up."""
+"""Hints that an order may have news. No hint is believed: the order is read at Zinc, as in any look-up."""
 
 import logging
 

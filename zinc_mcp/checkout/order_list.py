@@ -1,7 +1,7 @@
 """The orders of a caller: Zinc's lists of its payers, joined with what the journal knows. Nothing is written down.
 
 An order that both know is one row. Orders of the account that the journal does not know are the local caller's: a
-member sees the journal's own entries only. The newest come first, whatever the order in which Zinc lists them.
+member sees the journal's own entries only. The newest come first, in whatever order Zinc lists them.
 """
 
 import time
@@ -59,7 +59,7 @@ class Listing:
     unasked: ZincMcpError | None = None
     """Why Zinc could not be asked for its list, or not for all of it."""
     has_account: bool = False
-    """Whether there is an account at Zinc whose list can be read."""
+    """True if there is an account at Zinc whose list can be read."""
     zinc_cut: bool = False
     journal_cut: bool = False
     unreadable: int = 0

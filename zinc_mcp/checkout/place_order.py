@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from zinc_mcp.checkout.decide import ask
+from zinc_mcp.checkout.ask import ask
 from zinc_mcp.checkout.hear_the_time import hear_the_time
 from zinc_mcp.checkout.look_up import refuse
 from zinc_mcp.checkout.repeats import (

@@ -17,7 +17,7 @@ from zinc_mcp.known_settings import RailName
 from zinc_mcp.zinc.aftercare.changes import JSON_TYPE, Change
 
 Action = Literal["return", "open", "message", "close"]
-"""What is done: a return is filed; a case is opened, gets a message, or is closed."""
+"""The change: a return is filed; a case is opened, gets a message, or is closed."""
 
 
 class ReturnLine(BaseModel):
@@ -34,7 +34,7 @@ class ReturnLine(BaseModel):
     host: str | None = None
     url: str | None = None
     title: str | None = None
-    """What Zinc says that it is."""
+    """The title that Zinc shows."""
 
 
 class ChangeQuestion(BaseModel):
@@ -51,7 +51,7 @@ class ChangeQuestion(BaseModel):
     fields: Sequence[Labelled] = ()
     """All other fields that would be sent, and the case that they go to."""
     about: Sequence[Labelled] = ()
-    """What was ordered, as Zinc shows it, where the change itself names no items."""
+    """The ordered items, as Zinc shows them, where the change itself names none."""
     warnings: Sequence[str] = ()
     """Other things that a person should know before they decide."""
 
@@ -83,7 +83,7 @@ class ChangeQuestion(BaseModel):
 
     @property
     def typed(self) -> str:
-        """What a typed yes does, as the end of a sentence."""
+        """The effect of a typed yes, as the end of a sentence."""
         return {
             "return": "to ask Zinc to take it back",
             "open": "to report it to Zinc's support",
@@ -93,7 +93,7 @@ class ChangeQuestion(BaseModel):
 
     @property
     def consequence(self) -> str:
-        """What a yes leads to."""
+        """The consequence of a yes, in sentences."""
         if self.rail == "v1" and self.action == "return":
             return (
                 "A yes asks Zinc to arrange the return with the retailer, who decides about it. Money comes back only "

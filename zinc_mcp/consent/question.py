@@ -120,7 +120,7 @@ class Question(BaseModel):
 
     @property
     def typed(self) -> str:
-        """What a typed yes does, as the end of a sentence."""
+        """The effect of a typed yes, as the end of a sentence."""
         return f"to buy for at most {printed(self.most_cents)}"
 
     @property

@@ -1,4 +1,4 @@
-"""What a question about an order of Zinc's v1 says beside its fields: who may sell, who pays, and what may be added."""
+"""The further lines of a question about an order of v1: the sellers, the payer, and the costs that may be added."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 from zinc_mcp.consent.field_words import Labelled, by_account
 from zinc_mcp.zinc.wish import Wish
 
-_BUY_BOX = ("Who may sell it", "whoever the page itself offers it from: no other rule is applied")
+_BUY_BOX = ("Sellers", "any that the page itself offers it from: no other rule is applied")
 _BY_DEFAULT = (
-    "Who may sell it",
+    "Sellers",
     "by Zinc's own rule: only Prime offers of new goods, handed over within 6 days; of these the cheapest",
 )
 """Create Order (v1), "Default seller selection criteria"."""

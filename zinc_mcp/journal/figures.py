@@ -35,7 +35,7 @@ _STATES = frozenset(get_args(State))
 
 @dataclass(frozen=True, slots=True)
 class OpenMoney:
-    """What is open in a journal, and what counts, over all callers."""
+    """The open orders of a journal over all callers, and the money that counts against limits."""
 
     open: Mapping[tuple[Mode, State], tuple[int, int]]
     """By kind of money and state: the orders that somebody still has to move on, or that were paid and have no order,
@@ -43,14 +43,14 @@ class OpenMoney:
     expected_back_cents: Mapping[Mode, int]
     """Paid up front, ended without an order, and not proved to have come back."""
     spent_day_cents: Mapping[Mode, int]
-    """What the orders and look-ups of 24 hours count against limits that are neither open nor expected back: what was
-    paid, or the most that it may have been where Zinc has told no price."""
+    """The cents that orders and look-ups of 24 hours count against limits, without the open and the expected ones: the
+    price, or the highest price where Zinc has told none."""
     pauses: int
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """How far a journal was looked at for orders that have ended."""
+    """The entries of a journal that were looked at for orders that have ended."""
 
     recent: frozenset[int]
     """The newest ids that were seen."""

@@ -2,8 +2,8 @@
 
 Synchronous. SQLite by default, used by one thread at a time; PostgreSQL for a team, used by several at once
 (`journal.runner` sees to that).
-Each change is compare-and-set on the entry's version and appends an event in the same transaction. What opens an entry
-runs under a lock of its caller, so that limits and twins are decided one intention after the other.
+Each change is compare-and-set on the entry's version and appends an event in the same transaction. An entry is
+opened under a lock of its caller, so limits and twins are decided one intention after the other.
 """
 
 import uuid

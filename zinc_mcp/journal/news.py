@@ -1,7 +1,7 @@
 """News of entries: wakes what waits for a change, when any process on the journal has written one.
 
-On PostgreSQL the database tells them (`journal.storage.notifying`). Without that, and wherever a piece of news is lost,
-those who wait look again after a while by themselves. An order that one part of a process has just read at Zinc is
+On PostgreSQL the database tells them (`journal.storage.notifying`). Without that, and wherever a message is lost, the
+waiting calls look again after a while. An order that one part of a process has just read at Zinc is
 given to those of this process that wait for it.
 """
 

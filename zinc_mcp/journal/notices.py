@@ -1,9 +1,9 @@
-"""What the owner was told about each entry, so that each thing is told once per journal, by whichever process.
+"""The messages that the owner was sent about each entry: one process alone on a journal sends each of them.
 
-A row of `zinc_meta` for an entry that is followed, `noticed<id>`, holds what was told of it. It is changed only by
-compare-and-set on its whole text, so of several processes one alone tells. One more row holds the newest entry that
-was looked at. The rows cost the road of an order nothing: they are written by the task that tells, never by what it
-tells about. Whatever process, command or page changed an entry, the next look sees it.
+A row `noticed<id>` of `zinc_meta` lists the messages about one entry. It is changed only by compare-and-set on its
+whole text, so one process alone sends a message. One more row holds the newest entry that was looked at. Only the task
+that sends messages writes these rows, so no order waits for them. The next look sees every change of an entry, from
+any process, command or page.
 """
 
 import json

@@ -267,7 +267,7 @@ class OwnedJournal(Database):
             How many secrets that were, and the ids of the entries with a secret that cannot be read; it stays as it is.
 
         Raises:
-            JournalError: a secret is sealed with a key that is not known here. What came before it is sealed anew.
+            JournalError: a secret is sealed with a key that is not known here. The secrets before it are sealed anew.
         """
         count, unreadable, after = 0, list[int](), 0
         while True:

@@ -1,7 +1,7 @@
 """Questions in the journal: asked, answered, closed; and the PINs that a yes needs.
 
-Wrong PINs are counted over all orders, so that nobody gets more tries by making more orders, and for the page and the
-terminal apart, so that nobody at a page keeps the owner out of their terminal.
+Wrong PINs are counted over all orders, so more orders give nobody more tries. They are counted apart for the page and
+for the terminal, so wrong PINs at a page do not lock the owner's terminal.
 """
 
 from collections.abc import Generator, Mapping
@@ -383,7 +383,7 @@ def _kept(connection: sa.Connection, caller: str) -> dict[str, Any]:
             found[name] = number_or_none(found[name])
         return found | {f"{place}_wrong": int(found[f"{place}_wrong"]) for place in PLACES}
     except (ValueError, TypeError):
-        raise JournalError(f"What the journal keeps about the PIN of {plain(caller, 64)} cannot be read.") from None
+        raise JournalError(f"The journal's record of the PIN of {plain(caller, 64)} cannot be read.") from None
 
 
 def _count(connection: sa.Connection, caller: str, counted: Mapping[str, Any]) -> None:

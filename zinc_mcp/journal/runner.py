@@ -214,7 +214,7 @@ class _Threads:
         self._work.put((work, done))
         if self._started < self._most:
             self._started += 1
-            # Whoever needs what a thread does waits for it, so that the program may end beside one that works.
+            # A caller waits for the thread whose result it needs, so the program may end while another one works.
             threading.Thread(target=self._go_on, name=f"{self._name}-{self._started}", daemon=True).start()
         return done
 

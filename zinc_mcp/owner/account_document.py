@@ -59,7 +59,7 @@ class Credentials(Request):
 
 
 class PaymentMethod(Request):
-    """What pays at the retailer, in Zinc's words: a card, or one switch."""
+    """The payment at the retailer, in Zinc's words: a card, or one switch."""
 
     name_on_card: SecretStr | None = None
     number: SecretStr | None = None
@@ -170,7 +170,7 @@ class NewAccount(Request):
 
     @property
     def about(self) -> dict[str, str]:
-        """What may be known of it without opening it."""
+        """The facts about it that are no secret."""
         number = self.payment_method.number
         last_four = {} if number is None else {"last_four": number.get_secret_value()[-4:]}
         return {"retailer": self.retailer, "payment": self.payment_method.payment, **last_four}

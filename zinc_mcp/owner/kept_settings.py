@@ -29,7 +29,7 @@ _WALLETS = {"tempo": "tempo_private_key", "stripe": "stripe_secret_key"}
 
 @dataclass(frozen=True, slots=True)
 class KeptSettings:
-    """What the store has for the settings. Secrets in a keyring are not opened for it."""
+    """The secrets of the store for the settings. Those in a keyring are not opened yet."""
 
     values: Mapping[str, SecretStr] = field(default_factory=dict[str, SecretStr])
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -58,7 +58,7 @@ def kept_settings(home: Path, names: Sequence[str], origins: Mapping[str, str]) 
     Raises:
         InsecureFileError: others can write to it. Anything else that is wrong with it is said in the result.
     """
-    # What few owners have opens no store in which it is not: opening takes its time.
+    # A secret that few owners have is looked for only if its record is there, because opening the store takes time.
     names = [name for name in names if name not in _RARE or (home / SECRETS / f"{name}.json").exists()]
     if not names or not (home / SECRETS).is_dir():
         return KeptSettings()

@@ -2,8 +2,8 @@
 
 A member's orders, limits, PIN and sessions belong to their *caller*, which is `name#id` with a random id. They do not
 belong to the name: a new member with the name of a removed one inherits nothing. Members of an old file have no id.
-Such a member is the caller `name`, as in the journal of that time, and nobody else can become that caller. Whoever
-comes with an identity of a sign-in service is the same caller as with the member's token.
+Such a member is the caller `name`, as in the journal of that time, and nobody else can become that caller. An
+identity of a sign-in service is the same caller as the member's token.
 """
 
 import hashlib
@@ -82,7 +82,7 @@ class Members:
     def role_of(self, caller: str) -> Role | None:
         """Return the role by which limits apply to a caller: None for the owner.
 
-        Whoever is no member and is let in all the same, as each identity of an issuer may be, counts as ordering.
+        A caller who is no member may be let in by an issuer's identity; then it is `order`.
 
         Raises:
             SettingsError: as `known`.

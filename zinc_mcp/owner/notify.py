@@ -19,7 +19,7 @@ from zinc_mcp.known_settings import did_you_mean
 from zinc_mcp.proxies import is_loopback
 
 Notable = Literal["waiting", "placed", "in_doubt", "failed", "delivered", "refund_proved", "refund_overdue", "paused"]
-"""What the owner can be told about."""
+"""The events that the owner can be told about."""
 EVENTS: tuple[Notable, ...] = get_args(Notable)
 MAX_ADDRESS = 2000
 MAX_WORDS = 50
@@ -35,7 +35,7 @@ class Notify:
 
     events: frozenset[Notable]
     url: SecretStr | None = None
-    """Whoever knows the address of a chat's hook may write there, so it is shown only as `place`."""
+    """A secret: anybody who knows the address of a chat's hook may write there. It is shown only as `place`."""
     command: tuple[str, ...] = field(default=(), repr=False)
     """A program and its arguments; started without a shell."""
     secret: SecretStr | None = None
@@ -78,7 +78,7 @@ def read_notify(table: object, secret: SecretStr | None, place: str) -> Notify |
 
 
 def names_url(document: Mapping[str, object]) -> bool:
-    """Say whether a parsed file names the address: whoever knows it may write there."""
+    """Say whether a parsed file names the address, which is a secret."""
     table = document.get("notify")
     return isinstance(table, dict) and "url" in table
 

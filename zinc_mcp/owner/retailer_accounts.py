@@ -36,7 +36,7 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-# What is known of an account without opening it
+# The facts about an account that is not opened
 
 
 def payment_in_words(payment: str, last_four: str | None) -> str:
@@ -147,7 +147,7 @@ def _unusable(name: str, error: SettingsError) -> RefusedError:
     )
 
 
-# What goes out
+# The bytes that go out
 
 
 def opened_account(home: Path, profile: Profile) -> Kept:
@@ -163,7 +163,7 @@ def opened_account(home: Path, profile: Profile) -> Kept:
     if kept is None or profile_of(profile.name, kept.record) != profile:
         raise changed(profile.name)
     if ("card" in kept.parts) != (profile.last_four is not None):
-        raise _unusable(profile.name, SettingsError("What it holds is not what its record says."))
+        raise _unusable(profile.name, SettingsError("Its content differs from its record."))
     return kept
 
 

@@ -119,7 +119,7 @@ class Settings:
     in_keyring: tuple[str, ...] = ()
     """The settings whose secrets are in the system's keyring and not read yet; `kept_settings.opened` reads them."""
     key_record: "Record | None" = None
-    """What is known of the API key if it is from the secret store."""
+    """The record of the API key if it is from the secret store."""
     key_trouble: tuple[str, str] | None = None
     """Why the API key in the secret store cannot be used, and what to do about it."""
     v1_trouble: tuple[str, str] | None = None
@@ -129,7 +129,7 @@ class Settings:
 
     @property
     def mode(self) -> Literal["sandbox", "test", "live"]:
-        """Whose money an order spends: nobody's in the sandbox and with a test key, else the owner's."""
+        """The kind of money that an order spends: none in the sandbox and with a test key, else the owner's."""
         if self.sandbox:
             return "sandbox"
         if self.api_key is not None:
@@ -198,7 +198,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         trouble = (error.summary, error.next_step)
     general = reader.values("general")
     names = wanted(reader.sources, wallet.get("wallet"), notifies="notify" in document)
-    # Whoever practises uses no key. One that is kept is not even opened.
+    # Practice uses no key, so a kept key is not even opened.
     origins = {
         "api_key": general.get("api_url", DEFAULT_API_URL),
         "v1_client_token": general.get("v1_api_url", DEFAULT_V1_API_URL),

@@ -1,7 +1,7 @@
-"""Carrying an attempt to its end in a task of the process, whatever fails on the way.
+"""Carrying an attempt to its end in a task of the process, even if something fails on the way.
 
-It is the same for an order and for a change of one: each waiting call is told how it ended, and what nobody could write
-down stays in doubt.
+It is the same for an order and for a change of one: each waiting call is told how it ended, and an ending that could
+not be written down stays in doubt.
 """
 
 import logging

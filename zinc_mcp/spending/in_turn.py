@@ -1,4 +1,4 @@
-"""Which unfinished entries a process looks up by itself, and when: in rounds, and with other servers in turn."""
+"""The unfinished entries that a process looks up by itself: in rounds, and in turn with other servers."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _MOST_LOCKED = 100
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What is looked for."""
+    """The entries that a sweep looks for."""
 
     name: str
     """A short word, another one for each of them."""
@@ -36,10 +36,10 @@ class Sought:
 
 
 class Turn:
-    """What one process looks up of one rail in one sweep.
+    """The entries of one rail that one process looks up in one sweep.
 
-    On SQLite that is everything, up to a bound, after which the next sweep goes on. The servers that share a journal on
-    PostgreSQL share each round, too (`journal.shared.sweeps`): no entry is looked up by two of them.
+    On SQLite these are all entries up to a bound, and the next sweep goes on after them. The servers that share a
+    journal on PostgreSQL share each round, too (`journal.shared.sweeps`): no entry is looked up by two of them.
     """
 
     def __init__(self, process: Process, rail: Rail, sought: Sought, most: int) -> None:
@@ -53,7 +53,7 @@ class Turn:
         """Return the entries to look up next; none where the sweep is over.
 
         Raises:
-            JournalError: the journal failed. What this process may have taken comes up in the next round.
+            JournalError: the journal failed. The next round has the entries that this process may have taken.
         """
         if self._left <= 0:
             return ()

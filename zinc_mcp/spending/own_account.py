@@ -20,7 +20,7 @@ from zinc_mcp.secret_body import SecretBody
 from zinc_mcp.spending.own_secrets import refuse_secrets
 from zinc_mcp.zinc.wish import Wish
 
-# What reads an account is loaded with the first order for one: few orders are.
+# The code that reads an account is loaded with the first order for one, since few orders are.
 if TYPE_CHECKING:
     from zinc_mcp.owner.retailer_accounts import Profile
     from zinc_mcp.owner.secrets.records import Kept

@@ -121,7 +121,7 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What Zinc shows of an account."""
+    """The orders and the balance that Zinc shows of an account."""
 
     orders: Mapping[str, Order]
     """Its list, by the ids in lower case."""

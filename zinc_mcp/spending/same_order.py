@@ -1,4 +1,4 @@
-"""Whether an order that Zinc shows is ours. Any other order changes nothing.
+"""The check that an order which Zinc shows is ours. Any other order changes nothing.
 
 If Zinc shows our own metadata, the metadata decides: a key belongs to one order, and the twin digest covers ship-to and
 lines. Without metadata, everything that Zinc shows must agree: the price ceiling, the products and the place. A

@@ -171,7 +171,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
             ceiling = f" At most {most} is debited, {known.fee}." if most else ""
             if known.price is not None and known.price.doubt == "ending_unclear":
                 return (
-                    f"How {order} ended is unclear: what Zinc says of it contradicts itself.{ceiling}",
+                    f"The ending of {order} is unclear: Zinc's report of it contradicts itself.{ceiling}",
                     f"Do not order again. Tell the user to ask Zinc about it; call {look} another day.",
                 )
             placing = "" if _odd_status(known) else " and is placing it with the retailer"
@@ -278,7 +278,7 @@ def _cost(known: Known) -> str:
     if price is not None and price.doubt in ("price_unclear", "ending_unclear"):
         ceiling = f" {most}, the most it may cost, counts until that is clear." if most else ""
         what = "price" if price.doubt == "price_unclear" else "ending"
-        return f" The {what} is unclear: what Zinc says of it contradicts itself.{ceiling}"
+        return f" The {what} is unclear: Zinc's report of it contradicts itself.{ceiling}"
     if price is None or price.paid_cents is None:
         return f"{unpriced(known.order)} most {most} is debited." if most else ""
     back = price.expected_back_cents

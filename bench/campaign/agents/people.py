@@ -20,7 +20,7 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.decisions import decide
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_of

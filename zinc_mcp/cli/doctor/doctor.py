@@ -4,13 +4,12 @@ import json
 import shlex
 import shutil
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import anyio
 import click
@@ -19,26 +18,18 @@ from zinc_mcp.cli.console import working
 from zinc_mcp.cli.doctor.configured import configured
 from zinc_mcp.cli.doctor.findings import Configured, Finding, findings_record, show_configured, show_finding
 from zinc_mcp.cli.doctor.hosts import host_findings
+from zinc_mcp.cli.doctor.journal import journal_findings
 from zinc_mcp.cli.doctor.members import members
 from zinc_mcp.cli.doctor.retailer_accounts import retailer_accounts
 from zinc_mcp.cli.doctor.ways_to_buy import ways_to_buy
 from zinc_mcp.cli.own_journal import open_journal
 from zinc_mcp.cli.screen import advice, show_line, show_sentences
-from zinc_mcp.consent.approval import question_of
-from zinc_mcp.errors import JournalError, RefusedError, ZincMcpError
-from zinc_mcp.invocation import command, started_as
-from zinc_mcp.journal.journal import Journal
-from zinc_mcp.journal.records.entry import Mode, UnreadableEntryError
-from zinc_mcp.journal.records.own_policy import STEP, OwnPolicy, in_words
-from zinc_mcp.journal.records.twin import any_order_of
-from zinc_mcp.journal.storage.tables import SCHEMA_VERSION
-from zinc_mcp.owner.addresses import Kept, saved_addresses
+from zinc_mcp.errors import ZincMcpError
+from zinc_mcp.invocation import started_as
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.notify import EVENTS
-from zinc_mcp.owner.pin import notice
 from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
-from zinc_mcp.owner.team.own_policy import own_policy
 from zinc_mcp.payments.tempo_chain import NETWORKS
 from zinc_mcp.payments.terms import is_private_or_encrypted
 from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
@@ -49,7 +40,6 @@ from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.origin import check_origin
 
 _ZINC_SECONDS = 5.0
-_MOST_SHOWN = 10
 _PROXY_ADVICE = "Correct HTTPS_PROXY, or set ZINC_MCP_PROXY to none or to an address like http://proxy.example:3128."
 
 
@@ -113,7 +103,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except ZincMcpError as error:
         yield Finding("wrong", "policy", error.summary, "Correct it; until then every order is refused.")
     yield from _route(settings)
-    yield from _journal(settings)
+    yield from journal_findings(settings)
     yield from members(settings)
     for sentence, step in missing_for_replicas(settings):
         yield Finding("note", "replicas", sentence, step)
@@ -122,22 +112,6 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from retailer_accounts(settings, policy)
     yield from _zinc(settings)
     yield from host_findings(settings)
-
-
-def _addresses(settings: Settings, kept: Kept, all_names: Sequence[str] = ()) -> Finding:
-    try:
-        names = sorted(saved_addresses(settings, kept))
-    except ZincMcpError as error:
-        return Finding("wrong", "addresses", error.summary, "Correct the address; it cannot be shipped to.")
-    known = {name.casefold() for name in names}
-    wrong = [plain(name, 40) for name in all_names if name.casefold() not in known]
-    if wrong:
-        sentence = f"What is saved as {', '.join(wrong[:20])} in the journal cannot be read as an address."
-        return Finding(
-            "wrong", "addresses", sentence, "Remove it and add it again:", ("addresses", "remove"), (wrong[0],)
-        )
-    named = ", ".join(plain(name, 40) for name in names[:20])
-    return Finding("ok", "addresses", f"{len(names)} saved: {named}" if names else "none saved")
 
 
 def _route(settings: Settings) -> Iterator[Finding]:
@@ -194,69 +168,6 @@ def limits_in_words(policy: Policy) -> str:
     )
 
 
-def _published(settings: Settings, published: OwnPolicy) -> Iterator[Finding]:
-    """Compare the policy that holds here with the one that is published for all servers on the journal."""
-    try:
-        own = own_policy(read_policy(settings), partial(saved_addresses, settings))
-    except ZincMcpError:
-        return  # told where the policy and the addresses are examined
-    if own.digest == published.digest:
-        yield Finding("ok", "policy", "it is the one that is published for all servers on the journal")
-        return
-    yield Finding("wrong", "policy", in_words(own, published), STEP.format(command("policy", "publish")))
-
-
-def _journal(settings: Settings) -> Iterator[Finding]:
-    try:
-        with open_journal(settings) as journal:
-            pauses, has_pin, pin_ends = journal.pauses(), journal.pin() is not None, journal.pin_ends()
-            count, doubtful = journal.doubtful(5)
-            kept, names = journal.addresses(), journal.address_names()
-            is_finished = journal.kept_schema().schema == SCHEMA_VERSION
-            unreadable = _unreadable(journal)
-            unwritable = _why_unwritable(journal)
-            published = journal.published_policy() if settings.is_shared else None
-    except ZincMcpError as error:
-        yield _addresses(settings, {})
-        yield Finding("wrong", "journal", error.summary, advice(error))
-        return
-    yield _addresses(settings, kept, names)
-    if unwritable is not None:
-        sentence = f"It can be read and not written, so nothing can be ordered. {unwritable.summary}"
-        yield Finding("wrong", "journal", sentence, advice(unwritable))
-    else:
-        yield Finding("ok", "journal", "it can be read and written")
-    if not is_finished:
-        sentence = "zinc-mcp of the version before can still use it."
-        step = "When nothing of that version runs any more, this ends the upgrade:"
-        yield Finding("note", "journal", sentence, step, ("journal", "finish-upgrade"))
-    if published is not None:
-        yield from _published(settings, published)
-    for each in unreadable[:_MOST_SHOWN]:
-        yield Finding("wrong", "journal", each.summary, "Other orders go on without it. Keep a copy of the journal.")
-    if len(unreadable) > _MOST_SHOWN:
-        yield Finding("wrong", "journal", f"{len(unreadable) - _MOST_SHOWN} more of its entries cannot be read.")
-    asked = "set; every yes needs it, and hosts' dialogues are not used" if has_pin else "not set"
-    yield Finding("ok", "PIN", asked)
-    if pin_ends is not None:
-        yield Finding("note", "PIN", notice(pin_ends, time.time()))
-    for why in pauses:
-        yield Finding("note", "pause", f"paused: {plain(why)}", "This ends it:", ("resume",))
-    if count:
-        name = "order" if all(entry.kind == "order" for entry in doubtful) else "request"
-        orders = f"{count} {name}{' was' if count == 1 else 's were'}"
-        keys = ", ".join(plain(entry.key, 64) for entry in doubtful)
-        last = "" if count <= len(doubtful) else f", the last {len(doubtful)} of them"
-        yield Finding(
-            "note",
-            "doubt",
-            f"{orders} sent or paid, and how it ended is not known{last}: {keys}",
-            "This says more about one:",
-            ("orders", "show"),
-            (doubtful[0].key,),
-        )
-
-
 def _notify(settings: Settings) -> Iterator[Finding]:
     """Yield where the owner is told about orders, and what came of the latest message; nothing is sent."""
     notify = settings.notify
@@ -273,35 +184,10 @@ def _notify(settings: Settings) -> Iterator[Finding]:
         with open_journal(settings) as journal:
             last = journal.last_notice()
     except ZincMcpError:
-        return  # `_journal` reports it
+        return  # `journal_findings` reports it
     if last:
         level: Literal["ok", "note"] = "ok" if last.get("ending") == "taken" else "note"
         yield Finding(level, subject, f"the latest message: {plain(last.get('said'), 200)}")
-
-
-def _why_unwritable(journal: Journal) -> JournalError | None:
-    try:
-        journal.try_to_write()
-    except JournalError as error:
-        return error
-    return None
-
-
-def _unreadable(journal: Journal) -> list[UnreadableEntryError]:
-    """Return the unreadable rows of entries, and the unreadable questions and bodies of unfinished entries."""
-    found = {error.entry_id: error for error in journal.unreadable()}
-    for mode in get_args(Mode):
-        for entry in journal.unfinished(mode=mode, limit=1000):
-            try:
-                question_of(entry)
-                if entry.body is None:
-                    raise UnreadableEntryError(entry.id, "body")
-                any_order_of(entry)
-            except UnreadableEntryError as error:
-                found[entry.id] = error
-            except RefusedError:
-                found[entry.id] = UnreadableEntryError(entry.id, "body")
-    return [found[entry_id] for entry_id in sorted(found)]
 
 
 def _zinc(settings: Settings) -> Iterator[Finding]:

@@ -1,1 +1,1 @@
-"""What is checked in the transactions that open, approve and send an entry."""
+"""The checks in the transactions that open, approve and send an entry."""

@@ -1,4 +1,4 @@
-"""Whether a look-up that costs may be asked now, inside one transaction: what is remembered, the limits, the budget."""
+"""The checks before a look-up that costs, inside one transaction: remembered answers, the limits, the budget."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""Whether an intention may become an entry: its key, its twins and the rolling limits, inside one transaction."""
+"""The checks before an intention becomes an entry: key, twins and rolling limits, inside one transaction."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a server has the policy that is published for all servers on a journal, inside one transaction.
+"""The check that a server has the policy that is published for all servers on a journal, inside one transaction.
 
 The first server that opens, approves or sends an order publishes its own. Only the owner's command replaces it.
 """

@@ -1,7 +1,7 @@
 """The sums that count against limits over several callers: those of a role, and of the whole team.
 
-An order counts for the role that its caller had when it was opened, until it is too old for the window. So a role's
-limit is kept whatever becomes of its members: somebody who gets another role, or leaves, frees nothing.
+An order counts for the role that its caller had when it was opened, until it is too old for the window. So a member who
+gets another role, or leaves, frees nothing of a role's limit.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """What counts against the limits over several callers."""
+    """The money and the orders that count against the limits over several callers."""
 
     role: Held
     """Of all that were opened by somebody with the caller's role."""
@@ -42,7 +42,7 @@ class Together:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What all limits leave for further orders of a caller; None where nothing limits it."""
+    """The rest of all limits for further orders of a caller; None where nothing limits it."""
 
     day_cents: int | None
     month_cents: int | None

@@ -1,4 +1,4 @@
-"""Whether an order may go out before Zinc has told the time: only if that does not depend on the time."""
+"""The check of an order before Zinc has told the time: it may go out only if nothing about it depends on the time."""
 
 from collections.abc import Collection
 

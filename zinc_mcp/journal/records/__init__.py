@@ -1,1 +1,1 @@
-"""What the journal records: entries, their money, decisions and times. No SQL."""
+"""The records of the journal: entries, their money, decisions and times. No SQL."""

@@ -30,8 +30,8 @@ NOT_BOUGHT: frozenset[State] = frozenset({"failed", "cancelled", "rejected", "re
 _ENDED: frozenset[State] = frozenset(get_args(State)) - OPEN
 
 _SENTENCES: Mapping[Doubt, str] = {
-    "price_unclear": "What Zinc says of the price contradicts itself, so nothing is settled on it.",
-    "ending_unclear": "What Zinc says of how the order ended contradicts itself, so nothing is settled on it.",
+    "price_unclear": "The price that Zinc shows contradicts itself, so nothing is settled on it.",
+    "ending_unclear": "Zinc's report of the order's ending contradicts itself, so nothing is settled on it.",
     "above_ceiling": "Zinc says that more was charged than the order's max_price allows.",
 }
 

@@ -1,4 +1,4 @@
-"""When two orders are the same intention: the twin digest, the body digest and the key derived from them."""
+"""The digests by which two orders are one intention, and the idempotency key that is derived from them."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """What an order is compared with others by."""
+    """The digests by which an order is compared with others."""
 
     twin: str
     """See `twin_digest`."""

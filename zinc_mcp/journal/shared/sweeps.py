@@ -1,8 +1,9 @@
 """Rounds of looking up, which the servers of a team go through together on PostgreSQL.
 
-A row says how far a round has come, and each server takes the next few entries from there. Whoever finds that row
-locked does not wait for it on a connection (SKIP LOCKED). What a server has taken and does not look up, since it has
-ended, stands still, or never heard that its share was committed, comes up in the next round, as all that is still open.
+A row says how far a round has come, and each server takes the next few entries from there. A server that finds this
+row locked does not wait for it on a connection (SKIP LOCKED). A server may take entries and not look them up, because
+it has ended, stands still, or never heard that its share was committed. The next round has these entries again, like
+all others that are still open.
 """
 
 import json

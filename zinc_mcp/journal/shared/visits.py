@@ -23,7 +23,7 @@ class KeptVisit:
 
     visitor: str
     proof: str
-    """What the visitor was let in by; when it is not theirs any more, the visit has ended."""
+    """The token or identity that let the visitor in. The visit ends when it is not theirs any more."""
 
 
 class KeptVisits(Database):

@@ -1,8 +1,9 @@
-"""What PostgreSQL tells the processes of a journal: which entries have changed (PostgreSQL, "NOTIFY").
+"""PostgreSQL's messages to the processes of a journal: which entries have changed (PostgreSQL, "NOTIFY").
 
-A trigger does it in the transaction of the change, so that nobody hears of what was undone, and changes by an earlier
-version are told too. Each process listens on a connection of its own. What is told while that is broken is lost, so
-nobody depends on it. Through a pooler in transaction mode nobody can listen: then those who wait look by themselves.
+A trigger sends them in the transaction of the change. So a change that is undone is never told, and a change by an
+earlier version is told too. Each process listens on a connection of its own. A message is lost while this connection
+is broken, so nothing depends on it. Through a pooler in transaction mode no process can listen: then it looks for news
+by itself.
 """
 
 import logging

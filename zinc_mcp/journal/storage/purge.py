@@ -1,4 +1,4 @@
-"""What a purge forgets, and what it keeps.
+"""The purge of a journal: the facts that it forgets, and those that it keeps.
 
 It forgets what was ordered and where it went, once an order is over and old enough. Digests, money, states (ours and
 Zinc's), times, ids, the retailer, the account there, a payment's method and reference, and who answered a question,

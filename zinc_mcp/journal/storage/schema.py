@@ -1,9 +1,9 @@
 """The journal's schema: made where there is none, and brought up to date where an older version made it.
 
-Programs of the version before (`tables.BESIDE`) go on using a journal that this version has opened: to open it only
-adds what they need not know (`ADDING`). All other steps after that version are taken by `finish`, at the owner's word,
-and from then on programs of the version before refuse the journal. Each of the two is one transaction: a process that
-dies in the middle has changed nothing, and of several processes that open a journal one alone changes it.
+Programs of the version before (`tables.BESIDE`) go on using a journal that this version has opened: opening it takes
+only the steps that they need not know (`ADDING`). All other steps after that version are taken by `finish`, at the
+owner's word, and from then on programs of the version before refuse the journal. Each of the two is one transaction: a
+process that dies in the middle has changed nothing, and of several processes that open a journal one alone changes it.
 """
 
 import json
@@ -39,7 +39,7 @@ _KEPT = sa.select(META.c.name, META.c.value).where(META.c.name.in_(["schema", _A
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a journal says about its schema."""
+    """The version of a journal's schema, as the journal states it."""
 
     schema: int
     """The version that a program must at least have to use it."""

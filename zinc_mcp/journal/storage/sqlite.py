@@ -127,7 +127,7 @@ def connect_to_file(path: Path) -> sa.Engine:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         if not tables or any(name.startswith("zinc_") for (name,) in tables):  # else another program's: change nothing
             connection.execute("PRAGMA journal_mode=WAL").close()
-        # `secure_delete`: what is deleted or overwritten is gone. Not every build of SQLite does that by itself.
+        # `secure_delete`: deleted and overwritten bytes are gone. Not every build of SQLite does that by itself.
         for pragma in ("synchronous=FULL", "fullfsync=1", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -175,13 +175,13 @@ def check_place(path: Path) -> None:
     """
     if path.is_symlink():
         raise JournalError(
-            "The journal's file is a symbolic link, and whatever it leads to would be taken for the journal.",
+            "The journal's file is a symbolic link, so another file could be taken for the journal.",
             "Tell the user to set ZINC_MCP_JOURNAL to the file itself.",
             owner_step="Set ZINC_MCP_JOURNAL to the file itself (sqlite:////path/journal.db), or put it in its place.",
         )
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         raise JournalError(
-            "What stands in the journal's place is no file, so it cannot be opened.",
+            "There is something else than a file in the journal's place, so the journal cannot be opened.",
             "Tell the user to move it away, or to set ZINC_MCP_JOURNAL to another place.",
             owner_step="Move it away, or set ZINC_MCP_JOURNAL to another place.",
         )

@@ -24,11 +24,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What no other process does meanwhile, on PostgreSQL. On SQLite nobody else writes in any case.
+    """A lock on PostgreSQL that keeps other processes from writing. On SQLite one process writes at a time in any case.
 
-    Twins, keys, questions and most limits are a caller's own, so what opens entries of one caller leaves the others
-    alone. What concerns several callers needs `WHOLE`, which is also the lock of earlier versions. Limits over several
-    callers are counted only where `must_be_alone` finds it held, and `locked` chooses the lock.
+    Twins, keys, questions and most limits are a caller's own, so a lock of one caller does not stop the others. A
+    transaction about several callers needs `WHOLE`, which is also the lock of earlier versions. Limits over several
+    callers are counted only where `must_be_alone` finds `WHOLE` held, and `locked` chooses the lock.
     """
 
     statements: tuple[tuple[str, Values | None], ...]

@@ -1,4 +1,4 @@
-"""Files that only the owner may change: what another user could have written there is not believed.
+"""Files that only the owner may change. A file that another user could have written is not believed.
 
 Keys that the program makes for itself are such files too.
 """

@@ -57,7 +57,7 @@ and is read where neither the environment nor `zinc.toml` has it."""
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known about a kept secret without opening it."""
+    """The facts about a kept secret that is not opened."""
 
     name: str
     place: Place
@@ -68,7 +68,7 @@ class Record:
     origin: str | None = None
     """The only Zinc that the secret is for; None for a secret of somebody else's."""
     remark: str | None = None
-    """What is known of the secret and tells nothing of it, such as `live` or `test`."""
+    """A word about the secret that gives nothing of it away, such as `live` or `test`."""
     about: Mapping[str, str] = field(default_factory=dict[str, str])
     """More of the same, by name, for a kind about which there is more to know."""
 

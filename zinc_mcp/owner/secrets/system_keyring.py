@@ -1,7 +1,7 @@
 """The system's keyring, through the library `keyring`, which is loaded only when a secret is there or goes there.
 
 A keyring may ask its person to unlock it, or may never answer. So it is asked in a thread of its own, and only for a
-while. What a backend says in an error is not repeated: it may quote the secret.
+while. The error of a backend is not repeated, because it may quote the secret.
 """
 
 import queue

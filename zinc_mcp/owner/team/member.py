@@ -77,7 +77,7 @@ class Member:
 
     @property
     def rights(self) -> frozenset[Right]:
-        """What the member may do."""
+        """The rights of the member."""
         return ROLES[self.role]
 
     def record(self) -> str | dict[str, Any]:

@@ -24,7 +24,7 @@ from mcp.types import (
     InputRequiredResult,
 )
 
-from zinc_mcp.checkout.for_others import cannot_sign_in
+from zinc_mcp.checkout.deciding.waiting import cannot_sign_in
 from zinc_mcp.checkout.watch import entry_of
 from zinc_mcp.consent.approval import AnyQuestion, question_of, seconds_to_decide
 from zinc_mcp.consent.question import DIALOGUE_CHARACTERS

@@ -19,8 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from zinc_mcp.aftercare.followed import current
-from zinc_mcp.checkout.decide import questions_for
-from zinc_mcp.checkout.for_others import is_for_admins, questions_of_others
+from zinc_mcp.checkout.deciding.waiting import is_for_admins, questions_for, questions_of_others
 from zinc_mcp.checkout.watch import entry_of, look
 from zinc_mcp.consent.approval import question_of, seconds_to_decide
 from zinc_mcp.decisions import decide

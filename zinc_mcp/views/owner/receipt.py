@@ -34,8 +34,8 @@ _HOW = {
 _KINDS = {"look_up": "a look-up of products, which is no order"}
 _TOLD = frozenset({"retailer", "items", "ship_to", "payment", "product", "answer", "path", OWNERS_WORD, CREDITED_THEN})
 _DOUBTS = {
-    "price_unclear": "what Zinc says of the price contradicts itself",
-    "ending_unclear": "what Zinc says of the ending contradicts itself",
+    "price_unclear": "the price that Zinc shows contradicts itself",
+    "ending_unclear": "Zinc's report of the ending contradicts itself",
     "above_ceiling": "Zinc charged more than max_price allows",
 }
 

@@ -50,10 +50,10 @@ OF_TRANSACTION = _SETTINGS.format(busy=BUSY_SECONDS, local="true")
 _OF_SESSION = f"{_SETTINGS} WHERE pg_backend_pid() = {{pid}}"
 _POOLED = "zinc_mcp_pooled"
 _STANDBYS = "zinc_mcp_standbys"
-"""How often an engine has met a server that takes no changes, as a list of one; and how often before a connection."""
+"""The number of times that an engine has met a server that takes no changes, as a list of one number."""
 
 Pooling = Literal["none", "session", "transaction"]
-"""Whether a pooler stands before the server, and what it keeps for a client."""
+"""The mode of the pooler before the server: how long it keeps a session for one client; `none`: there is no pooler."""
 _TURNS = (0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0)
 """Without a rhythm: a pooler that uses its sessions in turn would give each of two clients always the same one."""
 _ASKED_SECONDS = 5.0

@@ -9,7 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from zinc_mcp.checkout.decide import questions_for
+from zinc_mcp.checkout.deciding.waiting import questions_for
 from zinc_mcp.errors import UnreadableAnswerError, ZincMcpError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.checks.shared import Held
