@@ -24,7 +24,9 @@ from bench.callers import PATIENCE, Caller, Http, free_port, listening, started,
 from bench.figures import Figure, at_least, compared, in_turns, run_bench
 from bench.postgres import database_server
 from bench.wanted import configured, order
+from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.members import add_member
+from zinc_mcp.owner.team.places import FILE, MembersTable
 
 LEVELS = (1, 16, 64, 256)
 LEAST = {"SQLite": 0.75, "PostgreSQL": 0.65}
@@ -48,7 +50,12 @@ class _Team:
     def __init__(self, stack: AsyncExitStack, home: Path, origin: str, journal: str | None) -> None:
         self._stack = stack
         self._variables = configured(home, origin) | ({"ZINC_MCP_JOURNAL": journal} if journal else {})
-        self._tokens = [add_member(home / "members.json", f"member-{number}") for number in range(max(LEVELS))]
+        names = [f"member-{number}" for number in range(max(LEVELS))]
+        if journal is None:
+            self._tokens = [add_member(home / FILE, name) for name in names]
+        else:
+            with Journal.open(journal) as kept:
+                self._tokens = [add_member(MembersTable(kept), name) for name in names]
         self._handles: dict[int, str] = {}
 
     async def server(self) -> int:

@@ -261,5 +261,5 @@ def test_a_pin_whose_end_cannot_be_read_is_told_and_is_no_pin_without_an_end(tmp
         journal.set_pin("planted hash")
         with closing(sqlite3.connect(file)) as database, database:
             database.execute("UPDATE zinc_pins SET ends = 'soon'")
-        with pytest.raises(JournalError, match="about the PIN of local cannot be read"):
+        with pytest.raises(JournalError, match="the PIN of local cannot be read"):
             journal.pin()
