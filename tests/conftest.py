@@ -18,10 +18,13 @@ from typing import Any
 import certificates
 import preloaded
 import pytest
+import sqlalchemy
 from fake_zinc import FakeZinc
 from hypothesis import HealthCheck, settings
 from poolers import pooler
 from pydantic import SecretStr
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 from variants import mark_rare
 
 from zinc_mcp.journal.journal import Journal
@@ -139,6 +142,35 @@ def check_each_schema_once() -> None:
 
 
 check_each_schema_once()
+
+
+def compile_each_statement_once() -> None:
+    """Let all journals on SQLite in a process share what SQLAlchemy has compiled, as the calls of one journal do.
+
+    A test has a journal of its own, and would compile most of its statements for one use.
+    """
+
+    def number(dialect: object) -> int:
+        return hash(type(dialect))
+
+    def is_same(dialect: object, other: object) -> bool:
+        return type(dialect) is type(other)
+
+    dialects: Any = SQLiteDialect_pysqlite  # they are keys of what is compiled
+    dialects.__hash__, dialects.__eq__ = number, is_same
+    library: Any = sqlalchemy
+    usual, compiled = library.create_engine, LRUCache[Any, Any](2_000)
+
+    def create_engine(*given: Any, **named: Any) -> Any:
+        engine = usual(*given, **named)
+        if isinstance(engine.dialect, SQLiteDialect_pysqlite):
+            engine._compiled_cache = compiled
+        return engine
+
+    library.create_engine = create_engine
+
+
+compile_each_statement_once()
 
 certificates.read_once()
 
