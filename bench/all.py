@@ -1,4 +1,4 @@
-"""Runs all benches but that of many callers. Prints the figures of each as they come, at the end what was missed."""
+"""Runs all benches. Prints the figures of each as they come, at the end what was missed."""
 
 import asyncio
 import sys
@@ -8,6 +8,7 @@ from bench import (
     answers,
     connections,
     get_order,
+    many_callers,
     place_order,
     postgres,
     purge,
@@ -32,6 +33,7 @@ def main() -> int:
         sizes,
         connections,
         postgres,
+        many_callers,
     )
     for bench in benches:
         began = time.monotonic()
