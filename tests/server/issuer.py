@@ -39,7 +39,7 @@ class Provider:
         self.metadata_at = f"/.well-known/oauth-authorization-server{REALM}"
         self.changed: dict[str, Any] = {}
         self.key_says: dict[str, Any] = {}
-        """What each published key says beside, or in place of, the usual."""
+        """The fields of each published key that differ from the usual ones."""
         self.doubled: list[str] = []
         """Keys that are published a second time."""
         self.broken = False

@@ -1,4 +1,4 @@
-"""What all cancellations have in common: one request, and then the order is read to see what became of it."""
+"""The common part of all cancellations: one request, and then reads of the order that show its end."""
 
 import time
 from collections.abc import Awaitable, Callable

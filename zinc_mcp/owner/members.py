@@ -55,7 +55,7 @@ class Members:
 
     @property
     def marks(self) -> "Marks | None":
-        """What the journal compares its own members with; None where they are in a file."""
+        """The marks that the journal compares with those of its own members; None where they are in a file."""
         return self._place.mark_of if isinstance(self._place, MembersCopy) else None
 
     def known(self) -> Mapping[str, Member]:

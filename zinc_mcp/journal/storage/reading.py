@@ -41,7 +41,7 @@ class Look(Generic[T]):
 
 
 class Looks:
-    """What can be looked up without the journal's threads."""
+    """The looks that need no thread of the journal."""
 
     @staticmethod
     def find(handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Look[Entry | None]:
