@@ -20,12 +20,11 @@ import preloaded
 import pytest
 import sqlalchemy
 from fake_zinc import FakeZinc
-from hypothesis import HealthCheck, settings
 from poolers import pooler
 from pydantic import SecretStr
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
-from variants import mark_rare
+from variants import THOROUGH, mark_rare, use_examples
 
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import Uptime
@@ -34,10 +33,6 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Clocks, Process
 from zinc_mcp.telemetry.watch import Watch
 from zinc_mcp.wiring import open_process
-
-# The time of an example depends more on the machine's other work than on our code.
-settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 LONGEST = (
     "server/test_bounds_http.py",
@@ -211,6 +206,10 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What is chosen is "not thorough", unless somebody chooses something else.
+    if not str(config.option.markexpr).startswith("not "):
+        os.environ[THOROUGH] = "1"
+    use_examples()
     if where := getattr(config, "workerinput", {}).get("preloaded"):
         preloaded.use(where)
 

@@ -551,6 +551,7 @@ LINES: Mapping[str, Expected | NotRun] = {
     "pip install -e '.[test,dev]'": _REGISTRY,
     "pytest": NotRun("runs these tests"),
     "pytest -m thorough": NotRun("runs these tests"),
+    'pytest -m "thorough or hypothesis"': NotRun("runs these tests"),
     'pytest -m ""': NotRun("runs these tests"),
     ".ci/run": NotRun("runs these tests"),
     ".ci/full": NotRun("takes hours, and runs `.ci/run`"),

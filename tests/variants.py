@@ -1,13 +1,38 @@
-"""Variants of a test of which a few run always, and the rest only with `pytest -m thorough` (or `-m ""`)."""
+"""Variants and examples of a test of which a few run always, and all only in a thorough run (`pytest -m thorough`)."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from _pytest.mark import ParameterSet
+from hypothesis import HealthCheck, settings
 
 T = TypeVar("T")
+THOROUGH = "TESTS_ARE_THOROUGH"
+"""The variable that tells all processes of a run that it is thorough."""
+LEAST_EXAMPLES = 10
+
+
+def is_thorough() -> bool:
+    """Say whether this run takes all examples."""
+    return THOROUGH in os.environ
+
+
+def examples(number: int, **named: Any) -> settings:
+    """Return settings of Hypothesis: so many examples in a thorough run, and a quarter of them in a usual one."""
+    return settings(max_examples=number if is_thorough() else max(number // 4, LEAST_EXAMPLES), **named)
+
+
+def use_examples() -> None:
+    """Take as many examples as this run is for, where a test does not say how many.
+
+    The time of an example depends more on the machine's other work than on our code, so that none is too slow.
+    """
+    for_all = examples(100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("patient", for_all)
+    settings.load_profile("patient")
 
 
 def usual(every: Iterable[T], is_usual: Callable[[T], bool]) -> list[T | ParameterSet]:

@@ -22,9 +22,10 @@ import pytest
 from anyio.abc import TaskStatus
 from conftest import HandClock
 from fake_zinc import FakeZinc, Step, failure
-from hypothesis import example, given, note, settings
+from hypothesis import example, given, note
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from variants import examples
 from wanted import intent
 
 from zinc_mcp.checkout.place_order import Intent, place
@@ -437,7 +438,7 @@ async def _well_again(world: World) -> None:
         assert told == [world.history[order["id"]][-1]], "after a look the journal says what Zinc says"
 
 
-@settings(max_examples=60, derandomize=True, print_blob=True)
+@examples(60, derandomize=True, print_blob=True)
 @given(st.lists(_happenings, min_size=4, max_size=24))
 @example(
     happenings=[Answers(("lose_after", "401")), Lists("500", 3), Place(0, "same", 2), Look(0, 1), Place(0, "key", 1)]

@@ -16,9 +16,10 @@ import pytest
 from conftest import HandClock
 from deciding import no, yes
 from fake_zinc import FakeZinc
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from variants import examples
 from wanted import BOOK, book, order
 
 from zinc_mcp.checkout.deciding.approved import send_all_approved
@@ -207,7 +208,7 @@ async def lived(happenings: list[Happening], home: Path) -> World:
 _lives = st.lists(_happenings, min_size=2, max_size=18)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(_lives)
 def test_nothing_is_sent_whose_own_question_was_not_answered_with_a_yes(happenings: list[Happening]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -215,7 +216,7 @@ def test_nothing_is_sent_whose_own_question_was_not_answered_with_a_yes(happenin
 
 
 @pytest.mark.thorough
-@settings(max_examples=160)
+@examples(160)
 @given(_lives)
 def test_nothing_is_sent_without_its_own_yes_in_many_more_lives(happenings: list[Happening]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -5,8 +5,9 @@ import tomllib
 from typing import Any, cast
 
 from hosts.shapes import comments_of, without_comments
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from variants import examples
 
 from zinc_mcp.hosts import editing
 from zinc_mcp.hosts.editing import put, take, uncut
@@ -14,7 +15,7 @@ from zinc_mcp.hosts.formats.jsonc import UnreadableTextError
 
 ENTRY: dict[str, Any] = {"command": "/a b/zinc-mcp", "args": ["é", '"'], "env": {"ZINC_MCP_SANDBOX": "1"}}
 PATHS = (("mcpServers",), ("mcp", "servers"))
-USUAL = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MORE = examples(250)
 
 names = st.sampled_from(["mcpServers", "mcp", "servers", "zinc", "a", "b", "//", "/*", ",}", "é", "\\", '"', "\n"])
 scalars = st.one_of(
@@ -99,14 +100,14 @@ def comments_outside(text: str, path: tuple[str, ...]) -> list[str]:
     return comments_of(change.text)
 
 
-@USUAL
+@MORE
 @given(text=json_texts(comments=False), path=st.sampled_from(PATHS))
 @example(text='{"mcpServers":{"zinc":{}, "a":1}}', path=PATHS[0])
 def test_any_json(text: str, path: tuple[str, ...]) -> None:
     check("json", text, path)
 
 
-@USUAL
+@MORE
 @given(text=json_texts(comments=True), path=st.sampled_from(PATHS))
 @example(text='{"mcpServers": { // x\n"zinc": {} }}', path=PATHS[0])
 @example(text='{"mcpServers": {"a": 1 // x\n}}', path=PATHS[0])
@@ -148,7 +149,7 @@ def toml_texts(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["", "", "\ufeff"])) + text
 
 
-@USUAL
+@MORE
 @given(text=toml_texts())
 @example(text="[mcp_servers.zinc]\na = 1\n[x]\n[mcp_servers.zinc.env]\nb = 2")
 @example(text="mcp_servers = { docs = { a = 1 } }")

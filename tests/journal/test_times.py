@@ -9,9 +9,10 @@ import pytest
 from conftest import HandClock, OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from journals import entry_of, journal_of
+from variants import examples
 from wanted import book, intent, order
 
 from zinc_mcp.checkout.deciding.decide import decide
@@ -72,7 +73,7 @@ async def code_of(ours: Process, wanted: Intent) -> str:
     idle=st.sampled_from([5.0, 700.0]),
     limit=st.sampled_from([11_000, 90_000]),
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_no_setting_of_the_clocks_buys_twice_or_passes_a_limit(
     tmp_path_factory: pytest.TempPathFactory, clocks_wrong: tuple[float, ...], live: bool, idle: float, limit: int
 ) -> None:

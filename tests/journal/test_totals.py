@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import HandClock
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from journal.full_journal import driven, fill
 from journal.test_journal import draft, entry
 from journal.test_migration import ENTRY, into, without_totals
+from variants import examples
 
 from zinc_mcp.journal.journal import Journal
 
@@ -61,7 +62,7 @@ def database(url: str, journal: Journal) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(rows, max_size=30),
     st.lists(changes, max_size=12),

@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sandbox.practising import Clock, customer, order, placed, product, read
+from variants import examples
 from wanted import ADDRESS
 
 from zinc_mcp.sandbox import Dialect, Sandbox
@@ -224,7 +225,7 @@ _WISHES = st.dictionaries(st.sampled_from(["gift", "items", "quantity"]), st.jus
     gift=st.booleans(),
     seconds=st.floats(0, 100),
 )
-@settings(max_examples=60)
+@examples(100)
 async def test_any_body_is_taken_or_refused_and_a_taken_one_can_be_read(
     change: dict[str, Any],
     products: list[dict[str, Any]],
