@@ -481,7 +481,7 @@ ONCE = list({(each.text, known(each)): each for each in reversed(PRINTED)}.value
 """Without the blocks that are printed a second time, word by word, and do the same."""
 
 
-@pytest.mark.sampled(24)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("block", ONCE, ids=[each.name for each in ONCE])
 async def test_a_block_works_as_printed(place: Place, block: Block) -> None:
     does = known(block)
@@ -644,7 +644,7 @@ TAKES_LONG = "python3 -m venv .venv && . .venv/bin/activate"
 RUN = [each for each in NAMED if isinstance(LINES.get(each), Expected)]
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("command", usual(RUN, lambda command: command != TAKES_LONG))
 def test_a_command_between_the_lines_works_as_printed(place: Place, furnished: Path, command: str) -> None:
     expected = LINES[command]

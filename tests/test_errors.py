@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -64,6 +65,11 @@ def test_only_an_unknown_outcome_may_have_moved_money() -> None:
     assert [kind for kind in CLASSES if kind.money_may_have_moved] == [OrderOutcomeUnknownError]
 
 
+@cache
+def raised() -> tuple[tuple[str, ast.Call], ...]:
+    return tuple(_raised())
+
+
 def _raised() -> Iterator[tuple[str, ast.Call]]:
     names = {kind.__name__ for kind in CLASSES}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -86,7 +92,7 @@ def _endings(node: ast.expr) -> Iterator[str]:
 def test_every_sentence_that_is_written_down_ends_with_a_full_stop() -> None:
     unfinished = [
         f"{place}: {text}"
-        for place, call in _raised()
+        for place, call in raised()
         for sentence in (*call.args[:2], *(each.value for each in call.keywords if each.arg == "next_step"))
         for text in _endings(sentence)
         if not text.endswith(".")
@@ -96,7 +102,7 @@ def test_every_sentence_that_is_written_down_ends_with_a_full_stop() -> None:
 
 def test_every_code_that_is_given_is_in_the_list() -> None:
     given = {
-        text for _, call in _raised() for each in call.keywords if each.arg == "code" for text in _endings(each.value)
+        text for _, call in raised() for each in call.keywords if each.arg == "code" for text in _endings(each.value)
     }
     assert given
     assert given <= CODES

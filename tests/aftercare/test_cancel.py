@@ -214,6 +214,7 @@ ENDED: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("number", range(len(ENDED)))
 async def test_an_order_that_has_ended_says_so_and_zinc_is_not_asked_to_cancel_it(
@@ -260,6 +261,7 @@ async def test_an_order_that_is_on_its_way_is_awaited_and_then_cancelled(
     assert how == ["cancelled"]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("status", ["order_failed", "order_placed"])
 @pytest.mark.parametrize(
     "step", ["lie", "lose_before", failure(422, "order_not_cancellable"), failure(403, "forbidden")]

@@ -85,6 +85,7 @@ async def test_a_case_that_its_first_call_has_opened_gets_no_second_message(
     assert len(created(sandbox)) == 1
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case_list", ["threads", "summaries"])
 @pytest.mark.parametrize("fault", ACCEPTED)
 async def test_a_report_whose_answer_is_lost_is_found_and_filed_once(
@@ -156,6 +157,7 @@ async def test_zincs_no_to_a_case_is_told(open_test_process: OpenProcess, sandbo
     assert created(sandbox) == []
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("approval", ["none", "host", "auto"])
 async def test_a_change_of_address_asks_a_person_in_every_mode_of_approval(
@@ -232,6 +234,7 @@ async def test_a_message_to_an_open_case_needs_no_reason(
     assert len(created(sandbox)) == 3
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("doubt", ["unknown", "waiting"])
 @pytest.mark.parametrize("then", [{"close": True}, {"message": "more"}, {"message": "more", "reason": "billing"}])
 async def test_while_nobody_knows_whether_a_case_is_open_it_is_not_said_that_none_is(

@@ -18,6 +18,7 @@ def zinc(clock: HandClock) -> Sandbox:
     return Sandbox(clock=clock)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("how", ["read-only", "failing"])
 @pytest.mark.parametrize("step", ["opened", "sending", "leaving", "answered"])
 async def test_a_return_sent_while_the_journal_fails_is_told_as_it_is(

@@ -74,6 +74,7 @@ async def test_an_order_that_is_placed_although_it_was_to_be_stopped_is_cancelle
     assert sent(zinc, "cancel") == ["accepted"]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("fault", [*LOST_AFTER, *LOST_BEFORE])
 async def test_a_lost_answer_to_a_stop_is_told_by_what_the_order_shows(home: Path, fault: str) -> None:
     zinc = Practice(home)

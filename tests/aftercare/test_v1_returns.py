@@ -99,6 +99,7 @@ async def test_a_return_that_the_retailer_denies_is_told_and_may_be_filed_again(
     assert (again["key"], again["outcome"]) == (told["key"], "failed")
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("fault", [*ACCEPTED, *LOST])
 async def test_a_return_whose_answer_is_lost_stays_in_doubt_and_is_never_sent_again(home: Path, fault: str) -> None:
     zinc = Practice(home)

@@ -104,6 +104,7 @@ class _OwnKeyRefused(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("tool", ["return_order", "report_problem", "get_order"])
 async def test_where_zinc_does_not_show_it_by_its_own_key_nobody_is_sent_to_a_key_of_the_owner(

@@ -215,6 +215,7 @@ async def test_a_lying_402_is_refused_before_the_wallet_is_asked(
     assert (entry.state, entry.counts_cents) == ("refused", 0)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "answer",
     [

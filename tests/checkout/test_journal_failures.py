@@ -36,6 +36,7 @@ def doubted(told: object) -> JournalError:
     return told
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("step", ["sending", "leaving:2", "headers", "answered"])
 async def test_an_order_paid_while_the_journal_fails_is_in_doubt_and_known_once_it_works_again(

@@ -76,6 +76,7 @@ PAYMENTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(("payment", "sent", "words"), PAYMENTS, ids=["card", "both", "gift", "default"])
 async def test_login_and_payment_go_out_and_stay_out_of_the_journal(
@@ -179,6 +180,7 @@ async def test_the_question_names_account_and_payment_and_no_secret(
     assert json.loads(body)["payment_method"]["number"] == planted.NUMBER
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(("payment", "sent", "words"), PAYMENTS, ids=["card", "both", "gift", "default"])
 async def test_results_say_which_account_buys_and_what_pays(
@@ -263,6 +265,7 @@ async def broken_key(home: Path) -> None:
 CHANGES = [other_password, other_payment, other_address, no_account, no_key, other_key, broken_key]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("change", CHANGES)
 async def test_after_a_change_a_yes_sends_nothing(
     home: Path, wire: Wire, clocks: Clocks, clock: HandClock, write_config: Write, change: Any
@@ -309,6 +312,7 @@ async def test_a_repeat_sends_exactly_the_same_bytes(home: Path, wire: Wire, clo
     assert len(wire.sent) == 3 and len(set(wire.sent)) == 1 and len(wire.sandbox.placed()) == 1
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("change", CHANGES)
 async def test_after_a_change_nothing_is_sent_again_and_the_doubt_stands(
     home: Path, wire: Wire, clocks: Clocks, clock: HandClock, change: Any

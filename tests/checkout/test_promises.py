@@ -215,6 +215,7 @@ async def test_a_credential_that_a_busy_disk_did_not_take_at_once_is_written_and
     assert len(zinc.settlements) == 1
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("lagging", ["pending", "in_progress", "a_word_of_tomorrow"])
 @pytest.mark.parametrize("ending", ["order_placed", "order_failed", "cancelled"])
 async def test_a_read_that_lags_behind_undoes_no_ending(

@@ -239,7 +239,7 @@ async def test_a_journal_that_agrees_with_zinc_has_no_difference(
         shop.journal.close()
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", PLANTED)
 async def test_a_planted_difference_is_found_and_no_other(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, name: str

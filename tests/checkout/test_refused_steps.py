@@ -198,6 +198,7 @@ async def refusing(opened: Process, home: Path, clock: HandClock) -> AsyncGenera
     await runner.aclose()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("call", "how"),
     [each if each in OFTEN else rare(*each) for each in itertools.product(CALLS, HOWS)],

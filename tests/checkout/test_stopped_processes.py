@@ -202,6 +202,7 @@ OFTEN = [
 ]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("way", "step", "nth", "gone"), [each if each in OFTEN else rare(*each) for each in STOPS])
 async def test_a_process_that_stood_still_until_its_time_was_over_buys_nothing_twice(
     machine: Machine, way: str, step: str, nth: int, gone: float

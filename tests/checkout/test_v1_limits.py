@@ -18,6 +18,7 @@ from zinc_mcp.server.mcp.server import build_server
 PAGE = f"https://www.amazon.com/dp/{ASIN}"
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     ("changes", "cost"),
@@ -53,6 +54,7 @@ async def test_orders_of_both_services_share_the_limit_of_a_day(home: Path, mode
     assert zinc.posts() == ["created", "created"]
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     ("config", "why"),

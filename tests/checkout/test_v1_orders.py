@@ -132,6 +132,7 @@ async def test_after_a_refusal_the_next_attempt_has_a_key_of_its_own(home: Path,
     assert zinc.posts() == ["rejected_invalid_address"] * 2
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("running", ["slow", "looks", "manual_review", "queue"])
 async def test_what_is_not_over_is_waited_for(home: Path, mode: str, running: str) -> None:
@@ -186,6 +187,7 @@ async def test_a_request_that_never_arrived_is_sent_again_with_the_same_key(home
     assert len(zinc.sandbox.placed()) == 1 and keys == {answer["key"]}
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     "dialect", [{"listing": "placed_only"}, {"notes": "absent"}, {"echo": "absent"}, {"listing": "lags"}]

@@ -184,6 +184,7 @@ async def test_a_changed_file_is_found(
     assert "WRONG file   What was asked for or shown does not belong to the anchor" in ended.stdout
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("hides_the_anchor", [False, True])
 @pytest.mark.parametrize("name", FORGED)
 async def test_a_forger_who_makes_the_file_whole_again_is_found_where_zinc_holds_the_anchor(

@@ -254,6 +254,7 @@ async def test_a_yes_is_not_carried_out_by_another_payer(
 # Changes since the question was asked
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("decider", [{}, {"api_key": None}], ids=["the server", "a terminal that cannot send"])
 @pytest.mark.parametrize(
     ("policy", "code"),

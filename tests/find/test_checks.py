@@ -58,6 +58,7 @@ async def test_an_order_that_must_fail_is_refused_before_anybody_is_asked_and_co
     assert (first.state, first.counts_cents) == ("refused", 0)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("ships_to", "is_refused"),
     [
@@ -120,6 +121,7 @@ async def test_both_rails_are_checked(
     assert (refused.value.code, zinc.posts) == ("cannot_be_ordered", [])
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "silence",
     [

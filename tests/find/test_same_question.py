@@ -72,6 +72,7 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("first", "second"), SAME, ids=str)
 async def test_the_same_question_in_another_spelling_is_not_paid_for_again(
     open_test_process: OpenProcess, zinc: FakeZinc, first: dict[str, Any], second: dict[str, Any]
@@ -83,6 +84,7 @@ async def test_the_same_question_in_another_spelling_is_not_paid_for_again(
     assert (again["cost_cents"], again["remembered"], len(searched(zinc))) == (0, True, 1)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("first", "second"), OTHER, ids=str)
 async def test_another_question_is_asked(
     open_test_process: OpenProcess, zinc: FakeZinc, first: dict[str, Any], second: dict[str, Any]

@@ -48,7 +48,7 @@ def test_the_page_names_every_danger_and_every_file() -> None:
     assert re.search(r"zn_(?:live|test)_", text) is None
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX script")
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"{each.heading} {each.line}" for each in BLOCKS])
 def test_an_entry_starts_the_server_as_it_stands_there(tmp_path: Path, block: Any) -> None:

@@ -163,6 +163,7 @@ def test_a_lease_is_held_by_one_until_it_ends(journal: Journal, clock: HandClock
     assert [event.what for event in journal.events(made.id)][-2:] == ["claimed", "taken over"]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("limits", "admitted"),
     [

@@ -129,6 +129,7 @@ RECOVERIES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("wallet", RECOVERIES)
 @pytest.mark.parametrize("by", ["a purge", "an upgrade after a purge"])
 def test_of_a_payment_stays_how_it_was_paid_and_its_reference(url: str, clock: HandClock, wallet: str, by: str) -> None:

@@ -110,6 +110,7 @@ def test_orders_are_listed_and_shown_and_doctor_names_the_fault(run: Run, read_o
     assert "Traceback" not in examined.stderr + examined.stdout
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("command", [("pause",), ("resume",), ("orders", "purge", "--older-than", "1")])
 def test_a_command_that_would_write_says_in_a_sentence_that_it_cannot(
     run: Run, read_only: Entry, command: tuple[str, ...]

@@ -173,6 +173,7 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path, clock: HandClock) -> No
         entry(journal, draft())
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("made", [foreign, truncated, text, folder])
 @pytest.mark.parametrize("command", [("orders",), ("orders", "show", "k"), ("doctor",), ("pause",), ("policy",)])
 def test_each_command_refuses_a_file_that_is_no_journal_in_a_sentence(

@@ -109,6 +109,7 @@ async def test_no_setting_of_the_clocks_buys_twice_or_passes_a_limit(
         assert not zinc.orders, "nothing new without a person"
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("by", WRONG)
 async def test_a_clock_far_from_zincs_opens_nothing_where_nobody_is_asked(
     machine: OpenProcess, zinc: FakeZinc, clock: HandClock, by: float, home: Path

@@ -49,6 +49,7 @@ INVALID: dict[str, tuple[dict[str, Any], list[str | int]]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", INVALID)
 async def test_an_invalid_order_is_a_422_on_its_field(name: str) -> None:
     change, where = INVALID[name]

@@ -170,6 +170,7 @@ async def test_hostile_text_is_hostile_until_it_is_made_plain() -> None:
     assert not {"\x1b", "\u202e", "\n", "\u200b"} & set(plain(title, 1000))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("url", sorted(SCENARIOS))
 async def test_every_scenario_tells_a_story_the_client_can_read_at_any_time(url: str) -> None:
     clock = Clock()

@@ -50,6 +50,7 @@ async def test_a_look_up_moves_nothing_and_asks_for_the_balance_only(
     assert [(each.method, each.url.path) for each in zinc.requests] == [("GET", "/wallet/me")]
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     ("answer", "reason"),

@@ -165,7 +165,7 @@ FILTERS: list[tuple[dict[str, Any], set[int]]] = [
 ]
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("number", range(len(FILTERS)))
 @pytest.mark.parametrize("listing", ["paged", "unpaged", "refusing"])
 async def test_filters_hold_whatever_zinc_makes_of_them(
@@ -196,6 +196,7 @@ async def test_filters_hold_whatever_zinc_makes_of_them(
     assert first in names
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     ("answer", "code"),

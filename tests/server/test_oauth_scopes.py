@@ -149,6 +149,7 @@ async def test_scopes_count_as_the_issuer_writes_them(
     assert len(zinc.posts) == 1
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @both_transports
 @pytest.mark.parametrize("sign_in", ["token", "identity"])

@@ -77,6 +77,7 @@ async def test_people_of_the_issuer_place_orders_and_see_their_own_alone(
     assert len(zinc.posts) == len({facts["order_id"] for facts in placed.values()}) == 2
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "how",
     [

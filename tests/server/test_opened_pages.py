@@ -175,6 +175,7 @@ async def test_a_form_s_yes_counts_no_more_once_only_the_page_may_decide(
     assert zinc.posts == []
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("decision", ["yes", "no"])
 @pytest.mark.parametrize("when", ["before the host answers", "after it"])
@@ -371,6 +372,7 @@ async def test_a_version_that_knows_no_addresses_is_sent_none(
     assert "open in their browser" in facts["next_step"]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("steps", range(12))
 async def test_a_call_cancelled_while_the_page_starts_leaves_nothing_that_keeps_the_process(
     open_test_process: OpenProcess, steps: int

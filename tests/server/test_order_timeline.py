@@ -69,6 +69,7 @@ WITHOUT: list[Any] = [
 ]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("number", range(len(WITHOUT)))
 async def test_a_timeline_that_cannot_be_read_hides_no_order(
     open_test_process: OpenProcess, zinc: FakeZinc, number: int
@@ -116,6 +117,7 @@ def parcel(number: int, **changes: Any) -> dict[str, Any]:
     return {"id": f"t{number}", "carrier": "usps", "tracking_number": str(number), "status": "in_transit", **changes}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("url", "is_shown"),
     [

@@ -353,6 +353,7 @@ async def test_the_words_of_a_refusal_change_nothing_that_a_person_reads(buying:
             assert_harmless(await bought.seen(message.text, answered=REJECTIONS[place]), harmless, message)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("place", LATER)
 async def test_the_words_about_an_order_change_nothing_that_a_person_reads(buying: Buying, place: str) -> None:
     async with buying() as bought:

@@ -106,7 +106,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.sampled(40)
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
 @pytest.mark.parametrize("wrong", WRONG)

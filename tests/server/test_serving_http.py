@@ -280,7 +280,7 @@ async def test_members_only_lets_nobody_in_while_there_are_none(open_test_proces
         assert (await client.get("/healthz")).status_code == 200
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(4)
 @both_transports
 @both_eras
 @pytest.mark.parametrize("token", [None, "", "zmcp_wrong", "local"])

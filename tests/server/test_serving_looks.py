@@ -233,7 +233,7 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("words", ["the same words", "other words"])
 @pytest.mark.parametrize("why", REFUSALS)

@@ -260,6 +260,7 @@ async def is_there(client: httpx2.AsyncClient, session: str) -> bool:
     return (await client.post("/mcp", json=PING, headers={"Mcp-Session-Id": session})).status_code == 200
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("method", "path", "more"),
     [

@@ -204,6 +204,7 @@ UNCLEAR: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("lie", UNCLEAR)
 async def test_a_price_that_contradicts_itself_settles_nothing(
     open_test_process: OpenProcess, zinc: FakeZinc, lie: str

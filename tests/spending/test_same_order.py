@@ -80,6 +80,7 @@ OURS: dict[str, Callable[[Shown], Shown]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("other", OTHERS)
 async def test_an_order_that_answers_ours_and_is_not_ours_is_not_taken_and_ours_is_found_by_its_key(
     open_test_process: OpenProcess, zinc: FakeZinc, other: str
@@ -92,6 +93,7 @@ async def test_an_order_that_answers_ours_and_is_not_ours_is_not_taken_and_ours_
     assert len(zinc.posts) == 1
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("other", OTHERS)
 async def test_while_ours_cannot_be_found_the_outcome_is_unknown_and_the_bytes_do_not_go_again(
     open_test_process: OpenProcess, zinc: FakeZinc, other: str
@@ -163,7 +165,7 @@ async def test_a_concession_that_zinc_reports_is_no_difference(
     assert entry.state == ("accepted" if ours else "unknown")
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("other", ["another id", *OTHERS])
 @pytest.mark.parametrize("rail", ["account", "agent"])
 async def test_a_read_that_is_answered_with_another_order_changes_nothing(

@@ -139,6 +139,7 @@ async def test_a_placed_order_that_is_said_not_to_have_succeeded_settles_nothing
     assert journal_of(home)[0][0].counts_cents == 5100
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     ("components", "said_of_it"),

@@ -7,6 +7,7 @@ start. The module of a tool is loaded by its first call.
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,10 @@ def listed_tools(
     return [_tool(service, row, watch, host_asks=host_asks) for row in contract() if row["name"] in names]
 
 
-def contract() -> list[dict[str, Any]]:
+@cache
+def contract() -> tuple[Mapping[str, Any], ...]:
     """Return the tools as `tools/list` shows them where the owner trusts the host's own prompt."""
-    rows: list[dict[str, Any]] = json.loads(files("zinc_mcp.server.mcp").joinpath(FILE).read_text(encoding="utf-8"))
-    return rows
+    return tuple(json.loads(files("zinc_mcp.server.mcp").joinpath(FILE).read_text(encoding="utf-8")))
 
 
 def _tool(service: OpenService, row: Mapping[str, Any], watch: "Watch | None", *, host_asks: bool) -> Tool:

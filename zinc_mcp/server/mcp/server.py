@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -141,6 +142,7 @@ def _left_out(library: str) -> Generator[None]:
         del modules[library]
 
 
+@cache
 def own_version() -> str:
     """Return the installed version of this package, or `0` when it runs from a bare folder."""
     try:
