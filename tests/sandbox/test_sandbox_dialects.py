@@ -1,5 +1,6 @@
 """Each dialect changes the one answer that the documents leave open, and the sandbox keeps its orders."""
 
+import json
 from typing import Any
 
 import anyio
@@ -110,6 +111,16 @@ async def test_the_metadata_filter_is_exact() -> None:
     found = await listed("prompt", **MINE)
     assert [row["metadata"]["zinc_mcp_key"] for row in found["orders"]] == ["k"]
     assert (found["total"], found["limit"], found["offset"]) == (1, 50, 0)
+
+
+@pytest.mark.parametrize("value", ['a "word"', "Zoë", "a\\b", "", 7, True, {"a": "ü", "b": ['"']}])
+async def test_the_metadata_filter_finds_any_value(value: Any) -> None:
+    async with customer(Sandbox()) as client:
+        await placed(client, order(metadata={"mine": value}))
+        await placed(client, order(metadata={"other": value}))
+        query = {"metadata_key": "mine", "metadata_value": value if isinstance(value, str) else json.dumps(value)}
+        found = (await client.get("/orders", params=query)).json()["orders"]
+        assert [row["metadata"] for row in found] == [{"mine": value}]
 
 
 async def test_a_lagging_list_is_empty_first() -> None:

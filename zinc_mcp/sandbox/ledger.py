@@ -328,11 +328,19 @@ class Ledger:
         rows = self.select("SELECT * FROM orders WHERE caller = ? AND order_id = ?", caller, order_id)
         return order_row(rows[0]) if rows else None
 
-    def orders_of(self, caller: str) -> list[OrderRow]:
-        """Return all orders of a caller, newest first."""
-        return [
-            order_row(row) for row in self.select("SELECT * FROM orders WHERE caller = ? ORDER BY seq DESC", caller)
-        ]
+    def orders_of(self, caller: str, *, having: str = "") -> list[OrderRow]:
+        """Return all orders of a caller, newest first.
+
+        Args:
+            caller: the fingerprint of their key.
+            having: only those whose body contains this text, as a part of a string or of JSON. To read thousands of
+                orders takes a client longer than it waits.
+        """
+        rows = self.select(
+            "SELECT * FROM orders WHERE caller = ? AND (instr(body, ?) OR instr(body, ?)) ORDER BY seq DESC",
+            *(caller, json.dumps(having)[1:-1], having),
+        )
+        return [order_row(row) for row in rows]
 
     def signed_in(self, api_key: str) -> str | None:
         """Return the caller to whom this sandbox issued a live key by a sign-in, or None."""

@@ -146,8 +146,10 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
         query = _Query.model_validate({**request.query_params, "include": request.query_params.getlist("include")})
     except ValidationError as found:
         return checks.invalid(sandbox.dialect, problems_in(found, "query"))
-    rows = sandbox.ledger.orders_of(caller)
-    if query.metadata_key is not None and listing != "unfiltered":
+    if query.metadata_key is None or query.metadata_value is None or listing == "unfiltered":
+        rows = sandbox.ledger.orders_of(caller)
+    else:
+        rows = sandbox.ledger.orders_of(caller, having=query.metadata_value)
         rows = [row for row in rows if _has_metadata(row, query.metadata_key, query.metadata_value)]
     fault = next(filter(None, [_read_fault(sandbox, row, "list_fault") for row in rows]), None)
     if listing == "lags":
@@ -215,7 +217,7 @@ class _Query(BaseModel):
         return self
 
 
-def _has_metadata(row: OrderRow, key: str, value: str | None) -> bool:
+def _has_metadata(row: OrderRow, key: str, value: str) -> bool:
     """Say whether a top-level key has exactly this value. A value that is no string is compared as JSON text."""
     metadata: _Json = row.body.get("metadata") or {}
     found = metadata.get(key, ...)
