@@ -245,6 +245,7 @@ def test_the_page_has_each_scenario_and_each_reason() -> None:
         assert part.startswith(("Of these", "failed in them", "| **together**")) or part in text, again
 
 
+@pytest.mark.thorough
 def test_without_npm_the_run_is_skipped_and_says_why(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(

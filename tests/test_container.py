@@ -107,6 +107,7 @@ async def checked(port: int, environ: Mapping[str, str]) -> int:
     return (await anyio.run_process([sys.executable, *words], env=environ, check=False)).returncode
 
 
+@pytest.mark.thorough
 def test_without_a_name_the_image_says_what_is_missing_and_ends(tmp_path: Path) -> None:
     [words] = [json.loads(each) for each in of("CMD")]
     ended = subprocess.run(

@@ -61,6 +61,7 @@ def test_the_skill_names_every_tool_and_only_what_there_is() -> None:
     assert set(TOOLS) - named - {"get_balance"} == set()
 
 
+@pytest.mark.thorough
 def test_the_icons_are_the_one_that_its_program_draws() -> None:
     drawn = pixels()
     for path in FILES:

@@ -173,6 +173,7 @@ def test_ctrl_c_at_the_keyboard_stops_it(started: Started, sandbox: Practice) ->
         pass  # the code that was left
 
 
+@pytest.mark.thorough
 def test_a_reader_that_is_gone_ends_it_without_a_traceback(started: Started, sandbox: Practice) -> None:
     line = f"{sys.executable} -m zinc_mcp login | true"
     environ = {**started.environment, "ZINC_API_URL": sandbox.url}

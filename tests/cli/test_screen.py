@@ -118,6 +118,7 @@ def test_the_demo_lives_through_a_whole_order_in_less_than_20_seconds(demo: str)
     assert float(seconds) < 20
 
 
+@pytest.mark.thorough
 def test_the_demo_ends_with_commands_that_work_as_printed(tmp_path: Path, demo: str) -> None:
     assert max(len(line) for line in demo.splitlines() if sys.executable not in line) <= 80
     lines = [

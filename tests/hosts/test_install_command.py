@@ -277,6 +277,7 @@ def test_without_a_script_of_its_own_the_interpreter_is_started_with_the_module(
     assert (entry["command"], entry["args"]) == (str(environment.python), ["-m", "zinc_mcp"])
 
 
+@pytest.mark.thorough
 def test_a_tool_of_uv_is_started_by_the_link_that_it_keeps(tmp_path: Path) -> None:
     desk, environment = Desk(tmp_path, "cursor"), Environment(tmp_path / "uv" / "tools" / "zinc-mcp")
     script = environment.script(environment.python)

@@ -193,6 +193,7 @@ def starts(*cases: tuple[Path, dict[str, str]], path: Path = ROOT / "tests") -> 
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
+@pytest.mark.thorough
 def test_a_start_loads_the_store_where_there_is_one_and_the_keyring_where_the_key_is_in_it(
     home: Path, tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_a_locked_keyring_leaves_a_server_that_says_why_it_cannot_order(home: Pa
     assert (rail, unusable) == (None, "The system's keyring is locked.")
 
 
+@pytest.mark.thorough
 def test_without_the_library_the_sentence_says_what_to_install(home: Path, tmp_path: Path) -> None:
     in_the_keyring(home, tmp_path)
     (tmp_path / "keyring.py").write_text("raise ImportError('not here')\n")

@@ -365,6 +365,7 @@ def _rival(ledger: Path) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.thorough
 async def test_processes_with_one_ledger_verify_each_other_and_settle_once(tmp_path: Path) -> None:
     ledger = tmp_path / "sandbox.db"
     sandbox = Sandbox(ledger)

@@ -154,6 +154,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.thorough
 def test_two_processes_with_one_ledger_place_one_order_for_each_key(tmp_path: Path) -> None:
     command = [*preloaded.command("python"), "-W", "error", "-c", _RIVAL, str(tmp_path / "ledger.db")]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

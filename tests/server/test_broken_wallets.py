@@ -107,6 +107,7 @@ async def test_a_wallet_whose_extra_is_not_installed_ends_no_server_and_is_told(
     assert "WRONG place_agent_order: ZINC_WALLET is tempo, but its signer is not installed" in examined.stdout
 
 
+@pytest.mark.thorough
 async def test_a_wallet_whose_library_is_broken_ends_no_server(tmp_path: Path) -> None:
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "pytempo.py").write_text("raise AttributeError('half an installation')\n", encoding="utf-8")

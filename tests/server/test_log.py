@@ -70,6 +70,7 @@ async def test_each_call_is_one_line_of_json(tmp_path: Path, mode: str) -> None:
     is_clean(text)
 
 
+@pytest.mark.thorough
 async def test_without_the_setting_only_failed_calls_are_logged_and_each_is_found(tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with started(tmp_path, "auto", log) as client:

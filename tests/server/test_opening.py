@@ -111,6 +111,7 @@ def test_the_first_call_opens_what_it_needs_and_later_calls_use_it(practice: Pip
     practice.end()
 
 
+@pytest.mark.thorough
 def test_a_resource_opens_the_process_as_a_call_does(practice: Pipes) -> None:
     practice.open()
     [content] = practice.ask(2, "resources/read", uri="zinc://orders")["contents"]

@@ -344,7 +344,7 @@ def buying(
     return opened
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", REJECTIONS)
 async def test_the_words_of_a_refusal_change_nothing_that_a_person_reads(buying: Buying, place: str) -> None:
     async with buying() as bought:
@@ -353,7 +353,7 @@ async def test_the_words_of_a_refusal_change_nothing_that_a_person_reads(buying:
             assert_harmless(await bought.seen(message.text, answered=REJECTIONS[place]), harmless, message)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", LATER)
 async def test_the_words_about_an_order_change_nothing_that_a_person_reads(buying: Buying, place: str) -> None:
     async with buying() as bought:
@@ -424,7 +424,7 @@ LOOK_UPS: dict[str, Callable[[str], dict[str, Any] | httpx.Response]] = {
 ASCII_QUOTES = dict.fromkeys(map(ord, "“”"), '"')
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("place", LOOK_UPS)
 async def test_a_dialogue_says_the_same_whatever_a_retailer_or_zinc_writes(
@@ -484,6 +484,7 @@ CHALLENGES: dict[str, Callable[[str], Quoted]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", CHALLENGES)
 async def test_the_words_of_a_402_change_nothing_that_a_person_reads(
     buying: Buying, zinc: FakeZinc, place: str
@@ -525,7 +526,7 @@ GIVEN: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", GIVEN)
 async def test_a_model_s_words_change_only_their_own_field_of_the_question(
     open_test_process: OpenProcess, clocks: Clocks, write_config: Callable[[str], Path], place: str

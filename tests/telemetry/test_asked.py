@@ -62,6 +62,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.thorough
 def test_a_server_that_nobody_has_asked_loads_nothing_for_it(tmp_path: Path) -> None:
     ended = Started(tmp_path).process("-c", CALLING, ZINC_MCP_SANDBOX="1")
     assert ended.returncode == 0, ended.stderr

@@ -179,6 +179,7 @@ def test_a_collector_that_refuses_or_hangs_stops_no_server_and_is_told_once(tmp_
     assert not any(word in stderr for word in (TOKEN, "Traceback", "opentelemetry.", "Failed to export"))
 
 
+@pytest.mark.thorough
 def test_without_the_extra_a_server_that_is_asked_works_and_says_so(tmp_path: Path) -> None:
     started = Started(tmp_path)
     without = tmp_path / "without"
