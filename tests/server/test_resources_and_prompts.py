@@ -2,7 +2,8 @@
 
 import json
 import re
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -77,6 +78,28 @@ async def test_a_resource_that_cannot_be_read_just_now_says_why(
             await client.read_resource("zinc://orders/3f2504e0-4f89-11d3-9a0c-0305e82c3301")
     assert refused.value.error.code == INTERNAL_ERROR
     assert "Zinc could not be reached." in refused.value.error.message
+
+
+class BrokenRunner:
+    """A journal that breaks in a way that nobody foresaw."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("planted-secret")
+
+
+@both_eras
+@pytest.mark.parametrize("uri", ["zinc://orders", "zinc://orders/3f2504e0-4f89-11d3-9a0c-0305e82c3301"])
+async def test_a_crash_tells_the_reader_of_a_resource_a_reference_and_no_more(
+    open_test_process: OpenProcess, caplog: pytest.LogCaptureFixture, mode: str, uri: str
+) -> None:
+    async with open_test_process() as process:
+        async with host(replace(process, journal=cast(Any, BrokenRunner())), mode) as client:
+            with pytest.raises(MCPError) as refused:
+                await client.read_resource(uri)
+    told = refused.value.error.message
+    assert "planted-secret" not in told
+    [reference] = re.findall(r"the reference (\w+)", told)
+    assert reference in caplog.text
 
 
 PROFILES = {

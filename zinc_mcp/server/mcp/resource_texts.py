@@ -11,13 +11,17 @@ from zinc_mcp.errors import InvalidArgumentsError, OrderNotFoundError, ZincMcpEr
 from zinc_mcp.server.mcp.listing import OpenService
 from zinc_mcp.server.mcp.tools.get_order import looked_up, read_lookup
 from zinc_mcp.server.mcp.tools.list_orders import OrdersWanted, orders_view
-from zinc_mcp.server.mcp.tools.tool import Service, caller_of
+from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged
 from zinc_mcp.views.order import compact
 from zinc_mcp.views.parts import View
 
 
 async def orders_text(service: OpenService, ctx: Context) -> str:
-    """Return the newest orders of the caller of a request as JSON text; raises as `order_text`."""
+    """Return the newest orders of the caller of a request as JSON text.
+
+    Raises:
+        ResourceError: they cannot be read just now.
+    """
     return await _told(service, ctx, lambda opened, caller: orders_view(opened.process, caller, OrdersWanted()))
 
 
@@ -44,4 +48,9 @@ async def _told(service: OpenService, ctx: Context, look: Callable[[Service, str
         raise ResourceNotFoundError(error.summary) from error
     except ZincMcpError as error:
         raise ResourceError(f"{error.summary} {error.next_step}") from error
+    except Exception as error:  # the SDK would tell its text
+        raise ResourceError(
+            "Something unexpected went wrong; nothing was changed by that. "
+            f"Tell the user the reference {logged(error)}, which finds it in the server's log."
+        ) from None
     return json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
