@@ -1,11 +1,11 @@
 """Orders as resources: `zinc://orders` and `zinc://orders/{order_id}`, for each caller their own."""
 
-from typing import Any
-
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError
 from mcp.server.mcpserver.resources import Resource
+from mcp.shared.uri_template import UriTemplate
+from mcp.types import ResourceTemplate
 
 from zinc_mcp.server.mcp.listing import OpenService
 
@@ -44,13 +44,30 @@ async def read_orders(service: OpenService, ctx: Context) -> list[ReadResourceCo
     return [ReadResourceContents(content=await orders_text(service, ctx), mime_type=_JSON)]
 
 
-def add_order(server: MCPServer[Any], service: OpenService) -> None:
-    """Add the template of one order to a server."""
+def order_template() -> ResourceTemplate:
+    """Return the entry of one order in the list of templates."""
+    return ResourceTemplate(
+        uri_template=ONE_ORDER,
+        name="order",
+        title="Order",
+        description="One order by Zinc's id or our key, as get_order shows it",
+        mime_type=_JSON,
+    )
 
-    async def order(order_id: str, ctx: Context) -> str:
-        from zinc_mcp.server.mcp.resource_texts import order_text
 
-        return await order_text(service, ctx, order_id)
+def order_in(uri: str) -> str | None:
+    """Return the id or key in the address of one order; None for another address."""
+    order_id = (UriTemplate.parse(ONE_ORDER).match(uri) or {}).get("order_id")
+    return order_id if isinstance(order_id, str) else None
 
-    described = "One order by Zinc's id or our key, as get_order shows it"
-    server.resource(ONE_ORDER, title="Order", description=described, mime_type=_JSON)(order)
+
+async def read_order(service: OpenService, ctx: Context, order_id: str) -> list[ReadResourceContents]:
+    """Read one order for the caller of a request.
+
+    Raises:
+        ResourceNotFoundError: this caller has no such order.
+        ResourceError: it cannot be read just now.
+    """
+    from zinc_mcp.server.mcp.resource_texts import order_text
+
+    return [ReadResourceContents(content=await order_text(service, ctx, order_id), mime_type=_JSON)]

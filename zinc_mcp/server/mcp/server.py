@@ -15,7 +15,7 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS, InputRequiredResult
+from mcp.types import INVALID_PARAMS, InputRequiredResult, ResourceTemplate
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.known_settings import TOOLS, rights_for
@@ -27,7 +27,7 @@ from zinc_mcp.server.http.access import access_in, caller_in
 from zinc_mcp.server.mcp.instructions import instructions_for
 from zinc_mcp.server.mcp.listing import OpenService, listed_tools
 from zinc_mcp.server.mcp.prompts import prompts
-from zinc_mcp.server.mcp.resources import ORDERS, add_order, orders_resource, read_orders
+from zinc_mcp.server.mcp.resources import ORDERS, order_in, order_template, orders_resource, read_order, read_orders
 
 if TYPE_CHECKING:
     from pydantic import AnyUrl
@@ -43,6 +43,8 @@ class Server(MCPServer[Any]):
     """The SDK's server, on streams of ours."""
 
     service: OpenService | None = None
+    offered: frozenset[str] = frozenset()
+    """The names of the tools that are listed."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         """Build it without rich, which the SDK's constructor loads for a log that `server.log` has set up."""
@@ -52,11 +54,18 @@ class Server(MCPServer[Any]):
     async def read_resource(
         self, uri: "AnyUrl | str", context: Context[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
-        """Read a resource; the list of orders is each caller's own, and a fixed resource knows no caller."""
-        listed = {resource.uri for resource in await self.list_resources()}
-        if str(uri) == ORDERS and self.service is not None and context is not None and ORDERS in listed:
-            return await read_orders(self.service, context)
+        """Read the list of orders or one order, which are each caller's own; a resource of the SDK knows no caller."""
+        if self.service is not None and context is not None:
+            if str(uri) == ORDERS and "list_orders" in self.offered:
+                return await read_orders(self.service, context)
+            if (order_id := order_in(str(uri))) is not None and "get_order" in self.offered:
+                return await read_order(self.service, context, order_id)
         return await super().read_resource(uri, context)
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        """List the template of one order. The SDK would derive its own from a function, which takes a start longer than
+        the list of tools."""
+        return [order_template()] if "get_order" in self.offered else []
 
     def has_tool(self, name: str) -> bool:
         """Whether there is a tool with this name. The SDK's `list_tools` would build the whole list for the answer."""
@@ -119,9 +128,7 @@ def offer_tools(settings: Settings, service: OpenService, watch: "Watch | None" 
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
         request_state_security=_sealing(settings),
     )
-    server.service = service
-    if "get_order" in names:
-        add_order(server, service)
+    server.service, server.offered = service, names
     for prompt in prompts(names):
         server.add_prompt(prompt)
     server.middleware.append(_only_what_there_is(server))
