@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from started import ROOT, Started
+from variants import rare
 
 from zinc_mcp.errors import JournalError, SettingsError
 from zinc_mcp.journal.journal import Journal
@@ -275,7 +276,7 @@ def test_a_journal_that_others_could_read_is_closed_to_them(home: Path) -> None:
 # Files that the program makes
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+@pytest.mark.parametrize("umask", [0o000, rare(0o022), rare(0o277)])
 def test_files_of_the_program_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
     folder = tmp_path / "new" / "deep" / "home"
     before = os.umask(umask)

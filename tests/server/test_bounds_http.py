@@ -555,6 +555,7 @@ def test_a_client_that_never_reads_fills_no_memory(team: TeamServer) -> None:
     opened.close()
 
 
+@pytest.mark.thorough
 def test_strangers_that_never_read_lock_no_member_out(team: TeamServer) -> None:
     token = team.member("kept-out")
     asked = head("GET", "/approve/") * 20
@@ -567,11 +568,13 @@ def test_strangers_that_never_read_lock_no_member_out(team: TeamServer) -> None:
         opened.setblocking(False)
         held.append(opened)
     try:
-        until_full = time.monotonic() + 4
-        while time.monotonic() < until_full:
+        latest, rounds_when_full = time.monotonic() + 4, 0
+        while rounds_when_full < 10 and time.monotonic() < latest:
+            rounds_when_full += 1
             for each in held:
                 with suppress(OSError):
                     each.send(asked)
+                    rounds_when_full = 0
             time.sleep(0.02)
         for _ in range(5):
             assert team.health_seconds() < 4
