@@ -4,7 +4,6 @@ import json
 import re
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import preloaded
 from started import Started
 
 KEY = re.compile(r"zn_(?:live|test)_[0-9A-Za-z_-]{8,}")
@@ -66,7 +66,7 @@ def practice(folder: Path, pace: float = 20.0) -> Generator[Practice]:
     folder.mkdir(parents=True, exist_ok=True)
     ledger = folder / "practice.db"
     with subprocess.Popen(
-        [sys.executable, "-m", "zinc_mcp", "sandbox", "--port", "0", "--pace", str(pace), "--ledger", str(ledger)],
+        [*preloaded.command("zinc_mcp"), "sandbox", "--port", "0", "--pace", str(pace), "--ledger", str(ledger)],
         env=Started(folder).environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

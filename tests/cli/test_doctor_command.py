@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
+import preloaded
 import pytest
 from conftest import OpenProcess
 from fake_zinc import FakeZinc
@@ -55,7 +56,7 @@ def clock() -> Callable[[], float]:
 def sandbox_url(tmp_path: Path) -> Generator[str]:
     """A sandbox on a port, run by the command itself."""
     with subprocess.Popen(
-        [sys.executable, "-m", "zinc_mcp", "sandbox", "--port", "0"],
+        [*preloaded.command("zinc_mcp"), "sandbox", "--port", "0"],
         env=Started(tmp_path).environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -148,7 +148,7 @@ async def test_a_process_killed_while_it_asked_leaves_one_order_after_a_yes(
 
 async def asked_and_killed(environ: dict[str, str], home: Path) -> str:
     """Let a server ask, and kill it while it waits for the answer."""
-    process = await anyio.open_process([sys.executable, "-m", "zinc_mcp"], env=environ)
+    process = await anyio.open_process(preloaded.command("zinc_mcp"), env=environ)
     async with process:
         assert process.stdin is not None
         place = {"name": "place_order", "arguments": arguments()}
