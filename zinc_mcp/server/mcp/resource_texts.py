@@ -11,7 +11,7 @@ from zinc_mcp.errors import InvalidArgumentsError, OrderNotFoundError, ZincMcpEr
 from zinc_mcp.server.mcp.listing import OpenService
 from zinc_mcp.server.mcp.tools.get_order import looked_up, read_lookup
 from zinc_mcp.server.mcp.tools.list_orders import OrdersWanted, orders_view
-from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged
+from zinc_mcp.server.mcp.tools.tool import Service, caller_of
 from zinc_mcp.views.order import compact
 from zinc_mcp.views.parts import View
 
@@ -48,9 +48,4 @@ async def _told(service: OpenService, ctx: Context, look: Callable[[Service, str
         raise ResourceNotFoundError(error.summary) from error
     except ZincMcpError as error:
         raise ResourceError(f"{error.summary} {error.next_step}") from error
-    except Exception as error:  # the SDK would tell its text
-        raise ResourceError(
-            "Something unexpected went wrong; nothing was changed by that. "
-            f"Tell the user the reference {logged(error)}, which finds it in the server's log."
-        ) from None
     return json.dumps(facts, separators=(",", ":"), ensure_ascii=False)

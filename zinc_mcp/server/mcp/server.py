@@ -15,7 +15,8 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS, InputRequiredResult, ResourceTemplate
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, InputRequiredResult, ResourceTemplate
+from pydantic import ValidationError
 
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.known_settings import TOOLS, rights_for
@@ -162,7 +163,8 @@ def _only_what_there_is(server: Server) -> ServerMiddleware[Any]:
     """Return a middleware that removes the capabilities which the SDK advertises for every server (mcp 2.3).
 
     An empty list of prompts or resources is no capability, so it is not advertised; a host that asks all the same gets
-    the empty list. An unknown prompt or tool is -32602 (MCP, "Prompts" and "Tools", "Error Handling").
+    the empty list. An unknown prompt or tool is -32602 (MCP, "Prompts" and "Tools", "Error Handling"). A failure that
+    nobody foresaw is -32603 with a reference to the log, and its text is told to nobody.
     """
 
     async def answer(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -171,7 +173,12 @@ def _only_what_there_is(server: Server) -> ServerMiddleware[Any]:
             _check(ctx.params, listed.__contains__, "Unknown prompt")
         elif ctx.method == "tools/call":
             _check(ctx.params, server.has_tool, "Unknown tool; nothing was done")
-        result = await call_next(ctx)
+        try:
+            result = await call_next(ctx)
+        except (MCPError, ValidationError):
+            raise
+        except Exception as error:  # in the older era, the SDK would tell its text (mcp 2.3)
+            raise MCPError(code=INTERNAL_ERROR, message=_crash(error)) from None
         if ctx.method == "tools/list" and isinstance(result, dict):
             _leave_out(result, ctx)
         if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
@@ -179,6 +186,15 @@ def _only_what_there_is(server: Server) -> ServerMiddleware[Any]:
         return result
 
     return answer
+
+
+def _crash(error: Exception) -> str:
+    from zinc_mcp.server.mcp.tools.tool import logged
+
+    return (
+        "Something unexpected went wrong in this server. "
+        f"Tell the user the reference {logged(error)}, which finds it in the server's log."
+    )
 
 
 def _leave_out(listed: dict[str, Any], ctx: ServerRequestContext[Any, Any]) -> None:
