@@ -16,10 +16,10 @@ from zinc_mcp.zinc.find.products import (
     SearchResults,
     ask,
     details_call,
-    kept,
     offers_call,
     order_condition,
     search_call,
+    to_json,
 )
 from zinc_mcp.zinc.find.retailers import ShopCheck, check_shop
 
@@ -128,7 +128,7 @@ async def test_of_an_odd_search_the_good_parts_are_read_and_nothing_is_invented(
 async def test_a_remembered_answer_reads_as_the_same() -> None:
     call = search_call("x")
     _, found = await told(ODD, call)
-    assert call.read(kept(found)) == found
+    assert call.read(to_json(found)) == found
 
 
 @pytest.mark.parametrize("answer", [[], "text", None, 7], ids=str)

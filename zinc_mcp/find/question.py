@@ -8,7 +8,7 @@ from typing import Any, Generic
 from zinc_mcp.journal.records.entry import Draft, Entry
 from zinc_mcp.known_settings import Role
 from zinc_mcp.rails import Rail
-from zinc_mcp.zinc.find.products import LOOK_UP_CENTS, A, DataCall, Looked, kept
+from zinc_mcp.zinc.find.products import LOOK_UP_CENTS, A, DataCall, LookUpAnswer, to_json
 from zinc_mcp.zinc.orders import canonical
 
 REMEMBERED_SECONDS = 600.0
@@ -48,9 +48,9 @@ def draft_of(caller: str, role: Role | None, rail: Rail, call: DataCall[Any]) ->
     )
 
 
-def kept_facts(answer: Looked) -> Mapping[str, Any]:
+def kept_facts(answer: LookUpAnswer) -> Mapping[str, Any]:
     """Return the facts with which an entry keeps an answer; none if it is too large."""
-    content = kept(answer)
+    content = to_json(answer)
     return {"answer": content} if len(canonical(content).encode()) <= MOST_KEPT_BYTES else {}
 
 

@@ -69,6 +69,8 @@ def _scalar(value: object) -> object:
 
 
 MAX_CENTS = 10**12
+Switch = Annotated[bool, Field(strict=True)]
+"""True or false; no other value is read as one of them."""
 Amount = Annotated[int, Field(strict=True, ge=-MAX_CENTS, le=MAX_CENTS)]
 """Minor units of a currency, bounded. Only integers are read: "49.00" and 49.0 may be dollars."""
 Credit = Annotated[int, Field(strict=True, ge=0, le=MAX_CENTS)]
@@ -98,7 +100,7 @@ class Answer(BaseModel):
     json_types: ClassVar[tuple[type, ...]] = (dict,)
     """The JSON types that this model can be read from."""
 
-    rows_cut: ClassVar[Mapping[str, int]] = {}  # no field, because an answer could then set it
+    rows_cut: ClassVar[Mapping[str, int]] = {}  # not a field: an answer could set a field
     """The number of unread rows beyond `MAX_ROWS` by the name of their list. An instance may have one of its own."""
 
     @classmethod

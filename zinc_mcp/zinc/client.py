@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,7 +27,7 @@ from zinc_mcp.network import (
 )
 from zinc_mcp.zinc.connection import UNANSWERED, Connection, read_date
 from zinc_mcp.zinc.failures import refused_order, refused_read
-from zinc_mcp.zinc.responses import ORDER_ID, Order, order_in
+from zinc_mcp.zinc.responses import Order, is_a_segment, order_in
 
 if TYPE_CHECKING:
     import httpx
@@ -43,8 +42,6 @@ was accepted. If it was not, the answer is a 409 with a key: the order exists al
 
 GAVE_UP = (HTTPStatus.REQUEST_TIMEOUT, 499)
 """Statuses of the 4xx that do not say whether the request was carried out."""
-
-_ID = re.compile(ORDER_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ class ZincClient(Connection):
         Raises:
             OrderNotFoundError: Zinc has no such order, or it belongs to another key.
         """
-        if not is_order_id(order_id):
+        if not is_a_segment(order_id):
             raise OrderNotFoundError("No order has an id like this.")
         answer = await self.get(f"/orders/{order_id}", api_key)
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -129,7 +126,12 @@ class ZincClient(Connection):
     async def post(
         self, path: str, body: bytes, headers: dict[str, str], on_headers: OnHeaders | None, leaving: Leaving | None
     ) -> NetworkAnswer:
-        """Send one placing request with exactly these bytes and return the answer, of any status."""
+        """Send one placing request with exactly these bytes and return the answer, of any status.
+
+        Raises:
+            ZincUnreachableError: nothing was sent.
+            OrderOutcomeUnknownError: sent, and no whole answer came.
+        """
         try:
             sent = {"Content-Type": "application/json", **headers}
             return await self.ask("POST", path, sent, content=body, on_headers=on_headers, leaving=leaving)
@@ -167,7 +169,10 @@ class ZincClient(Connection):
         most_bytes: int = MAX_ANSWER_BYTES,
         seconds: float | None = None,
     ) -> NetworkAnswer:
-        """Send one GET request and return the answer, of any status. `seconds`: how long it may take, if not usual."""
+        """Send one GET request and return the answer, of any status.
+
+        `seconds` is the most that it may take; None: the usual time of a read.
+        """
         headers = _bearer_header(api_key) if api_key else {}
         try:
             return await self.ask("GET", path, headers, seconds=seconds, parameters=parameters, most_bytes=most_bytes)
@@ -187,10 +192,10 @@ class ZincClient(Connection):
     async def get_paid(self, path: str, api_key: SecretStr, parameters: Parameters) -> object:
         """Send one GET request that may cost something, and return the content of a successful answer.
 
-        It may take as long as a placing request: what is paid for is not given up early.
+        It may take as long as a placing request, because an answer that is paid for should not be given up early.
 
         Raises:
-            UnreadableAnswerError: also for a status that says that Zinc gave up, as for an order (`placed_order`).
+            UnreadableAnswerError: also for a status with which Zinc gave up (`GAVE_UP`), as for an order.
         """
         answer = await self.get(path, api_key, parameters, seconds=self.wire_seconds)
         if answer.status in GAVE_UP:
@@ -251,11 +256,6 @@ def _raise_if_refused(answer: NetworkAnswer, *, has_key: bool = True) -> None:
         raise refused_read(answer, has_key=has_key)
     if not 200 <= answer.status < 300:
         raise _unreadable_error()
-
-
-def is_order_id(text: str) -> bool:
-    """Say whether a text is safe as the id of an order in a path."""
-    return _ID.fullmatch(text) is not None
 
 
 def members(value: object) -> Mapping[str, Any]:

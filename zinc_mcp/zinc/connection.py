@@ -1,4 +1,4 @@
-"""The connection to one Zinc: one request at a time, bounded, never repeated, and the time of each answer.
+"""The connection to one Zinc: it sends each request once, bounds it, and tells the time of each answer.
 
 `ZincClient` and `V1Client` are connections that know the endpoints of one service, and how a key goes with a request.
 """
@@ -89,7 +89,7 @@ class Connection:
     ) -> NetworkAnswer:
         """Send one request and return the answer, of any status; see `Exchange.ask`.
 
-        `seconds`: the most that it may take, if not the usual time of a request with or without a content.
+        `seconds` is the most that it may take; None: `wire_seconds` with a content, else the time for reads.
 
         Raises:
             ZincUnreachableError: nothing was sent.

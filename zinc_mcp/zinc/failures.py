@@ -1,4 +1,4 @@
-"""Zinc's refusals: its error bodies in every known shape, and the errors that say them in our words.
+"""Zinc's refusals: its error bodies in every known shape, and our errors for them, with sentences of our own.
 
 Shapes: nested `error` (the SDK's), flat (as the docs print it), FastAPI's `detail` list and `detail` string, and
 problem documents (RFC 9457). HTTP codes are those of the SDK 2026.10.16.

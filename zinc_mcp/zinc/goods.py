@@ -1,4 +1,4 @@
-"""What two orders are compared by, whichever API they are for: the products and the place."""
+"""The parts by which two orders are compared, for either API of Zinc: the products and the place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Comparable(Protocol):
         ...
 
     def wished(self) -> Mapping[str, Any]:
-        """Return all that the caller asked for, without the key, and without what has its default."""
+        """Return all that the caller asked for, without the key and without fields that have their default."""
         ...
 
     def body(self, key: str, notes: Mapping[str, Any]) -> dict[str, Any]:

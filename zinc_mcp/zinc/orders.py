@@ -317,7 +317,7 @@ class OrderCreate(Request):
 
     @property
     def ceiling_cents(self) -> int:
-        """The most that may be debited for it, without Zinc's fee."""
+        """The most that may be debited for it, in US cents, without Zinc's fee."""
         return self.max_price
 
     @property
@@ -337,12 +337,12 @@ class OrderCreate(Request):
 
     @property
     def account_id(self) -> str | None:
-        """That account, by its id at Zinc."""
+        """The id of that account at Zinc."""
         return self.retailer_credentials_id
 
     @property
     def profile(self) -> None:
-        """No account that is kept here: only v1 takes one."""
+        """None: only an order of v1 takes an account that is kept here."""
         return None
 
     @property
@@ -366,7 +366,7 @@ class OrderCreate(Request):
         ]
 
     def wished(self) -> Mapping[str, Any]:
-        """Return all that the caller asked for, without the key, and without what has its default."""
+        """Return all that the caller asked for, without the key and without fields that have their default."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})
 
     def to_wire(self) -> dict[str, Any]:

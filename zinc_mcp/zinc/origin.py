@@ -1,4 +1,4 @@
-"""The address of Zinc's API: the part of a URL that says whom we ask."""
+"""The origin of Zinc's API: scheme, host and port, and a path if there is one."""
 
 import ipaddress
 import re
@@ -15,7 +15,7 @@ _DEFAULT_PORTS = {"https": "443", "http": "80"}
 def check_origin(origin: str, setting: str = "ZINC_API_URL") -> str:
     """Return `origin` in one spelling: scheme, host, port if it is not the default, and path if there is one.
 
-    `setting` names where it is from.
+    `setting` is the variable that holds it, for errors.
 
     Raises:
         SettingsError: it is neither https, nor http to a loopback address.

@@ -158,10 +158,6 @@ class Tracking(Answer):
         return {"tracking_number": value} if isinstance(value, str | int) else value
 
 
-ORDER_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
-"""An order id that is safe as one segment of a path. Zinc's own ids are UUIDs."""
-
-
 class ConnectInfo(Answer):
     """The Stripe Connect charge of an order, in cents; filled in after capture."""
 
@@ -204,17 +200,17 @@ class Notifications(Answer):
     delivered: bool | None = None
 
 
-_ORDER_ID = re.compile(ORDER_ID)
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 
 
 def is_a_segment(text: str) -> bool:
-    """Say whether an id is safe as one segment of a path."""
-    return _ORDER_ID.fullmatch(text) is not None
+    """Say whether an id is safe as one segment of a path. Zinc's own ids are UUIDs."""
+    return _SEGMENT.fullmatch(text) is not None
 
 
 _ON_ITS_WAY = frozenset({"shipped", "in_transit", "out_for_delivery", "available_for_pickup", "delivered"})
 _BOUGHT = frozenset({"ordered", "placed", "order_placed"})
-"""Statuses of an item that the retailer has (`ordered`: SDK 2026.10.16), as an order's own are also spelled."""
+"""Statuses of an item that the retailer has taken. `ordered` is an item's (SDK 2026.10.16), the others an order's."""
 
 
 class Order(Answer):
@@ -291,7 +287,7 @@ class Order(Answer):
 
     @property
     def tracking_state(self) -> str:
-        """How far the parcels are, in one word: that of the parcel that needs most attention.
+        """The state of the parcel that needs most attention, in one word.
 
         `none` if there is no parcel yet, `unknown` if the parcels were not read or have no known status.
         """
@@ -362,7 +358,7 @@ class Order(Answer):
         return is_on_its_way or is_bought or bool(self.merchant_order_ids or self.tracking_numbers)
 
 
-_MOST_REMEMBERED = 16 * 1024
+_MOST_REMEMBERED_BYTES = 16 * 1024
 
 
 def order_in(content: bytes) -> Order:
@@ -372,7 +368,7 @@ def order_in(content: bytes) -> Order:
         ValueError: the body holds no order.
     """
     # A caller that waits for news reads the same bytes again and again, so parsed orders are cached.
-    return _remembered(content) if len(content) <= _MOST_REMEMBERED else _read(content)
+    return _remembered(content) if len(content) <= _MOST_REMEMBERED_BYTES else _read(content)
 
 
 def _read(content: bytes) -> Order:

@@ -1,4 +1,4 @@
-"""What the road of an order needs to know of it, whichever of Zinc's two interfaces takes the order."""
+"""An order as the checkout reads it, for either of Zinc's two interfaces."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,7 +29,7 @@ class Wish(Comparable, Protocol):
 
     @property
     def ceiling_cents(self) -> int:
-        """The most that may be debited for it, without a fee of Zinc's own."""
+        """The most that may be debited for it, in US cents, without a fee of Zinc's own."""
         ...
 
     @property
@@ -44,12 +44,12 @@ class Wish(Comparable, Protocol):
 
     @property
     def account_id(self) -> str | None:
-        """That account, if it is kept at Zinc: its id there."""
+        """The id of that account at Zinc, if it is kept there."""
         ...
 
     @property
     def profile(self) -> str | None:
-        """That account, if it is the owner's and kept here: its name."""
+        """The name of that account, if it is the owner's and kept here."""
         ...
 
     @property

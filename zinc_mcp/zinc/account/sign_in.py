@@ -1,6 +1,6 @@
-"""Signing in to Zinc: the device flow (after RFC 8628), a key for testing, and what Zinc says of a key.
+"""Signing in to Zinc: the device flow (after RFC 8628), keys for testing, and the facts that Zinc tells about a key.
 
-A key and a device code are secrets, and stand in no error. The words of Zinc are not ours: they are cleaned here.
+A key and a device code are secrets, and stand in no error. Zinc's words are cleaned here, because they are not ours.
 """
 
 import json
@@ -19,7 +19,7 @@ from zinc_mcp.proxies import is_loopback
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.account.account import get_wallet
 from zinc_mcp.zinc.answers import MAX_CENTS
-from zinc_mcp.zinc.client import MAX_KEY, ZincClient, members
+from zinc_mcp.zinc.client import GAVE_UP, MAX_KEY, ZincClient, members
 from zinc_mcp.zinc.failures import read_failure
 
 MAX_WAIT_SECONDS = 1800.0
@@ -37,7 +37,7 @@ _LIVE, _TEST = "zn_live_", "zn_test_"
 _KEY = re.compile(rf"(?:{_LIVE}|{_TEST})[!-~]{{4,{MAX_KEY}}}")
 
 Waiting = Literal["pending", "slow_down", "expired", "denied", "unreachable", "lost"]
-"""What a poll tells while there is no key. `lost`: it was sent, and no answer came that can be read."""
+"""The outcome of a poll that brought no key. `lost`: it was sent, and no answer came that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class DeviceCode:
 
     device_code: SecretStr
     user_code: str
-    """What the person compares with the page."""
+    """The code that the person compares with the one on the page."""
     link: str
     """The page with the code filled in."""
     expires_seconds: float
@@ -55,22 +55,22 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new key, and what Zinc says with it."""
+    """A new key, with the facts that Zinc tells about it."""
 
     key: SecretStr
     orders_moved: int | None = None
-    """Test orders that came along into the account; None if no sandbox did."""
+    """The number of test orders that came along into the account; None if no sandbox came along."""
     credit_cents: int | None = None
-    """What Zinc gave to start with."""
+    """The credit that Zinc gave to a new account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What Zinc says of an accepted key."""
+    """The facts that Zinc tells about an accepted key."""
 
     user: str | None = None
     email: str | None = None
-    """Who has taken the sandbox of a test key into an account."""
+    """The e-mail address of the account that has taken over the sandbox of a test key."""
     balance_cents: int | None = None
     fee_cents: int | None = None
 
@@ -92,7 +92,7 @@ async def start(client: ZincClient, name: str, test_key: SecretStr | None = None
 
     Raises:
         ZincUnreachableError: nothing was sent.
-        UnreadableAnswerError: Zinc answered no, or not so that it can be used.
+        UnreadableAnswerError: Zinc answered no, or its answer cannot be used.
     """
     headers = {} if test_key is None else {"Authorization": f"Bearer {test_key.get_secret_value()}"}
     answer = await _post(client, "/device/code", {"name": name[:MAX_NAME]}, headers)
@@ -128,7 +128,7 @@ async def poll(client: ZincClient, code: DeviceCode) -> Issued | Waiting:
         return "lost"
     if 200 <= answer.status < 300:
         return _issued(answer)
-    if answer.status >= 500 or answer.status in (HTTPStatus.REQUEST_TIMEOUT, 499) or answer.status < 400:
+    if answer.status >= 500 or answer.status in GAVE_UP or answer.status < 400:
         return "lost"
     known: Mapping[str, Waiting] = {
         "authorization_pending": "pending",
@@ -150,7 +150,7 @@ async def create_test_key(client: ZincClient, name: str) -> SecretStr:
 
     Raises:
         ZincUnreachableError: nothing was sent.
-        UnreadableAnswerError: Zinc answered no, or not so that it can be used.
+        UnreadableAnswerError: Zinc answered no, or its answer cannot be used.
     """
     answer = await _post(client, "/sandbox/keys", {"name": name[:MAX_NAME]}, {})
     if answer.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
@@ -170,7 +170,7 @@ async def account_of(client: ZincClient, key: SecretStr) -> Account:
 
     Raises:
         OrderRejectedError: Zinc answered no; with status 401 it does not accept the key.
-        ZincUnreachableError, UnreadableAnswerError: it is not known.
+        ZincUnreachableError, UnreadableAnswerError: Zinc did not tell.
     """
     wallet = await get_wallet(client, key)
     balance = wallet.get("spendable_balance", wallet.get("balance"))
@@ -179,7 +179,7 @@ async def account_of(client: ZincClient, key: SecretStr) -> Account:
         try:
             email = members(await client.get_json("/sandbox/status", key)).get("claimed_by_email")
         except ZincMcpError:
-            email = None  # it only adds to what is known
+            email = None  # the other facts are known without it
     user = wallet.get("user_id")
     return Account(
         str(user) if type(user) is int else None,
@@ -193,7 +193,7 @@ def _issued(answer: NetworkAnswer) -> Issued | Waiting:
     found = members(answer.json())
     key = found.get("key") or found.get("api_key")
     if not isinstance(key, str) or kind_of_key(key) is None:
-        return "lost"  # the key is in one answer only, and this was it
+        return "lost"  # Zinc shows the key in this one answer only
     moved, credit = members(found.get("sandbox")), members(found.get("starter_credit"))
     orders, cents = moved.get("orders_moved"), _cents(credit.get("cents"))
     return Issued(SecretStr(key), orders if type(orders) is int and 0 <= orders < 10**9 else None, cents)
@@ -203,7 +203,7 @@ async def _post(client: ZincClient, path: str, body: Mapping[str, str], headers:
     try:
         return await client.post(path, json.dumps(body).encode(), headers, None, None)
     except OrderOutcomeUnknownError:
-        # The client's sentence is about an order.
+        # The client's own sentence speaks of an order.
         raise _unusable("Zinc was asked, and no answer came that can be read.") from None
 
 

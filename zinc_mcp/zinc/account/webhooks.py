@@ -1,19 +1,20 @@
 """Zinc's webhooks: the one address of an account to which Zinc sends events, and how it signs them.
 
-Nothing in an event has to be believed: it only says which order may have news. Zinc sends some events twice, keeps no
-order, and signs no time, so that an event can be sent again by whoever has seen it (Webhooks; PUT /webhooks/endpoint,
-SDK 2026.10.18).
+Nothing in an event has to be believed: it only says which order may have news. Zinc sends some events twice, and in any
+order. It signs no time, so anybody who has seen an event can send it again (Webhooks; PUT /webhooks/endpoint, SDK
+2026.10.18).
 """
 
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from zinc_mcp.network import decoded
-from zinc_mcp.zinc.client import ZincClient, is_order_id, json_of, members
+from zinc_mcp.zinc.client import ZincClient, json_of, members
+from zinc_mcp.zinc.responses import is_a_segment
 
 SIGNATURE_HEADER = "X-Webhook-Signature"
 _PATH = "/webhooks/endpoint"
@@ -25,10 +26,10 @@ _MAX_SECRET = 500
 class Endpoint:
     """The address to which Zinc sends the events of an account, and the secret that signs them."""
 
-    url: str | None
-    """None: Zinc sends none. It may be another program's, and hold a secret of theirs."""
+    url: str | None = field(repr=False)
+    """None: Zinc sends no events. The address may belong to another program, and hold a secret of that program."""
     secret: SecretStr | None
-    """It stays when the address is replaced or removed; None before the first address."""
+    """The secret stays the same when the address is replaced or removed; None before the first address."""
 
 
 async def get_endpoint(client: ZincClient, api_key: SecretStr) -> Endpoint:
@@ -41,7 +42,7 @@ async def get_endpoint(client: ZincClient, api_key: SecretStr) -> Endpoint:
 
 
 async def set_endpoint(client: ZincClient, api_key: SecretStr, url: str) -> Endpoint:
-    """Send `PUT /webhooks/endpoint` once. It replaces whatever address the account had.
+    """Send `PUT /webhooks/endpoint` once. It replaces any address that the account had.
 
     Raises:
         ZincUnreachableError, ChangeOutcomeUnknownError, UnreadableAnswerError, OrderRejectedError: see `ZincClient`.
@@ -76,7 +77,7 @@ def order_in_event(content: bytes) -> str | None:
         order_id = members(decoded(content)).get("order_id")
     except ValueError:
         return None
-    return order_id.lower() if isinstance(order_id, str) and is_order_id(order_id) else None
+    return order_id.lower() if isinstance(order_id, str) and is_a_segment(order_id) else None
 
 
 def _endpoint(content: object) -> Endpoint:

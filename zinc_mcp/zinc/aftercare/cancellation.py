@@ -1,4 +1,4 @@
-"""Cancelling an order at Zinc (`POST /orders/{id}/cancel`), and what its answer says."""
+"""Cancelling an order at Zinc (`POST /orders/{id}/cancel`), and the meaning of its answer."""
 
 from http import HTTPStatus
 from typing import Literal
@@ -6,13 +6,12 @@ from typing import Literal
 from pydantic import SecretStr
 
 from zinc_mcp.errors import ChangeOutcomeUnknownError, OrderNotFoundError
-from zinc_mcp.zinc.client import ZincClient, is_order_id
+from zinc_mcp.zinc.client import GAVE_UP, ZincClient
 from zinc_mcp.zinc.failures import read_failure
+from zinc_mcp.zinc.responses import is_a_segment
 
 CancelAnswer = Literal["taken", "not_cancellable", "not_allowed", "not_found", "refused"]
 """Zinc took it; the order is not pending any more; this key may not; no such order for this key; any other no."""
-
-_WITHOUT_A_WORD = frozenset({HTTPStatus.REQUEST_TIMEOUT, 499})
 
 
 async def cancel_order(client: ZincClient, order_id: str, api_key: SecretStr) -> CancelAnswer:
@@ -25,15 +24,15 @@ async def cancel_order(client: ZincClient, order_id: str, api_key: SecretStr) ->
         ZincUnreachableError: nothing was sent.
         ChangeOutcomeUnknownError: sent, and no usable answer came.
     """
-    if not is_order_id(order_id):
+    if not is_a_segment(order_id):
         raise OrderNotFoundError("No order has an id like this.")
     answer = await client.change(f"/orders/{order_id}/cancel", b"", api_key)
     if 200 <= answer.status < 300:
         return "taken"
-    if not 400 <= answer.status < 500 or answer.status in _WITHOUT_A_WORD:
+    if not 400 <= answer.status < 500 or answer.status in GAVE_UP:
         # A redirect is not followed, and a 5xx may come after the order was cancelled: neither proves anything.
         raise ChangeOutcomeUnknownError(
-            f"Zinc answered a cancellation with HTTP status {answer.status}, which says nothing of it.",
+            f"Zinc answered a cancellation with HTTP status {answer.status}, which does not say what became of it.",
             facts={"reason": f"http_{answer.status}"},
         )
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

@@ -1,4 +1,4 @@
-"""A request that changes something about a placed order, frozen as bytes; and what Zinc's answer to it proves.
+"""A request that changes something about a placed order, frozen as bytes; and the meaning of Zinc's answer to it.
 
 Zinc has no idempotency key for such a request. So it is sent once, and a lost answer is looked up.
 """
@@ -8,14 +8,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Self, cast
 
 from pydantic import SecretStr
 
 from zinc_mcp.errors import ChangeOutcomeUnknownError
 from zinc_mcp.network import Leaving, NetworkAnswer
-from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.client import GAVE_UP, ZincClient
 from zinc_mcp.zinc.failures import refused_change
 from zinc_mcp.zinc.orders import canonical
 
@@ -61,10 +60,10 @@ class Change:
 
     @property
     def sent(self) -> Mapping[str, Any]:
-        """What is sent, by the names of the fields.
+        """The fields that are sent, by their names.
 
         Raises:
-            ValueError: the content is not what this module has made.
+            ValueError: this module has not made the content.
         """
         if self.content_type != JSON_TYPE:
             return dict(self.fields)
@@ -83,7 +82,7 @@ class Change:
         if not self.content:
             return ()
         boundary, _, _ = self.content.partition("\r\n")
-        first, *parts, last = self.content.split(f"{boundary}")
+        first, *parts, last = self.content.split(boundary)
         read = [_PART.fullmatch(part.removeprefix("\r\n")) for part in parts]
         if first or last != "--\r\n":
             raise ValueError("no form")
@@ -134,7 +133,7 @@ def taken(answer: NetworkAnswer) -> object:
     """
     if 200 <= answer.status < 300:
         return answer.json()
-    if 400 <= answer.status < 500 and answer.status not in (HTTPStatus.REQUEST_TIMEOUT, 499):
+    if 400 <= answer.status < 500 and answer.status not in GAVE_UP:
         raise refused_change(answer)
     # A redirect is not followed, and a 5xx may come after the request was carried out: neither proves anything.
     raise unproved(f"Zinc answered with HTTP status {answer.status}", f"http_{answer.status}")

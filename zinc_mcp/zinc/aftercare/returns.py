@@ -54,7 +54,7 @@ def filed_return(answer: NetworkAnswer, body: Mapping[str, Any]) -> ReturnReques
 
     Raises:
         ChangeRejectedError: Zinc answered no.
-        ChangeOutcomeUnknownError: the answer shows no return, or another one than was sent.
+        ChangeOutcomeUnknownError: the answer shows no return, or another one than the one that was sent.
     """
     content = taken(answer)
     try:
@@ -72,7 +72,7 @@ def is_return(found: ReturnRequest | ReturnSummary, body: Mapping[str, Any]) -> 
         return False
     if not found.rows_cut.keys().isdisjoint(("items",)):
         return False
-    if not found.items:  # neither the answer nor the list need have them (ReturnResponse)
+    if not found.items:  # the answer and the list may lack them (ReturnResponse)
         return bool(found.reason == body["reason"])
     wanted = {str(each["order_item_id"]).lower(): int(each["quantity"]) for each in body["items"]}
     shown: dict[str, int] = {}
@@ -105,6 +105,6 @@ async def list_returns(client: ZincClient, order_id: str, api_key: SecretStr) ->
 
 
 def rows_in(listed: object, name: str) -> list[Any]:
-    """Return the rows of a page; no rows if it is none."""
+    """Return the rows of a page; no rows if the answer is no page."""
     rows: Any = members(listed).get(name)
     return cast(list[Any], rows) if isinstance(rows, list) else []

@@ -1,1 +1,1 @@
-"""What Zinc tells about products and shops."""
+"""Zinc's endpoints about products and shops."""

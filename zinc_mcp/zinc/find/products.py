@@ -1,4 +1,4 @@
-"""What Zinc tells about products: searches, details and offers. Each of these questions costs a cent with a live key.
+"""Products as Zinc describes them: searches, details and offers. Each question costs a cent with a live key.
 
 Parameters and fields are those of the SDK 2026.10.16. An answer with HTTP status 200 may say that the work has failed
 or is not finished. An answer that names another product than the one asked for is not used.
@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError
 
 from zinc_mcp.errors import UnreadableAnswerError
 from zinc_mcp.network import Leaving, NetworkAnswer
-from zinc_mcp.zinc.answers import Answer, Count, Credit, Rows, Text
+from zinc_mcp.zinc.answers import Answer, Count, Credit, Rows, Switch, Text
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.orders import ProductCondition
 
@@ -27,10 +27,9 @@ NO_OFFERS = frozenset({"etsy", "bestbuy"})
 """Retailers without offers: Etsy has none, and Best Buy's are in its details. Shopify shops have none either."""
 
 Stars = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
-Switch = Annotated[bool, Field(strict=True)]
 
 
-class Looked(Answer):
+class LookUpAnswer(Answer):
     """The base of these answers. `code` and `message` are Zinc's words about a failure."""
 
     status: Text = "completed"
@@ -53,7 +52,7 @@ class SearchResult(Answer):
     has_variants: Switch | None = None
 
 
-class SearchResults(Looked):
+class SearchResults(LookUpAnswer):
     """The answer to a search (`GET /search`)."""
 
     results: Rows[SearchResult] | None = None
@@ -103,7 +102,7 @@ class ShopOffer(Answer):
     seller: Text | None = None
 
 
-class Product(Looked):
+class Product(LookUpAnswer):
     """A product as `GET /products/{id}` shows it. `price` is in minor units, without shipping."""
 
     retailer: Text | None = None
@@ -177,7 +176,7 @@ class Offer(Answer):
         return min(priced, key=lambda option: option.price or 0, default=None)
 
 
-class Offers(Looked):
+class Offers(LookUpAnswer):
     """The answer to the question for offers (`GET /products/{id}/offers`)."""
 
     retailer: Text | None = None
@@ -201,7 +200,7 @@ def order_condition(words: str | None) -> ProductCondition | None:
     return _CONDITIONS.get("".join(filter(str.isalpha, words or "")).casefold())
 
 
-A = TypeVar("A", bound=Looked)
+A = TypeVar("A", bound=LookUpAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +223,7 @@ class DataCall(Generic[A]):
 
     @property
     def compared(self) -> Mapping[str, str | list[str]]:
-        """The parameters in the form in which two questions are compared: upper and lower case find the same."""
+        """The parameters in the form in which two questions are compared: a search finds the same in either case."""
         return {
             name: value.casefold() if name == "q" and isinstance(value, str) else value
             for name, value in self.parameters.items()
@@ -286,8 +285,8 @@ def search_call(
 ) -> DataCall[SearchResults]:
     """Return the question `GET /search`: products of all retailers; prices are in cents.
 
-    Words that differ only in white space, and retailers that differ only in their order or in being named by their
-    host, are the same question.
+    Two questions are the same if their words differ only in white space, and their retailers only in order or in being
+    named by their host.
     """
     words = " ".join(unicodedata.normalize("NFC", query).split())
     parameters: dict[str, str | list[str]] = {"q": words, "sort": sort, "limit": str(limit)}
@@ -355,6 +354,6 @@ def is_in_dollars(retailer: str, product: Product) -> bool:
 _IN_THE_US = frozenset({"amazon", "walmart", "bestbuy"})
 
 
-def kept(answer: Looked) -> dict[str, Any]:
+def to_json(answer: LookUpAnswer) -> dict[str, Any]:
     """Return an answer as JSON that `DataCall.read` takes again."""
     return answer.model_dump(mode="json", exclude_defaults=True)

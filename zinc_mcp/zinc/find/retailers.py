@@ -1,21 +1,18 @@
-"""What Zinc tells about shops: whether it can order at an address, and ship to a country. It is free and needs no key.
+"""Shops as Zinc describes them: whether it can order at an address, and ship to a country. It is free, without a key.
 
-`GET /retailers/check` is "the same gate as POST /orders" (SDK 2026.10.16). It is about the shop: a product may be sold
-out all the same.
+`GET /retailers/check` is "the same gate as POST /orders" (SDK 2026.10.16). The answer is about the shop: a product may
+be sold out all the same.
 """
 
 from http import HTTPStatus
-from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError
-from zinc_mcp.zinc.answers import Answer, Rows, Text
+from zinc_mcp.zinc.answers import Answer, Rows, Switch, Text
 from zinc_mcp.zinc.client import ZincClient
 from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.texts.countries import ALPHA_2
-
-Switch = Annotated[bool, Field(strict=True)]
 
 ABOUT_A_SHOP = frozenset(
     "unsupported_retailer non_us_retailer unsupported_country retailer_country_not_supported "
@@ -42,7 +39,7 @@ class ShopCheck(Answer):
     platform: Text | None = None
     checkout: Checkout | None = None
     ships_to: Rows[Text] | None = None
-    """Countries; None is no claim."""
+    """Countries; None: Zinc makes no claim."""
     unsupported_reason: Text | None = None
     """The code with which Zinc would refuse the order."""
 
@@ -53,7 +50,7 @@ class ShopCheck(Answer):
 
     @property
     def contradicts_itself(self) -> bool:
-        """Whether it says yes and no without a reason: a shop is orderable in every tier but `unsupported`."""
+        """Whether tier and `orderable` differ without a reason: a shop is orderable in every tier but `unsupported`."""
         known = self.support in _TIERS and self._reason is None
         return known and self.orderable is (self.support == "unsupported")
 
@@ -101,12 +98,12 @@ async def check_shop(client: ZincClient, url: str, country: str | None) -> ShopC
     try:
         check = ShopCheck.read(await client.get_json("/retailers/check", parameters=parameters))
     except OrderRejectedError as error:
-        if error.zinc_code in ABOUT_A_SHOP:  # how Zinc answers for a country that it refuses is not documented
+        if error.zinc_code in ABOUT_A_SHOP:  # the answer for a country that Zinc refuses is not documented
             return ShopCheck(orderable=False, unsupported_reason=error.zinc_code)
         if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY):
             raise OrderRejectedError(
                 f"Zinc does not say whether it can be ordered (HTTP {error.status}).",
-                "Look whether the address and the country are right; if they are, an order shows it.",
+                "Check whether the address and the country are right; if they are, only an order can show it.",
                 status=error.status,
                 zinc_code=error.zinc_code,
                 facts=error.facts,

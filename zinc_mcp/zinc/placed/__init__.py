@@ -1,1 +1,1 @@
-"""What Zinc tells about placed orders: their lists and milestones."""
+"""Zinc's endpoints about placed orders: their lists and milestones."""

@@ -13,7 +13,7 @@ from zinc_mcp.zinc.client import ZincClient, members
 from zinc_mcp.zinc.responses import Order
 
 MAX_LIST_BYTES = 512 * 1024
-"""A page of a list of orders."""
+"""Bytes of one page of a list that are read."""
 MAX_PAGES = 10
 """Pages of a list that are read if Zinc does not filter it."""
 PAGE = 50
@@ -67,10 +67,13 @@ class OrderList:
 async def read_list(
     client: ZincClient, api_key: SecretStr, into: OrderList, since: float | None, until: float | None
 ) -> None:
-    """Read the orders of an account page by page (`GET /orders`), into a list that stays if this is cancelled.
+    """Read the orders of an account page by page (`GET /orders`), into a list that keeps them if this is cancelled.
 
-    Zinc is asked for those that were created from `since` to before `until` (seconds since the epoch), and may list
+    Zinc is asked for the orders that were created from `since` to before `until` (seconds since the epoch). It may list
     others: old releases have no filters and no pages, and refuse or ignore both. At most `MAX_PAGES` pages are read.
+
+    Raises:
+        ZincUnreachableError, OrderRejectedError, UnreadableAnswerError: see `ZincClient`. What was read before stays.
     """
     wanted = {"created_after": since, "created_before": until}
     filters = {name: _instant(at) for name, at in wanted.items() if at is not None}

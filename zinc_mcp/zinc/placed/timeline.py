@@ -4,10 +4,11 @@ from pydantic import SecretStr, ValidationError
 
 from zinc_mcp.errors import OrderNotFoundError, UnreadableAnswerError
 from zinc_mcp.zinc.answers import Answer, Moment, Rows, Text
-from zinc_mcp.zinc.client import ZincClient, is_order_id
+from zinc_mcp.zinc.client import ZincClient
+from zinc_mcp.zinc.responses import is_a_segment
 
 MAX_TIMELINE_BYTES = 256 * 1024
-"""The answer with all milestones of one order."""
+"""Bytes that are read of the answer with all milestones of one order."""
 
 
 class Milestone(Answer):
@@ -32,7 +33,7 @@ async def get_timeline(client: ZincClient, order_id: str, api_key: SecretStr) ->
         OrderNotFoundError: no order has an id like this.
         UnreadableAnswerError: the answer is no timeline, is about another order, or names no step.
     """
-    if not is_order_id(order_id):
+    if not is_a_segment(order_id):
         raise OrderNotFoundError("No order has an id like this.")
     content = await client.get_json(f"/orders/{order_id}/timeline", api_key, None, MAX_TIMELINE_BYTES)
     try:

@@ -1,4 +1,4 @@
-"""Compare two postal addresses: are they one person at one place? And print an address for a person.
+"""Compares postal addresses, whether they are one person at one place, and prints an address for a person.
 
 An address is sent and shown as it was given; `place_of` only compares. Where it is merely likely that two spellings
 are one place, they stay two: neighbours must never be confused. The tables are in `tables` and `street_tables`.
@@ -150,7 +150,7 @@ def _name_types_and_directions(country: str, words: Words) -> Words:
     last = len(words) - 1
     first = 3 if len(words) > 4 and words[2][0] == "/" and raw[1].isdigit() and raw[2].isdigit() else 1  # 842 1/2
     turned = raw[last] in directions
-    has_name = any(word not in directions for word in raw[first : last - 1])  # Avenue E has none
+    has_name = any(word not in directions for word in raw[first : last - 1])  # `Avenue E` has no name
     grid = country == "US" and raw[last - 1].isdigit() and raw[last - 2] in directions  # 842 E 1700 S
     french = country == "CA" and raw[1] in street_tables.FRENCH_TYPES and named[last - turned][1] not in _PLAIN_TYPES
     if not french and raw[first] in directions and _is_name(raw, named, first + 1):
@@ -178,7 +178,7 @@ def _is_name(raw: list[str], named: Words, place: int) -> bool:
 
 _HONOURED = re.compile("(?:様|殿|氏|さま)$")
 _DIGRAPH = re.compile("([aou])e")  # Mueller is likely Muller, but Michael need not be Michal
-_DISTRICT = re.compile(r"\bdublin\s+\d+w?\b")  # the Eircode says it
+_DISTRICT = re.compile(r"\bdublin\s+\d+w?\b")  # the Eircode already names the district
 _NUMBERS = re.compile(r"\d+")
 _BEFORE_THE_TOWN = re.compile(r"^[^\d\s]{1,6}?市(?:[^\d\s]{1,4}?区)?|^[^\d\s]{1,4}?区")
 
@@ -214,8 +214,8 @@ def place_of(address: Address) -> tuple[str, ...]:
 def near_place_of(address: Address) -> tuple[str, ...]:
     """Return name, numbers, code and country in a form that is equal if two addresses are likely the same.
 
-    It is equal for any two that `place_of` takes for one. It is for asking a person, never for treating two orders as
-    one.
+    It is equal for any two addresses that `place_of` takes for one. It serves to ask a person, never to treat two
+    orders as one.
     """
     name, street, *_, code, country = place_of(address)
     numbers = _NUMBERS.findall(street)

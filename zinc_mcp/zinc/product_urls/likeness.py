@@ -1,7 +1,7 @@
-"""What is likely another spelling of one product's page, in shops whose addresses nobody here knows.
+"""Likely spellings of one product's page, in shops that have no row in `shops`.
 
-Two such addresses may be two products, so this never refuses an order and never takes one for another. A person is
-asked about the second one, with a note that names the first.
+Two such addresses may be two products, so this never refuses an order and never treats two orders as one. A person is
+asked about the second order, with a note that names the first.
 """
 
 import re
@@ -25,20 +25,20 @@ _SAME_PRODUCT = frozenset(
 def likely_product(product: str, *, is_known: bool) -> str:
     """Return a form of `ProductAddress.product` that is equal for two addresses which are likely one product's.
 
-    In a known shop that is the same in lower case. In another shop these do not count: upper and lower case (most shops
-    show the same page, though RFC 3986, section 6.2.2.1, tells them apart), a language or a device before the path or
-    the domain, `index.php`, an ending such as `.html`, parameters of a segment, the signs between words, and parameters
-    that choose how the page is shown.
+    In a known shop it is `product` in lower case. In another shop it leaves out differences that most shops ignore:
+    upper and lower case (RFC 3986, section 6.2.2.1, tells them apart), a language or a device before the path or the
+    domain, and `index.php`. It also leaves out an ending such as `.html`, parameters of a segment, the signs between
+    words, and parameters that only choose how the page is shown.
     """
     if is_known:
         return product.casefold()
     page, _, query = product.partition("?")
     host, *segments = page.split("/")
     own = registrable(host)
-    while host != own and _says_how(host.partition(".")[0]):
+    while host != own and _only_chooses_display(host.partition(".")[0]):
         host = host.partition(".")[2]
     words = [_folded(_ENDING.sub("", segment.partition(";")[0].lower())) for segment in segments if segment]
-    while len(words) > 1 and (words[0] == "index" or _says_how(words[0])):
+    while len(words) > 1 and (words[0] == "index" or _only_chooses_display(words[0])):
         del words[0]
     if len(words) > 1 and words[-1] == "amp":
         del words[-1]
@@ -47,7 +47,7 @@ def likely_product(product: str, *, is_known: bool) -> str:
     return "/".join([host, *words]) + "".join(f"?{name}={value}" for name, value in kept)
 
 
-def _says_how(part: str) -> bool:
+def _only_chooses_display(part: str) -> bool:
     """Say whether a label of a host, or a folder, only chooses a language or a device."""
     return part in _DEVICES or part == "www" or _LANGUAGE.fullmatch(part) is not None
 

@@ -153,7 +153,7 @@ def _numbered_page(shop: Shop, parts: UrlParts) -> _Found | None:
 
 
 def _below_a_shop(parts: UrlParts, address: ProductAddress) -> ProductAddress:
-    """Return the address of a page on an unknown host below a shop's: likely the same page as the shop's own.
+    """Return the address of a page on an unknown host below a shop's host. It is likely the shop's own page.
 
     Raises:
         ProductUrlError: it can be read in two ways.

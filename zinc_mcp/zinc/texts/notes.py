@@ -49,7 +49,7 @@ def plain_notes(notes: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return notes that are plain JSON without our own names.
 
     Raises:
-        ValueError: with what to change.
+        ValueError: they are not; the text says what to change.
     """
     if notes is None:
         return None

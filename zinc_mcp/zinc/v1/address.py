@@ -70,7 +70,7 @@ def from_v2(address: Address) -> V1Address:
 
 
 def _in_v1_words(error: ValidationError) -> ValidationError:
-    """Return what v2's address objects to, with v1's name of the field."""
+    """Return the error of v2's address, with v1's names of the fields."""
     return ValidationError.from_exception_data(
         "V1Address",
         [

@@ -1,10 +1,10 @@
 """The answers of v1: sorted by `_type`, and read into the same `Order` as v2's.
 
-`_type` decides, never the HTTP status, which v1 does not document. The one use of a status is cautious: a 4xx or 5xx
-that may be about the question alone ends no order.
+`_type` decides, never the HTTP status, which v1 does not document. A status only makes the reading more cautious: an id
+without `_type` counts only with a 2xx, and a 4xx or 5xx that may be about the question alone ends no order.
 
 The request that v1 echoes holds the address and, with an account of one's own, its login and card. Only the products
-and the notes are read from it, and nothing of it is kept as it came. The account of a merchant order is an e-mail
+and the notes are read from it, and none of it is kept unchanged. The account of a merchant order is an e-mail
 address, and is not read. Both documented shapes of each part are read.
 """
 
@@ -35,7 +35,7 @@ from zinc_mcp.zinc.v1.private import holds_card_number
 from zinc_mcp.zinc.v1.products import V1Retailer, objection, page_of
 
 BY_KEY = "key:"
-"""How the name of an order begins that Zinc listed without its request id: the idempotency key follows."""
+"""The beginning of the name that an order gets here if Zinc lists it without a request id; its own key follows."""
 
 _STATUS: Mapping[Ending, tuple[str, str]] = {
     "running": ("in_progress", "processing"),
@@ -43,7 +43,7 @@ _STATUS: Mapping[Ending, tuple[str, str]] = {
     "rejected": ("order_failed", "failed"),
     "cancelled": ("cancelled", "cancelled"),
 }
-"""The status of an order and of its items, in v2's words, by what a code proves."""
+"""By the ending that a code proves: the statuses of the order and of its items, in v2's words."""
 _PLACED = ("order_placed", "ordered")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _MAX_PROBLEMS = 20
@@ -51,7 +51,7 @@ _DELIVERY = {"intransit": "in_transit", "outfordelivery": "in_transit", "availab
 
 
 def placed_order(answer: NetworkAnswer, *, has_secrets: bool = False) -> Order:
-    """Return the order in the answer to the request that orders: its id, and that Zinc has it.
+    """Return the order in the answer to `POST /v1/orders`: its id, with a status that says only that Zinc has it.
 
     `has_secrets`: the request held a login, so that words in the answer may quote it.
 
@@ -67,8 +67,8 @@ def placed_order(answer: NetworkAnswer, *, has_secrets: bool = False) -> Order:
     # The id beside `duplicate_order` may be that of the other order, and one beside a refused token that of the call.
     is_named = code != "duplicate_order" and code_of(code).later != "no_answer"
     if request_id is not None and is_named and (is_error or 200 <= answer.status < 300):
-        # An error with an id is one of an order that Zinc has: a look at it says more. Without `_type`, and with a
-        # status of an error, the id may be a gateway's own.
+        # An error with an id is about an order that Zinc has, and a later look at the order tells more. With the status
+        # of an error and without `_type`, the id may be a gateway's own.
         return Order.read({"id": request_id, "status": "pending"})
     if not is_error:
         raise _unknown("the answer could not be read", "unreadable")
@@ -80,7 +80,7 @@ def placed_order(answer: NetworkAnswer, *, has_secrets: bool = False) -> Order:
 
 
 def refusal(status: int, body: Mapping[str, Any], *, has_secrets: bool = False) -> OrderRejectedError:
-    """Return the error for a request that Zinc refused, with everything that its answer says; see `placed_order`."""
+    """Return the error for a request that Zinc refused, with the facts of its answer; see `placed_order`."""
     code = code_in(body)
     row = code_of(code)
     message = None if has_secrets else words_of(body.get("message"))
@@ -108,7 +108,7 @@ def order_in_answer(answer: NetworkAnswer, request_id: str, sent: Mapping[str, A
         if code == "invalid_request_id":
             raise OrderNotFoundError("Zinc knows no such request for this client token.")
         ending = code_of(code).later
-        # With a 4xx, a general refusal may be one of the question, and a code that is not known may be anything.
+        # With a 4xx or 5xx, a general refusal may be about the question, and an unknown code may mean anything.
         is_general = code == "invalid_request" or code not in CODES
         if ending == "no_answer" or (is_general and answer.status >= HTTPStatus.BAD_REQUEST):
             asked = _may_have_secrets(members(body.get("request")), sent)
@@ -119,10 +119,10 @@ def order_in_answer(answer: NetworkAnswer, request_id: str, sent: Mapping[str, A
 
 
 def order_of(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] | None = None) -> Order:
-    """Return what v1 says of a request as an order.
+    """Read v1's answer about a request as an order.
 
     Raises:
-        UnreadableAnswerError: it says nothing of one.
+        UnreadableAnswerError: it is no such answer.
     """
     if body.get("_type") not in ("order_response", "error"):
         raise unreadable_error()
@@ -168,7 +168,7 @@ def _unknown(how: str, reason: str) -> OrderOutcomeUnknownError:
 
 
 def _parts(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the members of v2's order that an answer of v1 says."""
+    """Return an answer of v1 as the members of v2's order."""
     is_placed = body.get("_type") == "order_response"
     code = "" if is_placed else code_in(body)
     status, item_status = _PLACED if is_placed else _STATUS.get(code_of(code).later, (_status_of(code), "pending"))
@@ -197,9 +197,9 @@ def _parts(body: Mapping[str, Any], request_id: str, sent: Mapping[str, Any] | N
 
 
 def _status_of(code: str) -> str:
-    """Return the status of an order of which a code proves nothing: it is told, and never taken for an end.
+    """Return a status for an order about which a code proves nothing. It is shown, and never read as an ending.
 
-    A code that is not known may be a word that is a status of v2, such as `cancelled`.
+    An unknown code gets a prefix, because it may be spelled like a status of v2, such as `cancelled`.
     """
     return code if code in CODES else f"error_{code}"[:60]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from pydantic import SecretStr
 
@@ -27,9 +27,6 @@ from zinc_mcp.zinc.responses import Order, is_a_segment
 from zinc_mcp.zinc.v1 import answers
 from zinc_mcp.zinc.v1.codes import code_of
 
-if TYPE_CHECKING:
-    pass
-
 _ABORTED = "aborted_request"
 
 
@@ -41,7 +38,7 @@ class V1Client(Connection):
     # Orders
 
     async def create(self, body: bytes | SecretBody, token: SecretStr, leaving: Leaving | None = None) -> Order:
-        """Send `POST /v1/orders` once with exactly these bytes. Of an answer to a `SecretBody` no words are kept.
+        """Send `POST /v1/orders` once with exactly these bytes. No words of an answer to a `SecretBody` are kept.
 
         Raises:
             ZincUnreachableError: nothing was sent.
@@ -58,7 +55,7 @@ class V1Client(Connection):
         return answers.placed_order(answer, has_secrets=isinstance(body, SecretBody))
 
     async def read(self, request_id: str, token: SecretStr, sent: Mapping[str, Any] | None = None) -> Order:
-        """Read one order. `sent` is the order as it was sent, if known: it says what is added to the price.
+        """Read one order. `sent` is the order as it was sent, if known: it tells the amounts added to the price.
 
         Raises:
             OrderNotFoundError: Zinc has no such request.
@@ -106,7 +103,7 @@ class V1Client(Connection):
         Raises:
             ZincUnreachableError: nothing was sent.
             ChangeRejectedError: Zinc refused it.
-            ChangeOutcomeUnknownError: the answer does not say what became of it; a look at the order does.
+            ChangeOutcomeUnknownError: the answer does not say what became of it. Read the order then.
         """
         answer = await self.change(f"{path_of(request_id)}/abort", b"{}", token, leaving)
         content = members(answer.json())
@@ -118,23 +115,23 @@ class V1Client(Connection):
         _raise_unknown_change("the answer does not say what became of the order")
 
     async def read_cancellation(self, cancellation_id: str, token: SecretStr) -> Mapping[str, Any]:
-        """Return what became of a cancellation, by its `_type` and `code`."""
+        """Read a cancellation, whose `_type` and `code` tell its outcome; raises as `get_object`."""
         return await self.get_object(path_of(cancellation_id, "cancellations"), token)
 
     async def read_return(self, return_id: str, token: SecretStr) -> Mapping[str, Any]:
-        """Return what became of a return, by its `_type` and `code`."""
+        """Read a return, whose `_type` and `code` tell its outcome; raises as `get_object`."""
         return await self.get_object(path_of(return_id, "returns"), token)
 
     async def get_case(self, request_id: str, token: SecretStr) -> Mapping[str, Any]:
-        """Return the case of a managed order."""
+        """Read the case of a managed order; raises as `get_object`."""
         return await self.get_object(f"{path_of(request_id)}/case", token)
 
     async def balance(self, token: SecretStr) -> Mapping[str, Any]:
-        """Return the balance of the managed accounts."""
+        """Read the balance of the managed accounts; raises as `get_object`."""
         return await self.get_object("/addax/balance", token)
 
     async def transactions(self, token: SecretStr, *, count: int, offset: int = 0) -> Mapping[str, Any]:
-        """Return a page of what was debited and credited there; a list is under `transactions`."""
+        """Read a page of the debits and credits of the managed accounts. A bare list is put under `transactions`."""
         answer = await self._get("/addax/transactions", token, {"count": str(count), "offset": str(offset)})
         content: object = answer.json()
         return {"transactions": content} if isinstance(content, list) else _told(answer)
@@ -193,7 +190,7 @@ class V1Client(Connection):
 
 
 def path_of(request_id: str, kind: str = "orders") -> str:
-    """Return the path of an order, or of what became of a change of one.
+    """Return the path of an order or, with another `kind`, of a change of one.
 
     Raises:
         OrderNotFoundError: it is no such id.
@@ -204,7 +201,7 @@ def path_of(request_id: str, kind: str = "orders") -> str:
 
 
 def changed_id(answer: NetworkAnswer) -> str:
-    """Return the id under which an answer to a change says that its outcome is found.
+    """Return the id, named by the answer to a change, with which the outcome of the change can be read.
 
     Raises:
         ChangeRejectedError: Zinc refused it.
@@ -212,7 +209,7 @@ def changed_id(answer: NetworkAnswer) -> str:
     """
     request_id = answers.request_id_of(changed(answer))
     if request_id is None:
-        _raise_unknown_change("the answer does not say under which id")
+        _raise_unknown_change("the answer names no id to ask for its outcome")
     return request_id
 
 
@@ -241,7 +238,7 @@ def _raise_unknown_change(how: str) -> NoReturn:
 
 
 def _told(answer: NetworkAnswer) -> Mapping[str, Any]:
-    """Return the object in the answer to a question; one with `_type` error is the answer where it is no refusal."""
+    """Return the object in the answer to a question; also one with `_type` error, if that refuses nothing."""
     _raise_if_error(answer)
     content = members(answer.json())
     if not content:

@@ -1,7 +1,7 @@
-"""The codes of v1's errors: what each proves about an order, and what to say and do.
+"""The codes of v1's errors: the proof that each gives about an order, its sentence, and the next step.
 
-Codes are those of v1's pages on errors. An error can answer the request that places an order, or be what became of the
-order later. A code that is not here proves nothing.
+Codes are those of v1's pages on errors. An error can answer the request that places an order, or tell the outcome of
+the order later. A code that is not here proves nothing.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Ending = Literal["rejected", "failed", "running", "cancelled", "unknown", "no_answer"]
-"""What a code proves. `rejected`: the order was not taken. `failed`, `cancelled`: nothing was or will be bought.
-`running`: it is not over. `unknown`: something may have been bought. `no_answer`: it is about the question alone."""
+"""The proof that a code gives. `rejected`: the order was not taken. `failed`, `cancelled`: nothing was bought or will
+be. `running`: it is not over. `unknown`: something may have been bought. `no_answer`: it is about the question
+alone."""
 Where = Literal["post", "later", "either"]
-"""Where a code belongs: in the answer to the request that orders, in what became of the order, or in both."""
+"""The answers in which a code stands: to the request that orders, to a later question about the order, or both."""
 
 _CLIENT = "Tell the user to check ZINC_V1_CLIENT_TOKEN."
 _ACCOUNT = "Tell the user to look after that account at the retailer, and its profile here."
@@ -34,9 +35,9 @@ class Code:
     next_step: str
     where: Where = "later"
     post: Ending = "rejected"
-    """What it proves as the answer to the request that orders."""
+    """Its proof in the answer to the request that orders."""
     later: Ending = "failed"
-    """What it proves as the answer to a question about the order."""
+    """Its proof in the answer to a later question about the order."""
 
 
 def _about_order(sentence: str, next_step: str = _CHANGE) -> Code:

@@ -1,7 +1,7 @@
-"""The balance of Zinc's managed accounts, and what its transactions prove (v1, "Funding your account").
+"""The balance of Zinc's managed accounts, and the refunds that its transactions prove (v1, "Funding your account").
 
 v1 documents no shape of either. Only whole numbers are read, as US cents; third parties read cents there. An amount
-counts as come back for an order only if a transaction names that order and adds money.
+counts as refunded for an order only if a transaction names that order and adds money.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from zinc_mcp.zinc.v1.answers import moment_of
 from zinc_mcp.zinc.v1.client import V1Client
 
 MOST_TRANSACTIONS = 100
-"""Of the newest transactions, so many are read."""
+"""The number of transactions that are read, the newest ones."""
 _BALANCES = ("balance", "available_balance")
 _ORDERS = ("request_id", "order_id")
 
@@ -34,7 +34,7 @@ async def read_balance(client: V1Client, token: SecretStr) -> tuple[int | None, 
 
 
 async def read_credits(client: V1Client, token: SecretStr) -> tuple[ManagedCredit, ...]:
-    """Return what the newest transactions gave back for orders, the newest first.
+    """Return the refunds for orders among the newest transactions, the newest first.
 
     Raises:
         ZincUnreachableError, OrderRejectedError, UnreadableAnswerError: nothing was learned.

@@ -3,7 +3,7 @@
 Fields are those of the page "Create Order" of v1; its rules are validators here, so that a person is never shown a wish
 that Zinc would refuse or ignore. Numbers are whole: v1 says `number`, and no page shows a fraction.
 
-Whose account buys, and where webhooks go, is the owner's, so those fields are not in the model (`V1_NOT_IN_SCHEMA`).
+The owner decides which account buys and where webhooks go, so the model lacks these fields (`V1_NOT_IN_SCHEMA`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,9 +36,9 @@ V1_NOT_IN_SCHEMA: Mapping[str, str] = {
     "payment_method": f"a card is a secret. {ELSEWHERE}; retailer_account names it",
     "billing_address": f"it belongs to the payment. {ELSEWHERE}; retailer_account names it",
     "addax": "it follows from retailer_account: without one, Zinc's managed account buys",
-    "webhooks": "who is told about orders is the owner's setting",
+    "webhooks": "the owner's settings say who is told about orders",
 }
-"""Why a field of "Create Order" is not taken, by its name."""
+"""By the name of a field of "Create Order" that is not taken: the reason."""
 
 ShippingMethod = Literal["cheapest", "fastest", "amazon_day", "free"]
 
@@ -84,7 +84,7 @@ class RetailerAccount(V1Request):
 
 
 class V1Order(V1Request):
-    """An order as `POST /v1/orders` takes it, without what is the owner's."""
+    """An order as `POST /v1/orders` takes it, without the fields that the owner decides."""
 
     retailer: V1Retailer
     products: list[V1Product] = Field(description="All from that retailer")
@@ -120,7 +120,7 @@ class V1Order(V1Request):
     )
 
     not_taken: ClassVar[Mapping[str, str]] = V1_NOT_IN_SCHEMA
-    """The reasons why fields of Zinc's are not here, for the answer to a call that gives them."""
+    """The reasons why some of Zinc's fields are missing here, for the answer to a call that gives them."""
 
     _not_huge = field_validator("client_notes", mode="before")(refuse_huge)
     _plain_notes = field_validator("client_notes")(plain_notes)
@@ -204,12 +204,12 @@ class V1Order(V1Request):
 
     @property
     def account_id(self) -> None:
-        """No account that is kept at Zinc: only v2 takes one."""
+        """None: only an order of v2 takes an account that is kept at Zinc."""
         return None
 
     @property
     def profile(self) -> str | None:
-        """The user's own account, by its name here."""
+        """The name here of the user's own account, if one buys."""
         return None if self.retailer_account is None else self.retailer_account.profile
 
     @property
@@ -219,7 +219,7 @@ class V1Order(V1Request):
 
     @property
     def surcharge_cents(self) -> int:
-        """The most that a negative discount adds to the price: so many per cent of `max_price`, rounded up.
+        """The most that a negative discount adds to the price, in US cents: its per cent of `max_price`, rounded up.
 
         "The percent below (or above, if negative) face value that you will be charged" (Create Order). No page says
         whether `max_price` bounds the face value or what is charged, so the higher of both is counted.
@@ -228,7 +228,7 @@ class V1Order(V1Request):
 
     @property
     def ceiling_cents(self) -> int:
-        """The most that may be debited for it, before Zinc's own fee: price, surcharge and bid."""
+        """The most that may be debited for it, in US cents, before Zinc's own fee: price, surcharge and bid."""
         return self.max_price + self.surcharge_cents + (self.zma_priority_bid or 0)
 
     def goods(self) -> list[Goods]:
@@ -236,7 +236,7 @@ class V1Order(V1Request):
         return [_goods(self.retailer, product) for product in self.products]
 
     def criteria_of(self, product: V1Product) -> SellerCriteria | None:
-        """Return what a product's seller has to be; None if it is the page's default offer, whoever sells it."""
+        """Return the criteria for a product's seller; None for the page's default offer, by any seller."""
         return None if self.take_buybox_offers else product.seller_selection_criteria or DEFAULT_CRITERIA
 
     def items(self) -> list[dict[str, Any]]:
@@ -247,7 +247,7 @@ class V1Order(V1Request):
         ]
 
     def wished(self) -> Mapping[str, Any]:
-        """Return all that the caller asked for, without the key, and without what has its default."""
+        """Return all that the caller asked for, without the key and without fields that have their default."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})
 
     def to_wire(self) -> dict[str, Any]:
@@ -273,10 +273,10 @@ class V1Order(V1Request):
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "V1Order":
-        """Return the order that a frozen body is.
+        """Return the order of a frozen body.
 
         Raises:
-            ValidationError: it holds what is refused today.
+            ValidationError: a rule of today refuses it.
         """
         parts = {name: value for name, value in body.items() if name not in ("addax", PROFILE_FIELD, "client_notes")}
         told: object = body.get("client_notes")

@@ -111,7 +111,7 @@ def read_row(row: Mapping[str, Any], sent: Mapping[str, Any] | None = None) -> O
 async def _page(
     client: V1Client, token: SecretStr, skip: int, size: int, since: float | None, until: float | None
 ) -> tuple[list[object], int]:
-    """Return the rows of a page, and how many were asked for: fewer if so many could not be read."""
+    """Return the rows of a page, and the number that was asked for: a smaller one after a page that was unreadable."""
     try:
         rows = await client.list_orders(
             token, limit=size, skip=skip, since=since, until=until, most_bytes=MAX_LIST_BYTES

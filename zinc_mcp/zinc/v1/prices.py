@@ -1,8 +1,8 @@
-"""The price of a v1 order in the house's breakdown.
+"""The price of a v1 order in the form of `zinc.prices`.
 
 v1's amounts are cents of the order at the retailer. A managed order costs more than that: "Successful orders will
 include the bid value in their ZMA cost", and a negative discount is so many per cent "above face value" (Create Order).
-Whether `total` counts both already, no page says; the other parts show it. What is added is shown as fees.
+No page says whether `total` already counts both; the other parts show it. The added amounts are shown as fees.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def breakdown(components: object, request: Mapping[str, Any]) -> object:
 
 
 def _with_gift_balance(price: Mapping[str, Any], gift: int) -> dict[str, Any]:
-    """Return the totals with what the gift balance paid, which is the owner's money like any other.
+    """Return the totals with the amount that the gift balance paid, which is the owner's money like any other.
 
     No page says whether `total` counts it; the other parts show it. Without them no total is taken.
     """
@@ -44,7 +44,7 @@ def _with_gift_balance(price: Mapping[str, Any], gift: int) -> dict[str, Any]:
     if type(total) is not int or abs(whole - gift - total) > _ROUNDING:
         return {}
     if (price.get("payment_currency") or price.get("currency")) != price.get("currency"):
-        return dict.fromkeys(totals)  # what the gift balance paid is not known in the other currency
+        return dict.fromkeys(totals)  # the amount of the gift balance is not known in the other currency
     return {name: price[name] + gift for name in totals if type(price[name]) is int}
 
 
@@ -57,7 +57,7 @@ def _with_what_is_added(price: Mapping[str, Any], request: Mapping[str, Any]) ->
     total, converted = price.get("total"), price.get("converted_payment_total")
     currency = price.get("currency") or "USD"
     if (price.get("payment_currency") or currency) != currency:
-        # What is added is US cents, and so is not part of a total in other money.
+        # The added amounts are US cents, so a total in another currency does not hold them.
         added = _added(converted, request)
         return {"converted_payment_total": converted + added} if added and type(converted) is int else {}
     added = _added(total, request)
@@ -74,7 +74,7 @@ def _with_what_is_added(price: Mapping[str, Any], request: Mapping[str, Any]) ->
 
 
 def _added(face_value: object, request: Mapping[str, Any]) -> int:
-    """Return the cents that bid and negative discount add to the price of a managed order, rounded up."""
+    """Return the US cents that bid and negative discount add to the price of a managed order, rounded up."""
     if request.get("addax") is not True:
         return 0
     discount = request.get("zma_discount")

@@ -1,4 +1,4 @@
-"""What never comes in through a tool: numbers of cards, keys for codes, and notes that are named like a secret.
+"""Refuses secrets in an order: numbers of cards, keys for codes, and notes that are named like a secret.
 
 A login, a card or a key in an order's text would be kept in the journal and shown, so such text is refused. The
 sentence names the field and never repeats the text.
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from zinc_mcp.zinc.texts.letters import fold
 
-ELSEWHERE = "Accounts at retailers are the owner's, who keeps them in a profile of this program"
+ELSEWHERE = "The owner keeps accounts at retailers in profiles of this program"
 
 MAX_PHONE_DIGITS = 15
 """Digits of a telephone number with its country (ITU-T E.164)."""
@@ -32,16 +32,16 @@ _ISSUERS = tuple(
         (r"4", (_SHORTEST,)),  # the older Visa
     )
 )  # fmt: skip
-"""How the numbers of cards begin (ISO/IEC 7812-1), with the lengths that are in use for each: 13 to 15 digits are also
-those of a telephone number with its country."""
+"""The beginnings of card numbers (ISO/IEC 7812-1), with the lengths in use for each. Telephone numbers with their
+country have 13 to 15 digits as well."""
 _APART = 8
-"""Signs that may stand between two groups of a card's number, if they are neither letters nor digits."""
+"""The most signs between two groups of a card's number, if they are neither letters nor digits."""
 _WORDS_APART = 12
-"""Signs of any kind that may stand between two groups of the sizes in which cards are printed."""
+"""The most signs of any kind between two groups of the sizes in which cards are printed."""
 _GROUPS = re.compile(rf"\d+(?:[\W_]{{0,{_APART}}}\d+)*")
 _PRINTED = re.compile(rf"\d+(?:\D{{1,{_WORDS_APART}}}\d+)*")
 _SIZES = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (8, 8))
-"""Sizes of the groups of a card's number, as it is printed or cut in two halves. Also: one or two digits in each."""
+"""Sizes of the groups of a card's number, printed or cut in two halves. Groups of one or two digits also count."""
 _LONGEST_TEXT = 10_000
 """More than any field takes, so that no time is spent on a text that is refused for its length."""
 _DIGITS = re.compile(r"\d+")
@@ -99,9 +99,9 @@ def refuse_secret_names(notes: dict[str, Any] | None) -> dict[str, Any] | None:
 def holds_card_number(text: str) -> bool:
     """Say whether digits in a text can be a card's number, with signs or short words between its groups.
 
-    Letters that look like digits count as such in a word of nothing else. 13 digits behind a plus sign are taken for a
-    telephone number: numbers of mobiles in Germany are like that, and of cards only the older Visa. No country has
-    longer ones that begin like a card of 14 or 15 digits.
+    In a word of digits and letters that look like digits, these letters count as digits. 13 digits behind a plus sign
+    are taken for a telephone number: German mobile numbers have that form, and among cards only the older Visa has 13
+    digits. No country has longer telephone numbers that begin like a card of 14 or 15 digits.
     """
     if len(text) < _SHORTEST or not any(map(str.isdigit, text)):
         return False

@@ -1,7 +1,7 @@
 """The products of v1's retailers: a retailer's code and a product's number, and the page of the same product.
 
 v2 names a product by its page, v1 by its number. Both are one product here, so an order of either is known again.
-The codes are those of section 19.1 of Zinc's older documentation; which numbers each shop has, is not documented there.
+The codes are those of section 19.1 of Zinc's older documentation, which does not say what numbers each shop has.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def page_in(retailer: str, number: str) -> str:
 
 
 def address_of(retailer: V1Retailer, number: str) -> ProductAddress:
-    """Return a product's page, as the address of a v2 order would be read. The number has met no `objection`."""
+    """Return a product's page, as the address of a v2 order would be read. `objection` has accepted the number."""
     return read_product_url(page_of(retailer, number))
 
 

@@ -13,7 +13,7 @@ MAX_LISTED = 20
 """Promotion codes of an order, and entries of a list in the seller criteria."""
 
 Switch = Annotated[bool, Field(strict=True)]
-Some = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 Days = Annotated[int, Field(strict=True, ge=0, le=365)]
 SomeCents = Annotated[int, Field(strict=True, ge=0, le=MAX_CENTS)]
 

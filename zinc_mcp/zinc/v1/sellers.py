@@ -1,21 +1,22 @@
-"""Whose offer v1 buys: the seller criteria of a product."""
+"""The seller criteria of a product, which choose the offer that v1 buys."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from zinc_mcp.zinc.v1.request import MAX_LISTED, Days, Some, SomeCents, Switch, V1Request
+from zinc_mcp.zinc.v1.request import MAX_LISTED, Count, Days, SomeCents, Switch, V1Request
 
 Condition = Literal[
     "New", "Refurbished", "Used - Like New", "Used - Very Good", "Used - Good", "Used - Acceptable",
     "UsedLikeNew", "UsedVeryGood", "UsedGood", "UsedAcceptable",
 ]  # fmt: skip
-"""No page lists what v1 takes. "Create Order" shows `New`, v1's offers spell the spaced ones, and v2's documents call
-their own the same as v1's, so both spellings are taken, and sent as they are given."""
+"""No page lists the conditions that v1 takes. "Create Order" shows `New`, and v1's offers have the spellings with
+spaces. v2's documents say that its own are the same as v1's. So both spellings are taken, and sent as they are
+given."""
 
 
 class SellerCriteria(V1Request):
-    """What a seller's offer has to be. It takes the place of `DEFAULT_CRITERIA` as a whole."""
+    """The conditions that a seller's offer has to meet. They replace `DEFAULT_CRITERIA` as a whole."""
 
     addon: Switch | None = None
     buy_box: Switch | None = None
@@ -27,7 +28,7 @@ class SellerCriteria(V1Request):
     max_item_price: SomeCents | None = Field(None, description="US cents")
     merchant_id_in: Annotated[list[str], Field(max_length=MAX_LISTED)] | None = None
     merchant_id_not_in: Annotated[list[str], Field(max_length=MAX_LISTED)] | None = None
-    min_seller_num_ratings: Some | None = None
+    min_seller_num_ratings: Count | None = None
     min_seller_percent_positive_feedback: Annotated[int, Field(strict=True, ge=0, le=100)] | None = None
     prime: Switch | None = None
     allow_oos: Switch | None = Field(None, description="Also offers that are out of stock")
@@ -57,4 +58,4 @@ class SellerCriteria(V1Request):
 
 
 DEFAULT_CRITERIA = SellerCriteria.model_validate({"prime": True, "handling_days_max": 6, "condition_in": ["New"]})
-"""What Zinc uses where none are given (Create Order, "Default seller selection criteria")."""
+"""The criteria that Zinc uses if none are given (Create Order, "Default seller selection criteria")."""

@@ -1,7 +1,7 @@
-"""Cancelling a placed order of v1 at its retailer, and what Zinc says became of it (v1, "Cancellations").
+"""Cancels a placed order of v1 at its retailer, and reads the outcome that Zinc tells (v1, "Cancellations").
 
-Each of the retailer's orders is cancelled on its own. The answer to the request says under which id the outcome is
-found, and nothing else. `attempting_to_cancel` is no outcome: the retailer has not decided.
+Each of the retailer's orders is cancelled on its own. The answer to the request tells only the id with which the
+outcome is read. `attempting_to_cancel` is no outcome: the retailer has not decided.
 """
 
 from typing import Literal
@@ -15,16 +15,16 @@ from zinc_mcp.zinc.v1.client import V1Client, changed_id, path_of
 from zinc_mcp.zinc.v1.codes import CODES, code_of
 
 CHANGED_AT = frozenset({"amazon.com", "amazon.co.uk"})
-"""The retailers of which v1 cancels placed orders and takes things back ("Cancellations", "Returns")."""
+"""The retailers at which v1 cancels and returns placed orders ("Cancellations", "Returns")."""
 MAX_PARTS = 20
-"""Orders at the retailer, of one order at Zinc, that are cancelled at once."""
+"""The most retailer's orders of one order at Zinc that are cancelled at once."""
 
 Outcome = Literal["asked", "cancelled", "refused"]
-"""Zinc says that the retailer has cancelled it; that it has not; or neither yet."""
+"""`cancelled`: Zinc says that the retailer has cancelled it. `refused`: that it has not. `asked`: Zinc says neither."""
 
 
 async def ask_to_cancel(client: V1Client, request_id: str, number: str, key: str, token: SecretStr) -> str:
-    """Ask Zinc once to cancel one of the retailer's orders. Return the id to ask for the outcome with.
+    """Ask Zinc once to cancel one of the retailer's orders. Return the id with which its outcome is read.
 
     "The same key always returns the same response" (v1, "Idempotency"), so a second request with this key asks for
     nothing new if the first one arrived.
@@ -44,7 +44,7 @@ def key_of(order_key: str, number: str, nth: int) -> str:
 
 
 async def read_outcome(client: V1Client, cancellation_id: str, number: str, token: SecretStr) -> Outcome:
-    """Return what Zinc says became of a cancellation.
+    """Return the outcome of a cancellation, as Zinc tells it.
 
     Raises:
         ZincUnreachableError, OrderNotFoundError, OrderRejectedError, UnreadableAnswerError: nothing was learned.
@@ -60,6 +60,6 @@ async def read_outcome(client: V1Client, cancellation_id: str, number: str, toke
     code = code_in(body)
     if code_of(code).later == "running":
         return "asked"
-    if code in CODES:  # what became of an order, or of the question, says nothing about a cancellation
+    if code in CODES:  # a code about an order, or about the question, says nothing about a cancellation
         raise unreadable_error()
     return "refused"

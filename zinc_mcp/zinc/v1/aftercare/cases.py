@@ -50,10 +50,10 @@ async def read_cases(client: V1Client, order_id: str, token: SecretStr) -> list[
 
 
 def cases_in(body: Mapping[str, Any], order_id: str) -> list[Case]:
-    """Return the cases in what v1 shows of an order's case, the oldest first.
+    """Return the cases that v1's one history of an order holds, the oldest first.
 
     Raises:
-        UnreadableAnswerError: it does not show one.
+        UnreadableAnswerError: it is no such history.
     """
     state, rows = body.get("state"), body.get("messages")
     if body.get("_type") == "error" or "state" not in body or not isinstance(state, str | None):

@@ -1,6 +1,6 @@
-"""Returns of v1: `POST /v1/orders/{request_id}/return`, and what became of one (v1, "Returns").
+"""Returns of v1: `POST /v1/orders/{request_id}/return`, and the outcome of a return (v1, "Returns").
 
-v1 lists no returns. What became of one is read by the id that the answer to its request gave, so a return whose answer
+v1 lists no returns. The outcome of a return is read with the id in the answer to its request, so a return whose answer
 was lost cannot be looked up.
 """
 
@@ -28,7 +28,7 @@ REASON_CODES: Mapping[str, Mapping[str, str]] = {
     },
     "amazon.co.uk": {"not_as_described": "description on website was not accurate"},
 }
-"""The retailer's own words for a reason, of which v1 wants an exact one.
+"""The retailer's own words for each reason; v1 takes only these exact words.
 
 Those for `not_as_described` are in v1's documents. The others are on Amazon's list, which Zinc does not document.
 """
@@ -48,7 +48,7 @@ def return_change(order_id: str, items: Sequence[tuple[str, int]], reason_code: 
 
 
 async def read_return(client: V1Client, known: ReturnSummary, token: SecretStr) -> ReturnSummary:
-    """Return what Zinc says became of a return of which the journal knows the rest.
+    """Return a return with the outcome that Zinc tells now. `known` has the rest of it, from the journal.
 
     Raises:
         ZincUnreachableError, OrderNotFoundError, OrderRejectedError, UnreadableAnswerError: nothing was learned.
@@ -69,7 +69,7 @@ async def read_return(client: V1Client, known: ReturnSummary, token: SecretStr) 
         return _with(known, status=code, resolution_notes=words_of(status.get("description") or body.get("message")))
     if code_of(code).later == "running":
         return _with(known, status="open")
-    if code in CODES:  # what became of an order, or of the question, says nothing about a return
+    if code in CODES:  # a code about an order, or about the question, says nothing about a return
         raise unreadable_error()
     return _with(known, status="denied", resolution_notes=words_of(body.get("message")))
 
