@@ -102,7 +102,7 @@ async def test_a_true_file_is_confirmed_by_its_signature_and_by_zinc(
     assert "ok    file   The file is as it was signed." in ended.stdout
     assert "ok    us     It was signed by the key of this home." in ended.stdout
     assert "-     Zinc   Zinc was not asked" in ended.stdout
-    assert "-     us     Who decided, how and when is our own record alone." in ended.stdout
+    assert "-     us     Only our own record says who decided, how and when." in ended.stdout
     asked = await verified_at_zinc(zinc, started, path)
     assert asked.returncode == 0, asked.stdout
     for what in ("Zinc has this order", "key of this order is the same", "anchor of this order is the same"):
@@ -181,7 +181,7 @@ async def test_a_changed_file_is_found(
     ended = started.run("evidence", "verify", kept(started, document))
     assert ended.returncode == 1
     assert "WRONG file   The signature is not of this content" in ended.stdout
-    assert "WRONG file   What was asked for or shown does not belong to the anchor" in ended.stdout
+    assert "WRONG file   The request or the question does not belong to the anchor" in ended.stdout
 
 
 @pytest.mark.sampled(4)

@@ -1,4 +1,4 @@
-"""One question to Zinc about products, asked once, and what it cost written down."""
+"""Asks Zinc one question about products once, and writes down its cost."""
 
 import logging
 from typing import Any
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 def lease_seconds(process: Process, rail: Rail) -> float:
-    """Return how long asking a question may take."""
+    """Return the longest time, in seconds, that one question may take."""
     if rail.paying is not None:
         return seconds_to_pay(process, rail.paying)
     return process.clocks.wire + process.clocks.lease_margin
 
 
-async def ask_for_nothing(rail: Rail, call: DataCall[Any]) -> Found[Any]:
-    """Ask where a question costs nothing, so that nothing is written down.
+async def ask_free_of_cost(rail: Rail, call: DataCall[Any]) -> Found[Any]:
+    """Ask a question that costs nothing, so that nothing is written down.
 
     Raises:
         ZincUnreachableError, OrderRejectedError, UnreadableAnswerError: there is no answer.
@@ -45,7 +45,7 @@ async def ask_for_nothing(rail: Rail, call: DataCall[Any]) -> Found[Any]:
 
 
 async def begin(process: Process, rail: Rail, call: DataCall[Any], entry: Entry) -> Found[Any]:
-    """Ask Zinc in a task of the process: what is paid for is not lost when the caller stops waiting.
+    """Ask Zinc in a task of the process, so that an answer that is paid for is kept if the caller stops waiting.
 
     Raises:
         ZincMcpError: there is no answer; see `look_up.look_up_one`.
@@ -72,8 +72,8 @@ async def begin(process: Process, rail: Rail, call: DataCall[Any], entry: Entry)
 
 
 async def _asked(process: Process, rail: Rail, call: DataCall[Any], entry: Entry) -> Found[Any]:
-    """Ask Zinc, and settle what it cost."""
-    # A wallet may have paid for nothing: that is in doubt, and no proof of it is looked for.
+    """Ask Zinc, and settle the cost."""
+    # A wallet may have paid without an answer. Nobody looks for a proof of that, so the entry stays in doubt.
     state: State = "failed" if rail.paying is None else "unknown"
     what, cost, known = "no answer: it may have cost", LOOK_UP_CENTS, dict[str, Any]()
     try:

@@ -1,4 +1,4 @@
-"""Whether Zinc can order at a shop at all, and ship to a country: free, and asked before a person is."""
+"""The free check whether Zinc can order at a shop and ship to a country. It runs before a person is asked."""
 
 from contextlib import suppress
 
@@ -19,7 +19,7 @@ async def check(process: Process, url: str, country: str) -> ShopCheck:
     """Ask whether Zinc can order at an address and ship to a country (alpha-2).
 
     Raises:
-        ZincMcpError: Zinc did not answer that.
+        ZincMcpError: Zinc gave no usable answer.
     """
     try:
         with anyio.fail_after(CHECK_SECONDS):
@@ -29,7 +29,7 @@ async def check(process: Process, url: str, country: str) -> ShopCheck:
 
 
 async def refuse_before_asking(process: Process, order: Wish) -> None:
-    """Refuse an order that Zinc says it would refuse. An order whose check is not answered is not refused.
+    """Refuse an order that Zinc says it would refuse. Without an answer to the check, nothing is refused.
 
     All products come from one shop, and the check is about the shop, so the first one stands for all.
 

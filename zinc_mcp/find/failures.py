@@ -1,4 +1,4 @@
-"""Why a question about products has no answer, in words that are true of a question and of what it cost."""
+"""The errors of a question about products that has no answer. Their sentences also tell the cost of the question."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -19,8 +19,8 @@ def unanswered(
     """Return the error for a question that was asked and not answered.
 
     Args:
-        happened: what became of it.
-        left_seconds: after how long it may be asked again.
+        happened: a sentence about its outcome.
+        left_seconds: the time until it may be asked again.
         is_new: whether this call asked it, so that this call cost something.
     """
     return UnreadableAnswerError(
@@ -32,7 +32,7 @@ def unanswered(
 
 
 def unanswered_before(age_seconds: float) -> UnreadableAnswerError:
-    """Return the error for a question that was asked earlier, by whomever, and whose answer is not to be had."""
+    """Return the error for a question that any caller asked earlier, and to which no answer is known."""
     return unanswered(
         f"The same question was asked {ago(age_seconds)}, and no answer to it can be shown.",
         left_seconds=REMEMBERED_SECONDS - age_seconds,
@@ -63,7 +63,7 @@ def refused_before(age_seconds: float) -> UnreadableAnswerError:
 
 
 def refused(call: DataCall[Any], error: OrderRejectedError) -> OrderRejectedError:
-    """Return the error for a question that Zinc refused, with what it means for a question about products."""
+    """Return the error for a question that Zinc refused, with sentences that fit a question about products."""
     sentence, next_step = error.summary, error.next_step
     if error.status == HTTPStatus.PAYMENT_REQUIRED or error.zinc_code == _EMPTY_BALANCE:
         sentence = "Zinc says that the Zinc balance is too small even for this question. That cost nothing."

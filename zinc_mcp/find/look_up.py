@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from zinc_mcp.errors import RefusedError, UnreadableAnswerError, ZincMcpError
-from zinc_mcp.find.asking import ask_for_nothing, begin, lease_seconds
+from zinc_mcp.find.asking import ask_free_of_cost, begin, lease_seconds
 from zinc_mcp.find.failures import slow
 from zinc_mcp.find.question import REMEMBERED_SECONDS, Found, draft_of
 from zinc_mcp.find.remembered import await_answer
@@ -63,7 +63,7 @@ async def look_up(
 
     Args:
         process: the process.
-        caller: whose limits count.
+        caller: the one whose limits count.
         rail: the way to ask.
         policy: the owner's policy.
         calls: the questions.
@@ -74,7 +74,7 @@ async def look_up(
     seconds = process.clocks.look_up if seconds is None else seconds
     if rail.mode != "live" and rail.paying is None:
         late = UnreadableAnswerError("Zinc did not answer in time.")
-        return await _all_at_once([_Job(partial(ask_for_nothing, rail, call), late) for call in calls], seconds)
+        return await _all_at_once([_Job(partial(ask_free_of_cost, rail, call), late) for call in calls], seconds)
     try:
         opened = await _opened(process, caller, rail, policy, calls, forgets_refusals)
     except ZincMcpError as error:
@@ -104,7 +104,7 @@ async def look_up_one(process: Process, caller: str, rail: Rail, policy: Policy,
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is done about one question, and the error if it is not done in time."""
+    """The work for one question, and the error if it is not done in time."""
 
     run: Callable[[], Coroutine[Any, Any, Found[Any]]]
     late: ZincMcpError

@@ -1,4 +1,4 @@
-"""One product: whether Zinc can order it, which is free, and its details and offers, which cost a cent each."""
+"""Facts about one product: a free check whether Zinc can order it; details and offers, which cost a cent each."""
 
 import re
 from dataclasses import replace
@@ -27,7 +27,7 @@ async def look_at(
     """Ask whether Zinc can order a product and ship it to a country and, if wanted, for its details and offers.
 
     Raises:
-        ZincMcpError: only the free question was asked, and not answered.
+        ZincMcpError: only the free question was asked, and Zinc did not answer it.
     """
     policy = _policy(process)
     objection = policy if isinstance(policy, ZincMcpError) else product_objection(policy, address, country)
@@ -132,7 +132,7 @@ def _cost_cents(found: Found[Any] | ZincMcpError) -> int:
 
 
 def _answer(found: Found[Any] | ZincMcpError | None) -> Any:
-    """Return an answer, or why there is none; an unfinished one says when it may be asked for again."""
+    """Return an answer, or the error why there is none. The error for an unfinished answer says when to ask again."""
     if not isinstance(found, Found):
         return found
     return unfinished(found) if found.answer.status == "processing" else found.answer

@@ -13,12 +13,12 @@ from zinc_mcp.zinc.orders import canonical
 
 REMEMBERED_SECONDS = 600.0
 MOST_KEPT_BYTES = 512 * 1024
-"""The largest answer that is remembered: more than any that is read."""
+"""The largest answer that is remembered. It is larger than any answer that is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[A]):
-    """Zinc's answer, and what it cost this time."""
+    """Zinc's answer, and its cost this time."""
 
     answer: A
     cost_cents: int

@@ -1,1 +1,1 @@
-"""Views: what a model or a person is shown about an order. Nothing here sends anything."""
+"""Views: the facts and sentences that a model or a person is shown. This room sends nothing."""

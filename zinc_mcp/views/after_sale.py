@@ -1,4 +1,4 @@
-"""What an order's view tells of its returns, its cases with Zinc's support, and our requests for them.
+"""The parts of an order's view about its returns, its cases with Zinc's support, and our requests for them.
 
 Zinc's words stand in fields that say so (`zinc_says`), each bounded and cleaned.
 """
@@ -23,11 +23,12 @@ MAX_MESSAGES = 5
 MAX_MESSAGE = 400
 MAX_REQUESTS = 5
 MAX_PARTS = 5
-"""Orders at the retailer, of one order, whose cancellation is told."""
+"""The most retailer's orders of one order whose cancellation is shown."""
 
 _SAID = {"customer": "you_said", "unknown": "said"}
-"""The field of a message by its author. v1 does not show whose words some are."""
+"""The field of a message by its author. v1 does not show the author of some messages."""
 _RETURNS = ("open", "approved", "denied", "credited")
+"""Zinc's words for the state of a return, as its documents have them."""
 _CANCELLATIONS = {
     "sent": "A cancellation was sent, and it is not known whether it arrived.",
     "asked": "The retailer was asked to cancel it, and has not decided: count on neither.",
@@ -39,7 +40,7 @@ _BY_THE_SELLER = "cancel.forced_cancellation"
 """v1's reason of a case about an order "force cancelled by the source". Such an order is still shown as placed."""
 _OWN_STATUS = "with a status of their own"
 _CASES = {"open": "open", "waiting_on_customer": "waiting for the user's answer", "on_hold": "on hold"}
-"""Zinc's words for how a return and a case stand, as its documents have them, with ours. A closed case is no news."""
+"""Zinc's words for the state of a case, as its documents have them, with ours. A closed case is no news."""
 
 
 def returns(order: Order | None, changes: Sequence[Entry], clean: Cleaner) -> list[dict[str, Any]]:
@@ -101,7 +102,7 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
 
 
 def cancellations(entry: Entry | None) -> list[dict[str, Any]]:
-    """Return what was asked of the retailer of a placed order of v1, and what became of it: one row for each part."""
+    """Return the cancellations that v1 asked the retailer for, with their outcomes: one row for each part."""
     asked: Sequence[Mapping[str, Any]] = () if entry is None else entry.facts.get(PARTS) or ()
     return [
         {
@@ -123,9 +124,9 @@ def is_cancelled(order: Order | None, entry: Entry | None) -> bool:
 def news(
     order: Order | None, changes: Sequence[Entry], requests: Sequence[Mapping[str, Any]], decide_at: str | None
 ) -> tuple[str, str]:
-    """Return what a model is told of returns, cases and requests beside the order's own sentences, and the next step.
+    """Return the sentences for a model about returns, cases and requests, and the next step.
 
-    Both are empty if there is nothing to tell. `decide_at` says where the user decides about what waits for them.
+    Both are empty if there is nothing to tell. `decide_at` says where the user decides about a waiting request.
     """
     said = [str(row["summary"]) for row in requests if row["outcome"] in OPEN or row["kind"] == "cancellation"]
     said = list(dict.fromkeys(said))

@@ -1,4 +1,4 @@
-"""The view of the money that may be spent: Zinc's balance, the owner's limits, the wallet, and what waits for a yes."""
+"""The view of the money that may be spent: Zinc's balance, the owner's limits, the wallet, and waiting questions."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _OLDER = "more than 30 days"
 MAX_WAITING = 10
 MAX_FREED = 3
 MAX_CREDITS = 5
-"""Credits for orders of managed accounts that are told, the newest ones."""
+"""Credits for orders of managed accounts that are shown, the newest ones."""
 
 
 class AccountView(View):
@@ -38,7 +38,7 @@ class ManagedView(View):
 
     balance_cents: int | None
     credits: list[dict[str, Any]]
-    """Of the newest transactions, those that gave money back for an order. Only they prove a refund."""
+    """Those of the newest transactions that gave money back for an order. Only they prove a refund."""
     unread: str | None
     """Why Zinc did not show the balance."""
     credits_unread: str | None
@@ -54,7 +54,8 @@ class LimitView(View):
     used: int
     left: int
     frees: list[dict[str, Any]]
-    """When the next amounts leave the limit by age: they may be spent again then. Empty where others' orders count."""
+    """The times at which the next amounts leave the limit by age, and may be spent again. Empty where others' orders
+    count."""
 
 
 class WalletView(View):
@@ -63,7 +64,7 @@ class WalletView(View):
     kind: str
     pays_by: list[str]
     can_pay: bool | None
-    """As far as it can be told without moving money. What it holds is not looked at."""
+    """Whether it can pay, as far as that can be told without moving money. Its balance is not read."""
     trouble: str | None
 
 
@@ -71,17 +72,17 @@ class UnprovedView(View):
     """Money that the wallet paid up front and that has not been proved to have come back."""
 
     counts_cents: int
-    """For orders that bought nothing: it counts against `max_unproved`."""
+    """The part for orders that bought nothing. It counts against `max_unproved`."""
     max_unproved_cents: int
     expected_back_cents: int
-    """All that is due back, orders that cost less than was paid included."""
+    """All that is due back, also for orders that cost less than was paid."""
     by_age: list[dict[str, Any]]
 
 
 class WaitingView(View):
     key: str
     kind: str | None
-    """Our word for what waits, if it is no order: a return, a report, a message."""
+    """Our word for a waiting entry that is no order: a return, a report, a message."""
     most_cents: int | None
     """None if it costs nothing."""
     retailer: str | None
@@ -99,7 +100,7 @@ class ModeView(View):
 
 
 class BalanceView(View):
-    """What may be spent."""
+    """The money that may be spent."""
 
     outcome: str
     summary: str
@@ -159,7 +160,7 @@ def managed_view(
 
 
 def limit_view(name: str, of: int, used: int, freed: Sequence[tuple[float, int]] = ()) -> LimitView:
-    """Return the view of one rolling limit; `freed` holds the times and cents that leave it next."""
+    """Return the view of one rolling limit; `freed` has the next amounts (cents) that leave it, with their times."""
     by_minute: dict[str, int] = {}
     for at, cents in freed:
         moment = _moment(at)
@@ -189,7 +190,7 @@ def unproved_view(entries: Sequence[Entry], counts_cents: int, most_cents: int, 
 
 
 def waiting_view(entry: Entry) -> WaitingView:
-    """Return what waits for a yes, with the most that it may cost."""
+    """Return the view of an entry that waits for a yes, with the most that it may cost."""
     retailer: object = entry.facts.get("retailer")
     is_change = entry.kind in CHANGES
     return WaitingView(
@@ -220,10 +221,11 @@ def balance_view(
         wallet: the wallet; None without one.
         modes: the limits of each kind of money.
         waiting: the entries that wait for a yes.
-        decide_at: where the user decides.
-        policy_unread: why the owner's policy cannot be used, or is not the one of all servers on the journal.
+        decide_at: a sentence that says where the user decides.
+        policy_unread: the reason why the owner's policy cannot be used, or differs from that of other servers on the
+            journal.
         resume: the command that ends a pause.
-        asked: whether account and wallet were looked at.
+        asked: whether account and wallet were read.
     """
     paused = sorted({name for mode in modes for name in mode.paused})
     looked_at = [_account_said(account), _managed_said(managed), _wallet_said(wallet)]
@@ -269,7 +271,7 @@ def _managed_said(managed: ManagedView | None) -> str:
         return f"The balance of Zinc's managed accounts is not known just now: {managed.unread}"
     back = ""
     if managed.credits:
-        back = " What has come back for orders, as far as the newest transactions show, is in managed.credits."
+        back = " managed.credits has the money that came back for orders, as far as the newest transactions show."
     return f"The balance of Zinc's managed accounts for place_v1_order is {printed(managed.balance_cents)}.{back}"
 
 
@@ -278,7 +280,7 @@ def _wallet_said(wallet: WalletView | None) -> str:
         return "No payment wallet is set up here."
     if not wallet.can_pay:
         return f"The payment wallet {wallet.kind} cannot pay: {wallet.trouble}"
-    return f"The payment wallet {wallet.kind} is ready; what it holds is not looked at."
+    return f"The payment wallet {wallet.kind} is ready; its balance is not read."
 
 
 def _mode_said(mode: ModeView) -> str:
@@ -315,7 +317,7 @@ def _age(seconds: float) -> str:
 
 
 def _moment(at: float) -> str:
-    """Return a moment in whole minutes, rounded up: what is told to be free then is free then."""
+    """Return a moment in whole minutes, rounded up, so that the amount is free at the moment that is told."""
     try:
         return datetime.fromtimestamp(math.ceil(at / 60) * 60, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""The view of a cancellation: what became of it, how the order stands, and what can be done instead."""
+"""The view of a cancellation: its outcome, the state of the order, and other ways."""
 
 from collections.abc import Collection
 from typing import Any, Literal
@@ -20,7 +20,7 @@ class CancellationView(View):
     """One call of `cancel_order`."""
 
     outcome: State
-    """How the order stands, as `get_order` says it."""
+    """The state of the order, as `get_order` tells it."""
     cancellation: Literal["cancelled", "withdrawn", "not_cancelled", "unknown", "partly"]
     summary: str
     next_step: str
@@ -30,7 +30,7 @@ class CancellationView(View):
     mode: Mode
     unasked: UnaskedView | None
     parts: list[dict[str, Any]]
-    """Of a placed order of v1: what became of each of the retailer's orders."""
+    """For a placed order of v1: the outcome for each of the retailer's orders."""
 
 
 def cancellation_view(
@@ -39,8 +39,8 @@ def cancellation_view(
     """Return the view of a cancellation.
 
     Args:
-        how: how it ended.
-        answer: how the order stands now.
+        how: its ending.
+        answer: the order as it is now.
         mode: the mode of this process, for an order without an entry.
         now: seconds since the epoch.
         tools: the names of the tools that this server lists.
@@ -107,7 +107,7 @@ _WITHDRAWN = "The question to the user was withdrawn: nothing was sent. A yes to
 _UNREAD: dict[How, str] = {
     "too_late": "Zinc says that the order cannot be cancelled any more: it is past that, or was cancelled before.",
 }
-"""What is told where the order could not be read after Zinc's answer."""
+"""The first sentence where the order could not be read after Zinc's answer."""
 _FIRST: dict[How, str] = {
     "withdrawn": "The question to the user was withdrawn: nothing was sent and nothing was bought. A yes to it counts "
     "no more.",
@@ -148,7 +148,7 @@ _STEPS: dict[How, str] = {
     "not_there": "Tell the user. The retailer can be asked; for an order of a managed account report_problem asks "
     "Zinc's support.",
 }
-"""What to do next after an ending that only v1 has."""
+"""The next step after an ending that only v1 has."""
 
 
 def _over(view: OrderView) -> str:
@@ -184,7 +184,7 @@ def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bo
 
 
 def _instead(tools: Collection[str]) -> str:
-    """Return what can be done with an order that cannot be cancelled."""
+    """Return a sentence about other ways for an order that cannot be cancelled."""
     back = "with return_order" if "return_order" in tools else "through Zinc"
     case = "with report_problem" if "report_problem" in tools else "by the user"
     return f"What has arrived can be sent back {back}; Zinc's support can be asked {case}."

@@ -1,4 +1,4 @@
-"""The view of a change of an order: what a tool result, the approval page and the terminal tell about it.
+"""The view of a change of an order, for tool results, the approval page and the terminal.
 
 The sentences are our own words. Zinc's statuses and reasons stand in fields of their own.
 """
@@ -61,7 +61,7 @@ class ChangeView(View):
     return_id: str | None
     case_id: str | None
     status: str | None
-    """Zinc's word for how it stands."""
+    """Zinc's word for its state."""
     reason: str | None
     items: list[dict[str, Any]]
 
@@ -103,7 +103,7 @@ def change_view(answer: Answer, reader: Reader, *, decide_at: str | None = None)
 
 
 def outcome_of(entry: Entry) -> str:
-    """Return how a change stands, in the word of a result: its state, and `filed` if Zinc has it."""
+    """Return the outcome of a change as a result names it: `filed` if Zinc has it, else its state."""
     return "filed" if entry.state == "placed" else entry.state
 
 
@@ -113,7 +113,7 @@ def word_for(entry: Entry) -> str:
 
 
 def is_found(entry: Entry) -> bool:
-    """Say whether Zinc can be asked what became of a change whose answer was lost: v1 lists no returns."""
+    """Say whether a change whose answer was lost can be looked up at Zinc: v1 lists no returns."""
     return entry.rail != "v1" or entry.kind != "return"
 
 

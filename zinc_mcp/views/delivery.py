@@ -48,7 +48,7 @@ def parcel(tracking: Tracking, clean: Cleaner) -> dict[str, Any]:
 def link(url: str | None) -> str | None:
     """Return an address that a person can open, whole and without anything hidden in it; None for anything else.
 
-    Nobody opens it here.
+    This program does not open it.
     """
     if url is None or len(url) > MAX_LINK or not _LINK.fullmatch(url):
         return None
@@ -71,7 +71,7 @@ def timeline(steps: Sequence[Milestone], clean: Cleaner) -> list[dict[str, str]]
 
 
 def estimated_day(order: Order | None) -> str | None:
-    """Return when the last parcel should arrive: the latest day of a carrier, else what the retailer said."""
+    """Return the day on which the last parcel should arrive: the latest day of a carrier, else the retailer's."""
     if order is None or order.tracking_state == "delivered":
         return None
     on_their_way = [each for each in order.tracking_numbers if each.status != "delivered"]

@@ -1,4 +1,4 @@
-"""Why an order failed or is in doubt, in words, and what to do then."""
+"""The reasons why an order failed or is in doubt, as sentences, and the next steps."""
 
 from collections.abc import Mapping
 
@@ -72,8 +72,8 @@ def why_failed(code: str, otherwise: str, *, is_v1: bool) -> tuple[str, str]:
     """Return why an order failed, as the end of a sentence and what follows it, and the next step.
 
     Args:
-        code: Zinc's.
-        otherwise: what the user is told where the code is not known.
+        code: Zinc's code.
+        otherwise: the end of the next step ("Tell the user ...") where the code is not known.
         is_v1: whether the code is one of v1's.
     """
     if is_v1:

@@ -1,4 +1,4 @@
-"""The view of an order: what a tool result, the approval page and the terminal tell about it.
+"""The view of an order, for tool results, the approval page and the terminal.
 
 `order_view` builds it with its sentences, from the journal's entry and Zinc's last answer.
 """
@@ -127,10 +127,10 @@ def order_view(
 
     Args:
         answer: the journal's entry, what Zinc showed of the order, and what this call adds to them.
-        reader: who is told: a model after a placing call or a look-up, or a person, who is shown all items.
+        reader: a model after a placing call or a look-up, or a person, who is shown all items.
         mode: the mode of this process, for an order without an entry.
         now: seconds since the epoch.
-        decide_at: where the user can decide, if the order or one of its changes waits for that.
+        decide_at: a sentence that says where the user can decide, if the order or one of its changes waits for that.
         steps: the order's milestones, or why they could not be read, where they were asked for.
         changes: the caller's returns and reports, as the journal has them.
         thread: the case that matters now with its messages, or why they could not be read.
@@ -226,7 +226,7 @@ def _retailer(order: Order | None) -> str | None:
 
 
 def _unasked_view(entry: Entry, error: ZincMcpError, now: float) -> UnaskedView:
-    """Return why Zinc could not be asked about an entry, and when the journal's state of it is from."""
+    """Return the reason why Zinc could not be asked about an entry, and the time of the journal's state of it."""
     as_of = datetime.fromtimestamp(entry.updated_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     # If Zinc refuses to show an order, it has not rejected the order itself.
     code = "zinc_unavailable" if isinstance(error, OrderRejectedError) else error.code

@@ -29,14 +29,14 @@ class RowView(View):
     tracking: str | None
     paid_cents: int | None
     charged_cents: int | None
-    """By the retailer, without Zinc's fee, of an order that was placed elsewhere."""
+    """The retailer's price, without Zinc's fee, of an order that was placed elsewhere."""
     credited_cents: int | None
     """The cents that are proved to have come back."""
     held_cents: int | None
     elsewhere: bool | None
     """Whether it was not placed through this journal."""
     unclear: bool | None
-    """Whether what Zinc shows of it is not known here, or contradicts itself. `get_order` says more."""
+    """Whether Zinc shows a status that is not known here, or contradicts itself. `get_order` says more."""
     as_of: str | None
 
 
@@ -47,7 +47,7 @@ class TotalView(View):
     orders: int
     spent_cents: int
     credited_cents: int
-    """The part of what was spent that is proved to have come back."""
+    """The part of the spent money that is proved to have come back."""
     held_cents: int
     """The most that open and unclear orders may still cost."""
     expected_back_cents: int
@@ -98,9 +98,9 @@ def order_list_view(
     Args:
         shown: the rows of this page, each with the time at which it was made.
         matched: all rows that were found.
-        missing: why some may be missing.
+        missing: the reasons why some may be missing.
         modes: the modes of this process.
-        next_page: names the next page, if there is one.
+        next_page: the name of the next page, if there is one.
     """
     totals = _totals(matched)
     others = sum(row.entry is None for row in matched)
@@ -150,7 +150,7 @@ def _row(at: float, answer: Answer) -> RowView:
 
 
 _WITHOUT_NEWS = NOTHING_SENT | {"waiting", "rejected"}
-"""States of which Zinc has nothing to say."""
+"""States about which Zinc has no news."""
 
 
 def _retailer(answer: Answer) -> str | None:
@@ -196,7 +196,7 @@ def _credited(entry: Entry) -> int:
         return 0
     if told.up_front_cents is None or told.paid_cents is None:
         return told.refunded_cents
-    # The rest of what a wallet paid up front was never spent, so its return is no credit.
+    # A wallet pays more up front than is spent. The return of that rest is no credit.
     rest = told.up_front_cents - told.paid_cents - (told.expected_back_cents or 0)
     return max(0, told.refunded_cents - rest)
 

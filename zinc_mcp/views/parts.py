@@ -259,7 +259,7 @@ def retailer_account(entry: Entry | None) -> str | None:
 
 
 def ship_to(facts: Mapping[str, Any], order: Order | None) -> ShipToView | None:
-    """Return where it goes: name, city and country, and the name of a saved address."""
+    """Return the place that it goes to: name, city and country, and the name of a saved address."""
     found = facts.get("ship_to")
     known = cast(Mapping[str, Any], found if isinstance(found, Mapping) else {})
     if not known and order and order.shipping_address:
@@ -302,7 +302,7 @@ def price(entry: Entry | None, order: Order | None) -> PriceView | None:
 
 
 def unpriced(order: Order | None) -> str:
-    """Return why it is not known what was paid, as the beginning of a sentence about the most that it may be."""
+    """Return the reason why the paid amount is not known, as the beginning of a sentence about its upper bound."""
     if order is None:
         return " At"
     priced = order.job_result.price_components if order.job_result is not None else None
@@ -320,7 +320,7 @@ def _doubt_shown(order: Order | None) -> Doubt | None:
 
 
 def _max_price(entry: Entry) -> int | None:
-    # The ceiling of an order of v1 also holds what the order itself adds to its max_price, so it is told as held.
+    # The ceiling of an order of v1 also holds the amounts that the order adds to its max_price, so it is told as held.
     return None if entry.rail == "v1" else entry.ceiling_cents
 
 
@@ -338,7 +338,7 @@ def _retailer_cents(components: PriceComponents) -> dict[str, int | None]:
 
 
 def failure(entry: Entry | None, order: Order | None, clean: Cleaner) -> FailureView | None:
-    """Return why an order was not bought: from Zinc's job result, else from the entry."""
+    """Return the reason why an order was not bought: from Zinc's job result, else from the entry."""
     result = order.job_result if order else None
     if result is not None and (result.error_type or result.error_details or result.error):
         details = result.error_details or ErrorDetails()

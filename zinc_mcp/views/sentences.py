@@ -1,4 +1,4 @@
-"""The sentences about an order: what happened, and what to do next.
+"""The sentences about an order: its state, and the next step.
 
 They are our own words with amounts and ids, never foreign text. A model and a person read the same sentences about the
 same facts; to a person they say "you", and a heading stands above them.
@@ -78,7 +78,7 @@ class Known:
 
     @property
     def doubt(self) -> Why | None:
-        """Why the order is in doubt, if that is not a request that nobody answered."""
+        """The reason of a doubt; None if there is no doubt, or only a request that nobody answered."""
         return None if self.answer.entry is None else why_in_doubt(self.answer.entry)
 
     @property
@@ -103,7 +103,7 @@ class Known:
 
 
 def sentences(known: Known) -> tuple[str, str, str]:
-    """Return what is told about an order: a heading for a person, what happened, and what to do next."""
+    """Return the texts about an order: a heading for a person, a summary, and the next step."""
     entry, is_person = known.answer.entry, known.reader == "person"
     title = _TITLES[known.outcome]
     summary, next_step = _for_a_model(known)
@@ -337,7 +337,7 @@ def _not_coming(known: Known) -> str:
 
 
 def _odd_status(known: Known) -> str:
-    """Return a sentence if Zinc shows the order with a status of which nobody here knows what it means."""
+    """Return a sentence if Zinc shows the order with a status whose meaning is not known here."""
     if known.order is None or known.order.is_status_known:
         return ""
     return " Zinc shows it with a status that is not known here: see status."

@@ -1,1 +1,1 @@
-"""The evidence file of an order or a change, and what it proves."""
+"""The evidence file of an order or a change, and the checks of one."""

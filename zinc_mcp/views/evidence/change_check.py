@@ -1,6 +1,6 @@
-"""What the evidence file of a return or report proves.
+"""The checks of the evidence file of a return or report.
 
-Zinc keeps no field of ours with a return or a case, so that there is no anchor.
+Zinc keeps no field of ours with a return or a case, so there is no anchor.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def is_about_a_change(document: Mapping[str, Any]) -> bool:
 
 
 def check_content(document: Mapping[str, Any]) -> list[Line]:
-    """Return whether the parts of the file agree with each other."""
+    """Return lines that say whether the parts of the file agree with each other."""
     request = part_of(document, "request")
     if request.get("kept") is not True:
         return [Line("us", None, "The request's content was forgotten by a purge: its digests alone are left.")]
@@ -37,7 +37,7 @@ def check_content(document: Mapping[str, Any]) -> list[Line]:
 
 
 def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
-    """Return whether the order, as Zinc shows it now, has the return or case of the file."""
+    """Return lines that say whether the order, as Zinc shows it now, has the return or case of the file."""
     request, public = part_of(document, "request"), part_of(part_of(document, "request"), "public")
     is_a_return = part_of(document, "order").get("kind") == "return"
     name, listed = ("return", "returns") if is_a_return else ("case", "cases")
@@ -70,7 +70,7 @@ def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
 
 
 def unasked(document: Mapping[str, Any]) -> list[Line]:
-    """Return what Zinc could confirm, where it was not asked."""
+    """Return a line about the facts that Zinc could confirm, for a check that does not ask it."""
     if not isinstance(part_of(document, "request").get("zinc_id"), str):
         return [Line("us", None, "No id of Zinc's is known for it, so Zinc can confirm nothing.")]
     return [Line("Zinc", None, "Zinc was not asked (--ask-zinc): it can confirm that it has it, and what it is about.")]

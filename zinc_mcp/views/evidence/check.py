@@ -1,4 +1,4 @@
-"""What an evidence file proves, line by line, and whose word that is: Zinc's, a chain's, the file's or only ours."""
+"""The checks of an evidence file: one line each, with the witness it rests on (Zinc, a chain, the file, or only us)."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ RestsOn = Literal["Zinc", "chain", "file", "us"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that was checked, and what it rests on."""
+    """One thing that was checked, and the witness it rests on."""
 
     rests_on: RestsOn
     """`file`: it follows from the rest of the file, or from its signature."""
@@ -42,7 +42,7 @@ def read(content: bytes) -> Mapping[str, Any] | None:
     """Return the content of an evidence file, or None where it is none, or can be read in two ways."""
     try:
         document: object = decoded(content, object_pairs_hook=_without_doubles, parse_constant=_no_number)
-        canonical(document).encode()  # what cannot be written in one spelling cannot have been signed
+        canonical(document).encode()  # a document without one spelling cannot have been signed
     except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or cast(Mapping[str, Any], document).get("format") != FORMAT:
@@ -62,7 +62,7 @@ def _no_number(name: str) -> float:
 
 
 def check_signature(document: Mapping[str, Any], *, is_signed: bool, home_key: str | None) -> list[Line]:
-    """Return whether the file is as it was signed, and by whom; `home_key` is the public key of this home."""
+    """Return lines that say whether the file is unchanged, and who signed it; `home_key`: this home's public key."""
     public = part_of(document, "signature").get("public_key")
     if not is_signed:
         return [Line("file", False, "The signature is not of this content: the file was changed after it was signed.")]
@@ -77,7 +77,7 @@ def check_signature(document: Mapping[str, Any], *, is_signed: bool, home_key: s
 
 
 def check_content(document: Mapping[str, Any]) -> list[Line]:
-    """Return whether the parts of the file agree with each other."""
+    """Return lines that say whether the parts of the file agree with each other."""
     request, order = part_of(document, "request"), part_of(document, "order")
     if request.get("kept") is not True:
         return [Line("us", None, "The order's content was forgotten by a purge: its digests alone are left.")]
@@ -100,7 +100,7 @@ def check_content(document: Mapping[str, Any]) -> list[Line]:
 
 
 def check_order(document: Mapping[str, Any], order: Order) -> list[Line]:
-    """Return whether the order that Zinc shows is the one that the file names."""
+    """Return a line that says whether the order that Zinc shows is the one that the file names."""
     if not is_named(order, str(part_of(document, "order").get("order_id"))):
         return [Line("Zinc", False, "Zinc answered with another order than the one of the file.")]
     at = order.created_at.isoformat() if order.created_at is not None else "a time that it does not say"
@@ -108,7 +108,7 @@ def check_order(document: Mapping[str, Any], order: Order) -> list[Line]:
 
 
 def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
-    """Return whether the order, as Zinc shows it now, is the one of the file."""
+    """Return lines that say whether the order, as Zinc shows it now, is the one of the file."""
     request, claimed = part_of(document, "request"), part_of(document, "order")
     metadata, public = part_of(request, "metadata"), part_of(request, "public")
     said = check_order(document, order)
@@ -136,7 +136,7 @@ def check_at_zinc(document: Mapping[str, Any], order: Order) -> list[Line]:
 
 
 def unasked(document: Mapping[str, Any]) -> list[Line]:
-    """Return what Zinc could confirm, where it was not asked."""
+    """Return a line about the facts that Zinc could confirm, for a check that does not ask it."""
     if not isinstance(part_of(document, "order").get("order_id"), str):
         return [Line("us", None, "No order of Zinc's is known for it, so Zinc can confirm nothing.")]
     has_anchor = bool(part_of(part_of(document, "request"), "anchor"))
@@ -146,7 +146,7 @@ def unasked(document: Mapping[str, Any]) -> list[Line]:
 
 
 def resting_on_us(document: Mapping[str, Any]) -> list[Line]:
-    """Return what nobody but the owner's own record says, and what a chain could."""
+    """Return lines about facts that only our own record states, and about a payment that a chain could confirm."""
     said: list[Line] = []
     receipts = part_of(document, "receipts")
     if receipts.get("reference") or receipts.get("receipt"):
@@ -157,8 +157,8 @@ def resting_on_us(document: Mapping[str, Any]) -> list[Line]:
         said.append(Line(where, None, f"The payment's reference is {reference} ({method}); {who}. Not looked up here."))
     decision = part_of(document, "decision")
     if decision.get("yes") is not None:
-        said.append(Line("us", None, "Who decided, how and when is our own record alone."))
-    said.append(Line("us", None, "States, times, money and events between are our own record alone."))
+        said.append(Line("us", None, "Only our own record says who decided, how and when."))
+    said.append(Line("us", None, "Only our own record says the states, times, money and events between."))
     return said
 
 
@@ -181,8 +181,8 @@ def _anchored(
     value = anchor_over(leaf(str(anchor.get("public_salt")), public), digest)
     same = value == anchor.get("value") == metadata.get(ANCHOR_FIELD) and digest == anchor.get("private_digest")
     if same:
-        return Line("file", True, "What was asked for and shown belongs to the anchor.")
-    return Line("file", False, "What was asked for or shown does not belong to the anchor.")
+        return Line("file", True, "The request and the question belong to the anchor.")
+    return Line("file", False, "The request or the question does not belong to the anchor.")
 
 
 def _exact(request: Mapping[str, Any], public: Mapping[str, Any], metadata: Mapping[str, Any]) -> Line:

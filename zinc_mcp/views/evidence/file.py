@@ -1,7 +1,7 @@
-"""The evidence file of an order: what was asked for, shown, decided, sent and answered, in one signed JSON file.
+"""The evidence file of an order: its request, question, decision, money and events, in one signed JSON file.
 
-It holds no secret, and who the order is for only if that is wanted. What of it Zinc or a chain can confirm is said by
-`views.evidence.check`.
+It holds no secret. It holds the name and address of the recipient only if that is wanted. `views.evidence.check` tells
+the parts that Zinc or a chain can confirm.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _RECEIPTS = (
     "transaction_hash",
 )  # fmt: skip
 _WORDS = frozenset({"notes", "body", "explanation", "message"})
-"""The fields of a return or report, the latter two in v1, with its caller's own words. They may name a street."""
+"""The fields of a return or report (the last two are v1's) with the caller's own words, which may name a street."""
 _DETAILS = frozenset({"reserved_cents", "refunded_cents", "order_id", "bought"})
 
 
@@ -70,7 +70,7 @@ def signed_content(document: Mapping[str, Any]) -> bytes:
 def _request(
     entry: Entry, body: Mapping[str, Any] | None, question: Mapping[str, Any] | None, *, with_address: bool
 ) -> dict[str, Any]:
-    """Return what was sent, with the anchor that Zinc holds of it."""
+    """Return the request that was sent, with the anchor that Zinc holds of it."""
     if entry.kind in CHANGES:
         return _change(entry, with_words=with_address)
     if entry.body is None or body is None:
@@ -100,7 +100,7 @@ def _request(
 
 
 def _change(entry: Entry, *, with_words: bool) -> dict[str, Any]:
-    """Return what was sent of a return or report, and Zinc's ids of it."""
+    """Return the request of a return or report, and Zinc's ids of it."""
     known = {name: entry.facts.get(name) for name in ("zinc_id", "case_id")}
     if (body := entry.body) is None:
         return {**known, "kept": False, "why": "Its content was forgotten by a purge."}
@@ -109,7 +109,7 @@ def _change(entry: Entry, *, with_words: bool) -> dict[str, Any]:
 
 
 def shown_of(body: bytes) -> dict[str, Any] | None:
-    """Return what of a return or report may be shown to anybody; None if the bytes are none."""
+    """Return the parts of a return or report that anybody may see; None if the bytes are no change."""
     try:
         change = Change.from_bytes(body)
         return {"path": change.path, **{name: part for name, part in change.sent.items() if name not in _WORDS}}
@@ -139,7 +139,7 @@ def _decision(entry: Entry) -> dict[str, Any]:
 
 
 def _receipts(payment: Payment | None) -> dict[str, Any] | None:
-    """Return what identifies a payment towards its recipient and on its chain; neither credential nor key."""
+    """Return the facts that identify a payment to its recipient and on its chain, without credential and key."""
     if payment is None:
         return None
     known = {name: payment.recovery.get(name) for name in _RECEIPTS}

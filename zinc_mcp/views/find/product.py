@@ -1,4 +1,4 @@
-"""What a model is told of one product: whether it can be ordered, its details, and its offers.
+"""The view of one product: whether it can be ordered, its details, and its offers.
 
 Options are shown in exactly the words that an order takes, or not at all. Other foreign words are cleaned, cut and in
 fields of their own. A price has a currency only if Zinc states one.
@@ -33,7 +33,7 @@ MAX_COUNTRIES = 60
 
 _TAG = re.compile(r"<[^<>]{0,300}>")
 _DEFAULT = [{"label": "Title", "value": "Default Title"}]
-"""What Shopify calls the only variant of a product without variants."""
+"""The name that Shopify gives to the only variant of a product without variants."""
 
 Outcome = Literal["orderable", "not_orderable", "unknown"]
 
@@ -67,7 +67,7 @@ class ProductView(View):
     retailer: str
     country: str
     code: str | None
-    """With which code Zinc would refuse the order."""
+    """The code with which Zinc would refuse the order."""
     support: str | None
     ships_there: bool | None
     """None: Zinc makes no claim."""
@@ -82,19 +82,19 @@ class ProductView(View):
     """Why details or offers are missing."""
     cost_cents: int
     remembered: list[str]
-    """Which of details and offers Zinc was not asked for this time."""
+    """Those of details and offers for which Zinc was not asked this time."""
 
 
 @dataclass(slots=True)
 class _Told:
-    """The sentences, as they come together."""
+    """The sentences that are collected for a view."""
 
     said: list[str] = field(default_factory=list[str])
     steps: list[str] = field(default_factory=list[str])
 
 
 def product_view(facts: ProductFacts) -> ProductView:
-    """Return the view of what is known about a product."""
+    """Return the view of the facts about a product."""
     shop = facts.shop if isinstance(facts.shop, ShopCheck) else None
     details = facts.details if isinstance(facts.details, Product) else None
     offers = facts.offers if isinstance(facts.offers, Offers) else None
@@ -181,7 +181,7 @@ def _judged(
         told.steps.append("Call again in a minute, or order it and see.")
         return "unknown"
     if shop.contradicts_itself:
-        told.said.append("It is not known whether it can be ordered: Zinc says both that this shop is, and is not.")
+        told.said.append("It is not known whether it can be ordered: Zinc's answer about this shop contradicts itself.")
         told.steps.append("Order it and see, or offer the user another shop.")
         return "unknown"
     there = f"the shop ships to {facts.country}" if ships else f"Zinc makes no claim about shipping to {facts.country}"

@@ -1,4 +1,4 @@
-"""What a model is told of a search: products, each with the address that an order takes.
+"""The view of a search: products, each with the address that an order takes.
 
 Titles and the hint are foreign words, cleaned, cut and in fields of their own. An address is shown byte for byte or not
 at all. Zinc states no currency for these prices, so none is printed.
@@ -16,7 +16,8 @@ from zinc_mcp.zinc.product_urls.url_parts import ProductUrlError
 
 MAX_RESULTS = 50
 MAX_URL = 600
-"""Characters of an address that is shown. A result with a longer one is left out, because a cut address is none."""
+"""Characters of an address that is shown. A result with a longer one is left out, because a cut address leads
+nowhere."""
 MAX_TITLE = 90
 MAX_TITLE_BYTES = 120
 """Bytes of a title in UTF-8: as many Latin letters with accents as a title has, and 40 letters of Chinese."""
@@ -63,9 +64,9 @@ def search_view(
 
     Args:
         found: Zinc's answer.
-        cost_cents: what it cost this time.
-        age_seconds: how long ago it was asked, if it was remembered.
-        mode: of the way it was asked.
+        cost_cents: its cost this time.
+        age_seconds: the age of the answer, if it was remembered.
+        mode: the mode of the rail that asked.
         limit: the most results that were asked for.
     """
     results = list(_shown(found, min(limit, MAX_RESULTS)))
@@ -86,7 +87,7 @@ def search_view(
 
 
 def cost_told(cost_cents: int, age_seconds: float | None, mode: Mode) -> str:
-    """Return the sentence about what a question cost."""
+    """Return the sentence about the cost of a question."""
     if age_seconds is not None and not cost_cents:
         return f"This cost nothing: it was asked {ago(age_seconds)}, and the answer is from then."
     if cost_cents:

@@ -42,9 +42,9 @@ def amounts_of(entry: Entry) -> Amounts:
     return Amounts(entry.reserved_cents, charged, credited, 0, entry.counts_cents if charged is None else 0)
 
 
-def _paid_up_front(entry: Entry, let_go: int, credited: int, expected: int) -> Amounts:
+def _paid_up_front(entry: Entry, authorised: int, credited: int, expected: int) -> Amounts:
     if entry.state in NOT_BOUGHT:
-        return Amounts(let_go, 0, credited, expected, 0)
+        return Amounts(authorised, 0, credited, expected, 0)
     if entry.state == "placed" and entry.spent_cents is not None:
-        return Amounts(let_go, entry.spent_cents, credited, expected, 0)
-    return Amounts(let_go, None, credited, 0, max(0, let_go - credited))
+        return Amounts(authorised, entry.spent_cents, credited, expected, 0)
+    return Amounts(authorised, None, credited, 0, max(0, authorised - credited))

@@ -49,7 +49,7 @@ Row = Mapping[str, Any]
 
 
 def costs(entry: Entry) -> bool:
-    """Say whether an entry belongs into an export: every order, and a look-up that cost or may have cost money."""
+    """Say whether an entry belongs in an export: every order, and a look-up that cost or may have cost money."""
     return entry.kind == "order" or (entry.kind == "look_up" and bool(entry.spent_cents or entry.counts_cents))
 
 

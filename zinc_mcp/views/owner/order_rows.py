@@ -1,4 +1,4 @@
-"""Rows of the owner's list of orders: what, where from, state, money and next step. The journal alone is read."""
+"""Rows of the owner's list of orders: goods, retailer, state, money and next step. Only the journal is read."""
 
 from collections.abc import Mapping
 from typing import Any

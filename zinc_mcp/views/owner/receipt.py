@@ -1,4 +1,4 @@
-"""The receipt of one entry: asked, questioned, decided, sent, answered, the money line by line, and what happened.
+"""The receipt of one entry: its request, question, decision, sending, answer, money line by line, and events.
 
 It holds no street and no secret. Each text of others stands behind a label of ours.
 """
@@ -19,7 +19,7 @@ from zinc_mcp.views.parts import View
 from zinc_mcp.views.words import in_words
 
 When = Callable[[float], str]
-"""Returns a time as the reader reads it."""
+"""Writes a time, given in seconds since the epoch, for the reader."""
 Lines = Iterator[tuple[str, str]]
 
 _HOW = {
@@ -69,7 +69,7 @@ def receipt_of(
         events: what happened to it, in order.
         view: its view, where it is an order.
         when: writes a time.
-        asked: what was asked and how it stands, where it is a change of an order, which costs nothing.
+        asked: labels and values of the request and its state, for a change of an order, which costs nothing.
     """
     found: list[tuple[str, Iterable[tuple[str, str]]]] = [
         ("What was asked", asked or _asked(entry, view, when)),
@@ -87,7 +87,7 @@ def receipt_of(
 
 
 def decision_said(entry: Entry, when: When) -> str:
-    """Return in words who decided about an entry, how and when."""
+    """Return the decision about an entry in words: the person, the way and the time."""
     consent = entry.consent or {}
     decision = consent.get("decision")
     if isinstance(decision, Mapping):

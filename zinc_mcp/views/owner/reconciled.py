@@ -1,4 +1,4 @@
-"""The view of a comparison with Zinc: each difference in a sentence, and what was not compared."""
+"""The view of a comparison with Zinc: each difference in a sentence, and the things that were not compared."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -34,7 +34,7 @@ _SENTENCES: dict[Kind, str] = {
     "balance_unexplained": "More money is gone from the Zinc balance than orders and look-ups of this time explain.",
 }
 _LOOK = frozenset({"found_in_doubt", "status_differs", "total_differs", "unknown_credit"})
-"""What a look-up of the order writes down."""
+"""The kinds of differences that a look-up of the order writes down."""
 
 Outcome = Literal["agrees", "differs", "not_compared"]
 
@@ -55,7 +55,7 @@ class DifferenceView(View):
 
     @property
     def amounts(self) -> str:
-        """What both sides say, in words."""
+        """The states and amounts of both sides, in words."""
         here = [self.here, None if self.here_cents is None else printed(self.here_cents)]
         zinc = [self.at_zinc, None if self.zinc_cents is None else printed(self.zinc_cents)]
         said = [("journal", " ".join(filter(None, here))), ("Zinc", " ".join(filter(None, zinc)))]
@@ -78,7 +78,7 @@ class ReconciledView(View):
 def reconciled_view(found: Reconciled, *, days: float, asked_balance: bool) -> ReconciledView:
     """Return the view of a comparison over so many days.
 
-    `asked_balance`: the owner said what the balance was.
+    `asked_balance`: whether the owner gave the balance at the beginning.
     """
     outcome: Outcome = "differs" if found.differences else "agrees" if found.is_whole else "not_compared"
     covered = f"{_count(found.orders, 'order')} at Zinc and {_count(found.entries, 'order')} of the journal"
@@ -152,7 +152,7 @@ def _not_compared(found: Reconciled, *, asked_balance: bool) -> Iterator[str]:
         orders = _count(found.other_accounts, "order")
         yield f"{orders} placed with another {_key(found)} or at another address of Zinc."
     if found.rail == "v1":
-        yield "The balance: what moved it stands on Zinc's dashboard, with its fees."
+        yield "The balance: Zinc's dashboard shows its movements, with Zinc's fees."
     elif found.balance_cents is None:
         yield "The balance: Zinc did not show one that orders are taken from."
     elif not asked_balance:
