@@ -1,1 +1,1 @@
-"""The hosts: where each keeps its servers, and how this program gets there."""
+"""The hosts, the files in which they keep their servers, and the changes that this program makes there."""

@@ -1,4 +1,4 @@
-"""One change of a host's text: made, and proved to be the only one.
+"""Makes one change in a host's text, and proves that it is the only one.
 
 The text before and the text after are both read again. All values but the one entry must be the same, and outside the
 parts that were replaced every character is the same, so comments are as well.

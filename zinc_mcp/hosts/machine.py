@@ -38,7 +38,7 @@ class Machine:
 
     @property
     def application_data(self) -> PurePath:
-        """Where apps made with Electron keep their settings (electronjs.org, app.getPath, "appData")."""
+        """The folder in which apps made with Electron keep their settings (electronjs.org, app.getPath, "appData")."""
         if self.system == "mac":
             return self.home / "Library" / "Application Support"
         if self.system == "windows":

@@ -1,4 +1,4 @@
-"""What a host has to start: the program that is installed now, by its full path."""
+"""The command with which a host starts this program: the installed program, by its full path."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _PASSING = re.compile(r"(?:archive|environments|builds)-v[0-9]+")
 
 
 def start_of_this_program(environ: Mapping[str, str], *, sandbox: bool = False) -> Start:
-    """Return how a host starts this program.
+    """Return the command and the variables with which a host starts this program.
 
     A script beside the interpreter is started by its full path, and the interpreter with the module where there is
     none. Home, configuration and journal are named only where a host would find others.

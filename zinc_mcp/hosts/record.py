@@ -1,4 +1,4 @@
-"""What `install` wrote into hosts' files, so that `uninstall` can give back the very bytes that were there before.
+"""The record of what `install` wrote into hosts' files, with which `uninstall` gives back the earlier bytes.
 
 The record lies in our home. It holds digests and positions, and nothing of what stands in a host's file.
 """
@@ -30,9 +30,9 @@ class Written:
     """The digest of the file as it was; None if there was none, or if an entry of ours stood in it already."""
     after: str
     cuts: Cuts | None = None
-    """What was added to the text; None if something was replaced."""
+    """The parts that were added to the text; None if something was replaced."""
     made: int = 0
-    """How many maps around the entry were added with it."""
+    """The number of maps around the entry that were added with it."""
     made_file: bool = False
     replaced: bool = False
     """Whether an entry of somebody else was replaced, which the copy still holds."""
@@ -51,7 +51,7 @@ def entry_digest(entry: object) -> str:
 
 
 def read_record(home: Path) -> dict[str, Written]:
-    """Return what was written, by the file's path. A record that cannot be read counts as none."""
+    """Return the rows of the record, by the file's path. A record that cannot be read counts as empty."""
     try:
         path = home / NAME
         if path.stat().st_size > MAX_RECORD_BYTES:

@@ -1,4 +1,4 @@
-"""Which hosts start this program, and how: what `status` and `doctor` look at."""
+"""The hosts on this machine and their entries that start this program, for `status` and `doctor`."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -29,17 +29,17 @@ class Seen:
 
     @property
     def words(self) -> list[str]:
-        """Return the command; empty for a server elsewhere."""
+        """The command; empty for a server elsewhere."""
         return words_of(self.entry)
 
     @property
     def address(self) -> str:
-        """Return the address of a server elsewhere, or an empty text."""
+        """The address of a server elsewhere, or an empty text."""
         return next((str(self.entry[key]) for key in ("url", "httpUrl", "serverUrl") if key in self.entry), "")
 
     @property
     def variables(self) -> dict[str, str]:
-        """Return the variables that the entry sets."""
+        """The variables that the entry sets."""
         return environment_of(self.entry)
 
     @property
@@ -68,7 +68,7 @@ class Looked:
     files: tuple[Path, ...]
     seen: tuple[Seen, ...] = ()
     trouble: tuple[RefusedError, ...] = ()
-    """Why a file of it could not be read."""
+    """The errors of its files that could not be read."""
 
 
 def look(machine: Machine, record: Mapping[str, Written]) -> Iterator[Looked]:

@@ -1,4 +1,4 @@
-"""The table of hosts: where each keeps its servers, in which form, what it hands on, and what it cannot do.
+"""The table of hosts: the file in which each keeps its servers, its form, the variables it hands on, and its limits.
 
 Each row was measured, read in the host's code, or taken from its documents; `docs/hosts.md` is made from it.
 """
@@ -41,23 +41,24 @@ class Host:
     remote: Remote | None
     """None: it has no entry for a server elsewhere."""
     token: str | None
-    """How a header of the file names a variable; `{}` stands for the name. None: it can only hold the value itself."""
+    """The form in which a header names a variable; `{}` stands for the name. None: it can only hold the value
+    itself."""
     passes: Passes
     after: str
-    """What the person does after the file was changed."""
+    """The step for the person after the file was changed."""
     hazard: str = ""
-    """What would let it call tools without asking anybody, as far as we know."""
+    """A setting that would let it call tools without asking anybody, if one is known."""
     note: str = ""
     written: bool = True
-    """Whether `install` writes its file; if not, it prints what to paste."""
+    """Whether `install` writes its file; if not, it prints the text to paste."""
     every_file: bool = False
-    """Whether each of its files that is there is read by some edition of it, so that all of them are written."""
+    """Whether some edition of it reads each of its files, so that all that are there are written."""
     extra: Mapping[str, object] | None = None
     """Further members of a local entry."""
     no_remote: str = ""
-    """What to do instead of a remote entry."""
+    """The step instead of a remote entry."""
     no_token: str = ""
-    """What to do where it cannot take a token from a variable."""
+    """The step where it cannot take a token from a variable."""
 
 
 def _claude_desktop(machine: Machine) -> list[PurePath]:

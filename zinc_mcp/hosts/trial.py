@@ -33,7 +33,7 @@ _SHORT_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of a start: the tools that it listed, or why it did not."""
+    """The outcome of a start: the tools that were listed, or the reason why none were."""
 
     tools: tuple[str, ...] = ()
     why: str = ""
@@ -43,10 +43,10 @@ class Trial:
 def handed_over(
     passes: Passes, entry_variables: Mapping[str, str], named: Sequence[str], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment that a host gives a server: what it hands over, what it is told to, and the entry's own.
+    """Return the environment that a host gives a server: its own variables, those it is told to add, and the entry's.
 
     Args:
-        passes: what the host hands over by itself.
+        passes: the variables that the host hands over by itself.
         entry_variables: those of the entry. A placeholder is left out: only the host can fill it in.
         named: further variables to hand over, as Codex's `env_vars`.
         environ: the variables of this terminal.

@@ -1,1 +1,1 @@
-"""Payments: read what a 402 asks, check it, and have a wallet sign it. Nothing here sends anything to Zinc."""
+"""Payments: the challenge of a 402 is read and checked, and a wallet signs it. This room sends nothing to Zinc."""

@@ -33,6 +33,7 @@ from zinc_mcp.payments.wallet import Paid, PaymentWallet
 
 MAX_ANSWER_BYTES = 64 * 1024
 _LEFT_TO_SEND_SECONDS = 15.0
+"""The time that the program must leave for sending the credential before the challenge expires."""
 _STRIPE_TOKEN = re.compile(r"spt_[A-Za-z0-9_]{1,250}")
 _OURS = re.compile(r"^ZINC_", re.IGNORECASE)
 
@@ -63,8 +64,7 @@ class CommandWallet(PaymentWallet):
             raise SettingsError("ZINC_WALLET_COMMAND names a program that cannot be found or started.")
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
-        """Start the program once and take its payload."""
-        # Some time must be left to send the credential before the challenge expires.
+        """Start the program once and take its payload; raises as `PaymentWallet.pay`."""
         seconds = min(self._seconds, charge.expires_at - now - _LEFT_TO_SEND_SECONDS)
         if seconds <= 0:
             raise PaymentRefusedError("expires_too_soon")
@@ -160,7 +160,7 @@ def _end(process: Process) -> None:
 def _checked(
     answer: Mapping[str, Any], challenge: Challenge, charge: Charge, now: float, recovery: dict[str, Any]
 ) -> tuple[dict[str, Any], float]:
-    """Check a payload as far as its method is known.
+    """Check a payload as far as its method is known. Return it, and the end of its validity (seconds since the epoch).
 
     The program may have authorised something by now, so a wrong payload leaves the outcome unknown.
     """

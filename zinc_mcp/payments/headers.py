@@ -306,7 +306,7 @@ def _shown(value: object) -> str | None:
 
 
 MAX_HEADER_BYTES = 16 * 1024
-"""The draft asks for at least 4 KB ("Size Considerations"); 16 KiB is where the SDKs stop."""
+"""The draft asks for at least 4 KB ("Size Considerations"); the SDKs' bound is 16 KiB."""
 BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 

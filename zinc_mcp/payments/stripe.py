@@ -195,7 +195,7 @@ class StripeWallet(PaymentWallet):
         self.mode = "test" if key[2:8] == "_test_" else "live"  # test keys move no money
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
-        """Issue one token: this seller, this amount, until the challenge expires."""
+        """Issue one token: for this seller and amount, until the challenge expires. Raises as `PaymentWallet.pay`."""
         recovery: dict[str, Any] = {
             "wallet": "stripe",
             "method": METHOD,

@@ -60,7 +60,7 @@ class _Signer:
 
 
 def load() -> _Signer:
-    """Import the signer; slow the first time.
+    """Import the signer, and replace its request to a node with ours. The first call is slow.
 
     Raises:
         SettingsError: if the extra is not installed.
@@ -176,7 +176,11 @@ class TempoWallet(PaymentWallet):
             raise SettingsError("ZINC_TEMPO_PRIVATE_KEY is not a private key that can sign.") from None
 
     async def pay(self, challenge: Challenge, charge: Charge, *, now: float) -> Paid:
-        """Sign one transfer. Nothing is broadcast, so a transfer that is discarded here can never settle."""
+        """Sign one transfer. Nothing is broadcast, so a transfer that is discarded here can never settle.
+
+        Raises:
+            PaymentRefusedError: nothing was signed, or the signed transfer was discarded.
+        """
         try:
             signer = await to_thread.run_sync(load)
         except SettingsError:

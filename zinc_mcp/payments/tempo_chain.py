@@ -244,7 +244,7 @@ def inspect(
     envelope, fields = _decoded(signed)
     sponsored = envelope == _SPONSORED
     calls, access_list, authorizations = fields[4], fields[5], fields[12]
-    # A sponsor signs the payer's envelope later, so it may be a sponsored one only if the payee offered that.
+    # The sponsor signs the payer's envelope later, so a sponsored envelope is allowed only if the payee offered that.
     _require(sponsored == charge.sponsored)
     _require(_number(fields[0]) == charge.chain_id)
     _require(access_list == [] and authorizations == [])

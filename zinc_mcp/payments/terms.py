@@ -53,7 +53,9 @@ class Terms:
     methods: Mapping[str, MethodTerms]
     """In the order of preference."""
     fee_range_cents: tuple[int, int] = (100, 100)
+    """The lowest and the highest fee of Zinc's."""
     window_seconds: tuple[float, float] = (15.0, 900.0)
+    """The shortest and the longest time until the challenge expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def choose(challenges: Sequence[Challenge], terms: Terms, now: float, *, status:
     challenge per token). If that challenge fails a check, the payment ends: no other challenge is tried.
 
     Raises:
-        PaymentRefusedError: with the reason.
+        PaymentRefusedError: a check failed; it has the reason.
     """
     if status != HTTPStatus.PAYMENT_REQUIRED:
         raise PaymentRefusedError("status", {"http_status": status})
@@ -108,10 +110,10 @@ def choose(challenges: Sequence[Challenge], terms: Terms, now: float, *, status:
 
 
 def check(challenge: Challenge, terms: Terms, now: float) -> Charge:
-    """Check everything that can be checked before signing. Call it again after a person was asked.
+    """Check all that can be checked before signing. Call it again after a person was asked.
 
     Raises:
-        PaymentRefusedError: with the reason.
+        PaymentRefusedError: a check failed; it has the reason.
     """
     refuse_other_origin(terms.url, terms.origin)
     accepted = terms.methods.get(challenge.method)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 Dialect = Literal["json", "commented", "jsonc"]
-"""What a host reads: plain JSON; JSON with comments; JSON with comments and with commas after last members.
+"""The texts that a host reads: plain JSON; JSON with comments; JSON with comments and with commas after last members.
 
 A host of the second kind (Gemini CLI 0.61 was tried) reads no byte order mark, and ends a comment only at a line feed.
 """
@@ -20,7 +20,7 @@ MAX_LEVELS = 200
 BOM = "\ufeff"
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _COMMENT = re.compile(rf"{_STRING}|(//[^\r\n]*|/\*(?:.*?\*/|.*))", re.DOTALL)
-"""The end of the text ends a comment that nothing else ends; such a text is refused."""
+"""A comment without an end goes to the end of the text; such a text is refused."""
 _TRAILING = re.compile(rf"{_STRING}|(,)(?=[ \t\r\n]*[}}\]])", re.DOTALL)
 _BRACKETS = re.compile(rf"{_STRING}|([\[{{]+)|([\]}}]+)", re.DOTALL)
 _BLANK = " \t\r\n"
@@ -29,7 +29,7 @@ _NOT_A_LINE_END = re.compile(r"[^\r\n]")
 
 
 class UnreadableTextError(Exception):
-    """A text is not what its host reads. The words say why, and quote nothing of it."""
+    """A host would not read a text. The words say why, and quote nothing of the text."""
 
 
 class Splice(NamedTuple):
@@ -235,7 +235,7 @@ def _object(text: _Text, start: int) -> _Object:
 
 def _inner(text: _Text, found: _Member) -> _Object:
     if text.blank[found.value] != "{":
-        raise UnreadableTextError("what stands where its servers belong is no object")
+        raise UnreadableTextError("it has no object in the place of its servers")
     return _object(text, found.value)
 
 
@@ -339,7 +339,7 @@ def _removed(text: _Text, at: _Object, gone: _Member) -> list[Splice]:
 
 
 def _before_blanks(text: _Text, gone: _Member) -> int:
-    """Return where the blanks before a member begin; the end of a comment's line stays where the comment needs it."""
+    """Return the start of the blanks before a member. A comment that ends with its line keeps the end of the line."""
     bound = max((stop for _, stop in text.comments if stop <= gone.start), default=0)
     start = gone.start
     while start > bound and text.whole[start - 1] in _BLANK:
@@ -351,7 +351,7 @@ def _before_blanks(text: _Text, gone: _Member) -> int:
 
 
 def _joined(splices: list[Splice]) -> list[Splice]:
-    """Return the same splices, those that touch each other as one."""
+    """Return the same splices, with those that touch each other joined."""
     found: list[Splice] = []
     for each in splices:
         if found and found[-1].end >= each.start:

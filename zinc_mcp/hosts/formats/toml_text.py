@@ -49,13 +49,13 @@ def put(text: str, path: Sequence[str], name: str, entry: Mapping[str, Any]) -> 
     """Return the splices that give the table at `path` the table `name`, whole.
 
     Raises:
-        UnreadableTextError: as `read`, or what stands at the path is no table.
+        UnreadableTextError: as `read`, or something on the path is no table.
     """
     at = read(text)
     for key in path:
         inner: object = at.get(key, {})
         if not isinstance(inner, dict):
-            raise UnreadableTextError("what stands where its servers belong is no table")
+            raise UnreadableTextError("it has no table in the place of its servers")
         at = cast(dict[str, Any], inner)
     line_end = "\r\n" if "\r\n" in text else "\n"
     block = table_text(path, name, entry).replace("\n", line_end)
