@@ -1,4 +1,4 @@
-"""The server's entry in each host's own shape, and whether an entry that stands there is one of ours."""
+"""The server's entry in each host's own shape, and the test whether an entry in a host's file is ours."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,8 @@ _OF_ONE_KIND = frozenset(
     {"envFile", "env_vars", "sandbox", "sandboxEnabled", "dev"}
     | {"oauth", "oauth_resource", "auth", "authProviderType", "scopes", "headersHelper", "http_headers_helper"}
 )
-"""The person's choices about a program alone, or an address alone. A host may refuse its whole file for the others."""
+"""The person's choices that fit only a program, or only an address. For one that does not fit, a host may refuse its
+whole file."""
 _VARIABLES = frozenset({"env", "environment", "envs", "headers", "http_headers"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
@@ -35,7 +36,7 @@ _OURS = re.compile(r"zinc[-_]mcp(?:[\[=<>~!@ ].*)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a host starts the server."""
+    """The command and the variables with which a host starts the server."""
 
     words: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -53,17 +54,10 @@ def remote_server(url: str, token_variable: str | None) -> Remote:
     """Return a server elsewhere.
 
     Raises:
-        RefusedError: the address is none to hand a token to, or the name is none of a variable. Neither is repeated:
-            a token may stand in either of them.
+        RefusedError: the address may not be given a token, or the name is not that of a variable. The error repeats
+            neither, because a token may stand in either of them.
     """
-    try:
-        parts = urlsplit(url)
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-        is_clean = bool(parts.hostname) and "@" not in parts.netloc and not parts.query and not parts.fragment
-        is_clean = is_clean and (parts.port is None or parts.port > 0) and url.isascii() and url.isprintable()
-    except ValueError:
-        is_safe, is_clean = False, False
-    if not is_safe or not is_clean or " " in url or is_unset(url):
+    if not is_server_address(url) or is_unset(url):
         raise RefusedError(
             "This is no address of a server that a host can use.",
             owner_step="Give its https address without a user, a password, ? or #, such as "
@@ -77,6 +71,21 @@ def remote_server(url: str, token_variable: str | None) -> Remote:
             code="invalid_arguments",
         )
     return Remote(url, token_variable)
+
+
+def is_server_address(url: str) -> bool:
+    """Say whether an address leads to a server over TLS, or on this machine, and holds nothing that may be a secret."""
+    try:
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        is_clean = bool(parts.hostname) and "@" not in parts.netloc and not parts.query and not parts.fragment
+        return is_safe and is_clean and (parts.port is None or parts.port > 0) and _is_one_word(url)
+    except ValueError:
+        return False
+
+
+def _is_one_word(url: str) -> bool:
+    return url.isascii() and url.isprintable() and " " not in url
 
 
 def entry_for(host: Host, wanted: Start | Remote) -> dict[str, Any]:
@@ -191,7 +200,7 @@ def renewed(
 ) -> dict[str, Any]:
     """Return the entry that takes the place of an earlier one of ours: a whole one, with the person's own choices.
 
-    Its variables stay as well, so that a limit or the sandbox is not lost; those that are wanted win.
+    Its variables stay as well, so that a limit or the sandbox is not lost; of two values the wanted one counts.
 
     Raises:
         RefusedError: as `entry_for`, or the earlier one holds a secret that must not be dropped.

@@ -8,16 +8,15 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from zinc_mcp.errors import RefusedError
+from zinc_mcp.hosts.entries import DESCRIPTION, NAME, is_server_address
 from zinc_mcp.known_settings import SETTINGS
 
-NAME = "zinc"
 TITLE = "Zinc"
-DESCRIPTION = "Buys real things through Zinc: one intention, one purchase."
 MOST_CHARACTERS = 2000
-"""Of a link: several systems cut longer ones when they hand them to an app."""
+"""The longest link: several systems cut longer ones when they hand them to an app."""
 
 _HARMLESS = frozenset({"switch", "folder", "file"})
 """Kinds of settings whose value is never a secret."""
@@ -36,7 +35,7 @@ class Entry:
         """Refuse an entry that a link must not carry.
 
         Raises:
-            RefusedError: it has a variable that may hold a secret, or an address that is none of a server.
+            RefusedError: it has a variable that may hold a secret, or an address that is not one of a server.
         """
         if bool(self.command) == bool(self.url):
             raise ValueError("an entry has a command or an address")
@@ -63,20 +62,8 @@ class Entry:
         return members
 
 
-def _is_a_servers(url: str) -> bool:
-    """Say whether an address leads to a server over TLS, or on this machine, and holds nothing that may be a secret."""
-    if not (url.isascii() and url.isprintable()) or " " in url:
-        return False
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    reached = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
-    return bool(parts.hostname) and reached and "@" not in parts.netloc and not (parts.query or parts.fragment)
-
-
 def _check_address(url: str) -> None:
-    if not _is_a_servers(url):
+    if not is_server_address(url):
         raise RefusedError(
             "This is no address of a server that a link can name.",
             owner_step="Give its https address without a user, a password, ? or #, such as "
