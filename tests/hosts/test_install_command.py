@@ -332,6 +332,26 @@ def test_a_plan_whose_file_was_changed_meanwhile_leaves_record_file_and_folder_a
         assert sorted(path.parent.iterdir()) == names
 
 
+def test_an_uninstall_stands_even_if_the_record_cannot_be_written(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "cursor")
+    path = desk.file("cursor")
+    path.write_text('{"a": 1}')
+    host = next(each for each in HOSTS if each.id == "cursor")
+    assert desk.run("install", "cursor", "--yes", "--no-start")[0] == 0
+    before = read_record(desk.home)
+    plan = plan_uninstall(host, path, before, force=False)
+    assert plan is not None
+    in_the_way = desk.home / f"hosts.json.{os.getpid()}.new"
+    in_the_way.mkdir()  # a record is written under this name first
+    carry_out(plan, desk.home, 1_795_000_000.0)
+    assert (path.read_text(), read_record(desk.home)) == ('{"a": 1}', before)
+    in_the_way.rmdir()
+    assert desk.run("uninstall", "cursor", "--yes")[0] == 0
+    assert desk.run("install", "cursor", "--yes", "--no-start")[0] == 0
+    assert desk.run("uninstall", "cursor", "--yes")[0] == 0
+    assert path.read_text() == '{"a": 1}'
+
+
 def test_a_record_that_is_lost_or_broken_only_costs_exactness(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "cursor")
     for broken in (None, "", "{", '{"files": 3}', '{"files": {"x": {"cuts": 1}}}', "[]"):

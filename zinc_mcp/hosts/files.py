@@ -16,6 +16,10 @@ _SENSIBLE_MODE = 0o600
 _MOST_BACKUPS = 100
 
 
+class OvertakenError(RefusedError):
+    """Another program changed a file right after it was written here."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostFile:
     """A host's file as it was read."""
@@ -91,14 +95,18 @@ def back_up(found: HostFile, now: float) -> Path | None:
             copy.unlink(missing_ok=True)
             raise _unwritable(found.path, error) from None
         return copy
-    raise _unusable(found.path, "there are too many copies beside it", "Remove the old *.before-zinc-mcp files.")
+    raise RefusedError(
+        f"{found.path} cannot be copied: there are too many copies beside it. It was left as it is.",
+        owner_step="Remove the old *.before-zinc-mcp files.",
+    )
 
 
 def replace(found: HostFile, data: bytes | None) -> None:
     """Give a file other bytes, or remove it, and read it again. Mode, owner and links stay.
 
     Raises:
-        RefusedError: it cannot be written, or somebody changed it since it was read. It is as it was then.
+        OvertakenError: another program changed it right after it was written.
+        RefusedError: it cannot be written, or another program changed it since it was read. This call changed nothing.
     """
     check_writable(found)
     if data is None:
@@ -121,13 +129,14 @@ def replace(found: HostFile, data: bytes | None) -> None:
             os.unlink(name)
     _sync_folder(found.path.parent)
     if read_file(found.path).data != data:
-        raise _unusable(
-            found.path, "somebody else changed it at the same time", "Close the host, look at the file and try again."
+        raise OvertakenError(
+            f"{found.path} was changed by another program while it was written.",
+            owner_step="Close the host, look at the file and try again.",
         )
 
 
 def check_writable(found: HostFile) -> None:
-    """Check that a file may be changed: an owner who took the right to write wants it to stay.
+    """Check that a file may be changed. One without the right to write stays, because its owner took the right away.
 
     Raises:
         RefusedError: it is read-only.

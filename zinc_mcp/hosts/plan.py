@@ -1,8 +1,8 @@
-"""What `install` and `uninstall` would do to one file of a host, worked out and proved before anything is written."""
+"""The plan of `install` or `uninstall` for one file of a host, worked out and proved before anything is written."""
 
 import os
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +20,7 @@ from zinc_mcp.hosts.table import Host
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a host's file says."""
+    """The content of a host's file."""
 
     found: HostFile
     text: str
@@ -30,12 +30,12 @@ class Content:
 
     @property
     def entry(self) -> object:
-        """Return what stands there under our name."""
+        """The entry under our name; None if there is none."""
         return self.servers.get(NAME)
 
     @property
     def other_names(self) -> list[str]:
-        """Return the other names under which this program is started."""
+        """The other names under which this program is started."""
         return [name for name, entry in self.servers.items() if name != NAME and starts_us(entry)]
 
 
@@ -52,7 +52,7 @@ class Plan:
     data: bytes | None
     """The file's next content; None if the file goes."""
     row: Written | None
-    """What the record says afterwards; None if it forgets the file."""
+    """The record's row afterwards; None if the record forgets the file."""
     is_exact: bool = False
     """Whether it only undoes what `install` did, so that no copy is needed."""
     puts_back: bool = False
@@ -83,7 +83,7 @@ def read_content(host: Host, path: Path) -> Content:
     """Read a host's file.
 
     Raises:
-        RefusedError: it cannot be read, or not as its host reads it.
+        RefusedError: it cannot be read, or its host would not read it.
     """
     found = files.read_file(path)
     text = found.text
@@ -151,6 +151,7 @@ def carry_out(plan: Plan, home: Path, now: float) -> Path | None:
     """Make a planned change, and return the copy of the file from before, if one is kept.
 
     Raises:
+        OvertakenError: another program changed the file right after it was written. The copy stays.
         RefusedError: something could not be written, or the file was changed in the meantime. Nothing was changed.
     """
     found, rows = plan.content.found, read_record(home)
@@ -160,7 +161,9 @@ def carry_out(plan: Plan, home: Path, now: float) -> Path | None:
         copy = None if plan.is_exact else files.back_up(found, now)
         _replace(found, plan.data, copy)
         if known is not None:
-            write_record(home, {name: each for name, each in rows.items() if name != key})
+            # The change was made. A row that stays because the record cannot be written fits no file, and does no harm.
+            with suppress(RefusedError):
+                write_record(home, {name: each for name, each in rows.items() if name != key})
             _remove_needless(known, plan.data)
         return copy
     copy = files.back_up(found, now)
@@ -177,9 +180,11 @@ def carry_out(plan: Plan, home: Path, now: float) -> Path | None:
 
 
 def _replace(found: HostFile, data: bytes | None, copy: Path | None) -> None:
-    """Give a file its next bytes; if that fails, its needless copy goes."""
+    """Give a file its next bytes; if that changes nothing, its needless copy goes."""
     try:
         files.replace(found, data)
+    except files.OvertakenError:
+        raise
     except RefusedError:
         if copy is not None:
             copy.unlink(missing_ok=True)
@@ -218,7 +223,7 @@ def _replaced(host: Host, content: Content, entry: Mapping[str, Any], known: Wri
     data = content.found.data or b""
     is_as_written = known is not None and known.after == digest(data)
     if known is not None and is_as_written and known.cuts is not None and not foreign:
-        # Nobody changed the file since: what was there before can still be given back after this change.
+        # Nobody changed the file since, so the earlier bytes can still be given back after this change.
         text = editing.uncut(content.text, known.cuts)
         with _read_errors(content):
             change = editing.put(host.form, text, content.path, NAME, entry)
@@ -266,7 +271,7 @@ def _copied(known: Written) -> bytes | None:
 
 
 def _remove_needless(known: Written, data: bytes | None) -> None:
-    """Remove the copy that `install` made if the file is what it was again."""
+    """Remove the copy that `install` made if the file has its earlier bytes again."""
     if known.copy is not None and data is not None and _copied(known) == data:
         Path(known.copy).unlink(missing_ok=True)
 
