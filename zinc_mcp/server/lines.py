@@ -29,7 +29,7 @@ from zinc_mcp.server.messages import (
 CHUNK_BYTES = 64 * 1024
 
 More = Callable[[], Awaitable[bytes]]
-"""Returns the next bytes; none at the end."""
+"""Returns the next bytes; empty bytes at the end."""
 
 
 class Source(Protocol):
@@ -47,7 +47,7 @@ class Target(Protocol):
 
 
 class Lines:
-    """Cuts bytes into lines, which end with a line feed alone. Of a line that is too long it keeps both ends."""
+    """Cuts bytes into lines, which end with a line feed alone. It keeps only both ends of a line that is too long."""
 
     def __init__(self) -> None:
         self._whole: deque[tuple[bytes, bytes | None]] = deque()
@@ -55,7 +55,7 @@ class Lines:
         self._head: bytes | None = None
 
     def take(self, chunk: bytes) -> None:
-        """Take the next bytes. None end the last line, which need not have an end of its own."""
+        """Take the next bytes. An empty chunk ends the last line, which may lack a line feed."""
         *ends, rest = chunk.split(b"\n")
         for part in ends:
             self._keep(part)
@@ -65,7 +65,7 @@ class Lines:
             self._end()
 
     def next(self) -> tuple[bytes, bytes | None] | None:
-        """Return the next whole line, and its beginning if it is too long to be kept whole; None: there is no line."""
+        """Return the next line, with None; its end and its beginning if it is too long; None if no line is complete."""
         return self._whole.popleft() if self._whole else None
 
     def _keep(self, part: bytes) -> None:
@@ -81,7 +81,7 @@ class Lines:
 
 
 class Messages:
-    """The messages on lines. Lines that hold none are answered here."""
+    """The messages on lines. A line without a message is answered here."""
 
     def __init__(self, more: More, answers: Target) -> None:
         self._more = more
@@ -90,7 +90,11 @@ class Messages:
         self._has_ended = False
 
     async def receive(self) -> SessionMessage:
-        """Return the next message."""
+        """Return the next message.
+
+        Raises:
+            EndOfStream: there is none, or nobody reads the answers any more.
+        """
         while (line := await self._line()) is not None:
             read = await _read(*line)
             try:
@@ -132,13 +136,14 @@ class Stdin:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         kind = os.fstat(descriptor).st_mode
-        # Of others the event loop cannot always tell that they have something to read: a file, the null device.
+        # The event loop cannot tell of other kinds, such as a file or the null device, when they have something to
+        # read.
         self._is_watched = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(descriptor)
         self._waiting: asyncio.Future[None] | None = None
         self._has_ended = False
 
     async def more(self) -> bytes:
-        """Return the next bytes; none at the end."""
+        """Return the next bytes; empty bytes at the end."""
         if self._has_ended:
             return b""
         if not self._is_watched:
@@ -153,7 +158,7 @@ class Stdin:
         return b"" if self._has_ended else os.read(self._descriptor, CHUNK_BYTES)
 
     def end(self) -> None:
-        """End it here, whatever the host still writes."""
+        """End the stream here, even if the host writes more."""
         self._has_ended = True
         if self._waiting is not None:
             _settle(self._waiting)

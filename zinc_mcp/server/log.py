@@ -1,6 +1,6 @@
 """The log on stderr: warnings, and if the owner wants it a line for each call, as text or as JSON.
 
-It holds nothing that a person or an order is: no arguments, no addresses, no texts of others, no secrets. Of an
+It holds nothing about a person or an order: no arguments, no addresses, no texts of others, no secrets. Of an
 unforeseen error it shows the kind and the places in our code, and not its text, which may quote anything.
 """
 
@@ -50,12 +50,12 @@ class _Text(logging.Formatter):
         """Return the lines of a record."""
         text = super().format(record)
         facts = _facts(record)
-        # The facts stand in the first line; what follows is where an error happened.
+        # The facts stand in the first line; the places of an error follow.
         first, *rest = text.split("\n", 1)
         return "\n".join(["".join([first, *(f" {name}={value}" for name, value in facts.items())]), *rest])
 
     def formatException(self, ei: Any) -> str:
-        """Return where an error happened, and its kind."""
+        """Return the places of an error, and its kind."""
         return "\n".join(f"  {line}" for line in _places(ei))
 
 
@@ -85,7 +85,7 @@ def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
 def _places(
     of: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
 ) -> list[str]:
-    """Return the places of an error's stack, and its kind. Of errors in a group the first one is shown."""
+    """Return the places of an error's stack, and its kind; of a group, those of its first error."""
     kind, error, stack = of
     if kind is None:
         return []

@@ -27,22 +27,22 @@ from mcp.types import (
 from pydantic import ValidationError
 
 MOST_MESSAGE_BYTES = 1024 * 1024
-"""An order of a hundred products, gift messages and metadata included, takes a tenth of it."""
+"""The largest message. An order of a hundred products, gift messages and metadata included, takes a tenth of it."""
 MOST_LEVELS = 64
 """Objects and lists inside each other; the deepest argument of a tool is at seven."""
 MOST_MARKS = 10_000
 """Brackets, commas and colons outside text, and quotation marks inside it; an order of a hundred products has three
 thousand."""
 MOST_WORD_CHARACTERS = 400
-"""Of a number, or of any other word outside text; a double can be written with 325."""
+"""The longest number, or other word outside text. A double can take 325 characters."""
 MOST_NAME_BYTES = 1000
-"""Of the name of a field."""
+"""The longest name of a field."""
 MOST_AT_ONCE = 100
 """Messages in one batch, or on one line, that are answered one by one; more get one answer without an id."""
 MOST_ID_CHARACTERS = 1000
 """The longest id that is sent back with an error."""
 SEARCHED_BYTES = 16 * 1024
-"""The part of each end of a broken message that is searched for its id."""
+"""The part at each end of a broken message that is searched for its id."""
 
 TOO_LARGE = f"A message may have {MOST_MESSAGE_BYTES:,} bytes."
 
@@ -75,7 +75,7 @@ class Read:
     message: JSONRPCMessage | None = None
     refusals: tuple[Refusal, ...] = ()
     is_rewritten: bool = False
-    """The message differs from the bytes that came."""
+    """Whether the message differs from the bytes that came."""
 
 
 def read_message(given: bytes) -> Read:
@@ -118,7 +118,7 @@ def objection_to(message: bytes) -> str | None:
                 marks += quotes
                 name = at - start
                 at = _end_of(_SPACE, message, at)
-            # Between two of them is a mark, or it is not JSON and the parser says so at once.
+            # JSON has a mark between two texts or words. Where there is none, the parser refuses the message at once.
             if others > marks + 2:
                 return None
         else:
@@ -137,9 +137,9 @@ def objection_to(message: bytes) -> str | None:
 
 
 def _past_text(message: bytes, start: int, most_quotes: int) -> tuple[int, int]:
-    """Return the end of the text that starts here, and how many quotation marks it holds.
+    """Return the end of the text that starts here, and the number of quotation marks in it.
 
-    The search ends at the first mark too many.
+    The search ends at the first mark over the bound.
     """
     quotes = 0
     while (end := message.find(b'"', start)) >= 0:
@@ -180,7 +180,7 @@ def _notification(text: str, message: JSONRPCNotification) -> Read:
         return Read(message)
     found = whole["id"]
     if found is None and message.method.startswith("notifications/"):
-        # Hosts that fill in every optional field with null. The newer era's SDK would take it for a broken request.
+        # Some hosts fill in every optional field with null, which the newer era's SDK would take for a broken request.
         return Read(message, is_rewritten=True)
     if isinstance(found, float) and found.is_integer() and abs(found) < _WHOLE_FLOATS:
         # A number without a fraction is that integer, as JSON Schema says and as bridges in between send it.
@@ -281,7 +281,7 @@ _DECODER = json.JSONDecoder(parse_constant=_not_json)
 
 
 def _values(text: str) -> list[object]:
-    """Return the values that stand in a text, one more than are answered at most; none when it is broken."""
+    """Return the values in a text, up to one more than are answered; none when the text is broken."""
     values: list[object] = []
     position = 0
     while len(values) <= MOST_AT_ONCE:

@@ -1,7 +1,7 @@
 """The process behind a server on stdio, opened at its first need.
 
-Hosts start every server that they know and list its tools, also where nobody buys anything that day. Such a server
-loads no checkout, opens no journal and connects to nobody.
+Hosts start every server that they know and list its tools, also if nobody buys anything. Until the first call, the
+server loads no checkout, opens no journal and connects to nobody.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Opener = Callable[..., "AbstractAsyncContextManager[Process]"]
 """Opens a process by its settings and `watch`, as `wiring.open_process` does."""
 SOON_SECONDS = 2.0
-"""A process that has something to do by itself is opened after this time: the list of tools is out by then."""
+"""A process with work of its own is opened after this time: by then the list of tools has been sent."""
 
 
 class Opening:
@@ -31,9 +31,9 @@ class Opening:
         """Prepare; nothing is opened yet.
 
         Args:
-            settings: the owner's.
+            settings: the owner's settings.
             opener: opens the process in another way than `open_process`.
-            watch: those who watch it.
+            watch: is told of what happens in the process.
         """
         self._settings = settings
         self._opener = opener
@@ -45,7 +45,7 @@ class Opening:
         self._failure: ZincMcpError = RefusedError("The server is ending, so nothing was done.")
 
     async def service(self) -> "Service":
-        """Return what the tools share; opens the process if it is not open.
+        """Return the objects that the tools share; open the process if it is not open.
 
         Raises:
             SettingsError, RefusedError: it cannot be opened. The next call tries again.
@@ -59,7 +59,7 @@ class Opening:
         return self._service
 
     async def run(self) -> None:
-        """Open the process when it is needed, and leave when it has ended."""
+        """Open the process when it is needed, and return when it has ended."""
         by_itself = self._settings.notify is not None or self._settings.wallet is not None
         with anyio.move_on_after(SOON_SECONDS if by_itself else None):
             await self._wanted.wait()

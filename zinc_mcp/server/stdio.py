@@ -48,7 +48,7 @@ def run(settings: Settings, opener: Opener | None = None) -> None:
 
 
 async def _serve(settings: Settings, opener: Opener | None) -> None:
-    # What is wrong with them stops the start, and not only the first call.
+    # A mistake in the settings stops the start, not only the first call.
     read_policy(settings)
     check_origin(settings.api_url)
     async with watched() as watch, anyio.create_task_group() as tasks:
@@ -85,7 +85,7 @@ async def _until_a_signal(server: Server) -> None:
 
 
 async def _in_threads(server: Server) -> None:
-    """Serve where nothing tells whether stdin and stdout would wait.
+    """Serve with threads, on a system that does not tell whether stdin and stdout would wait.
 
     The SDK writes, and turns descriptor 1 away from everything else (mcp 2.3, `stdio_server`). It does not read: it
     drops a line that it cannot parse without an answer, and takes lines of any size.
@@ -157,7 +157,7 @@ class _Messages(Incoming):
     """The messages of one era. Closing it leaves the stream behind it open, for the next era."""
 
     def __init__(self, source: Source, *, first: SessionMessage | None = None, can_fall_back: bool = False) -> None:
-        """Read `first` and then `source`; with `can_fall_back` up to a handshake after nothing but discovery."""
+        """Read `first`, then `source`. With `can_fall_back`, end at a handshake that follows nothing but discovery."""
         self._source = source
         self._first = first
         self._can_fall_back = can_fall_back

@@ -1,7 +1,7 @@
-"""What the token of a request gives, noted in its scope, and the owner's token for a server over HTTP without members.
+"""The access that a request's token gives, noted in its scope; and the owner's token for a server without members.
 
 Loopback is open to every user of the machine, so a connection is never taken for the owner's without the token. It is
-kept in a file of the home that only the owner can read. Hosts get it from that file: it is never printed.
+kept in a file of the home that only the owner can read. Hosts get it from that file; it is never printed.
 """
 
 import hashlib
@@ -35,35 +35,36 @@ _MOST_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the token of a request gives."""
+    """The access that the token of a request gives."""
 
     caller: str
     """A member's, `local`, or the caller of an identity that is no member."""
     may: frozenset[Right] = frozenset(RIGHTS)
-    """What the caller may do, by the role of the member."""
+    """The rights of the caller's role."""
     granted: frozenset[Right] | None = None
-    """What an access token was issued for, by its scopes; None for a token of this server, which was for everything."""
+    """The rights that an access token was issued for, by its scopes; None for a token of this server, which grants
+    all."""
     proof: str = field(default="", repr=False)
     """The kept hash of a member's token."""
     identity: Identity | None = None
-    """Whom an access token is about."""
+    """The person that an access token is about."""
     key_id: str = ""
     """The issuer's name of the key that signed it."""
     until: float = math.inf
-    """When it is over, in seconds since the epoch."""
+    """The end of its validity, in seconds since the epoch."""
 
     @property
     def rights(self) -> frozenset[Right]:
-        """What this request may do."""
+        """The rights of this request."""
         return self.may if self.granted is None else self.may & self.granted
 
     def missing_scopes(self, needed: Collection[Right]) -> bool:
-        """Say whether other scopes would let the same caller do what needs these rights."""
+        """Say whether the caller's role has these rights, and only the scopes of the token lack some of them."""
         return self.granted is not None and not self.granted.issuperset(needed) and self.may.issuperset(needed)
 
 
 def access_in(scope: Mapping[str, Any]) -> Access | None:
-    """Return what the token of this HTTP request gives; None without a token."""
+    """Return the access of this HTTP request; None without a token."""
     return scope.get(_SCOPE_KEY)
 
 
@@ -74,7 +75,7 @@ def caller_in(scope: Mapping[str, Any]) -> str | None:
 
 
 def note_access(scope: MutableMapping[str, Any], access: Access) -> None:
-    """Note what a request may do in its scope, for us and for the SDK.
+    """Note the access of a request in its scope, for us and for the SDK.
 
     The SDK binds a session to `scope["user"]` and answers 404 to everybody else (mcp 2.3,
     `StreamableHTTPSessionManager._handle_stateful_request`, `SseServerTransport._handle_post_message`). It compares

@@ -29,14 +29,14 @@ from zinc_mcp.server.http.access import TOKEN_FILE, LocalToken, local_token
 from zinc_mcp.server.http.bounded_server import BoundedServer, Listener
 from zinc_mcp.server.http.connections import raise_file_limit
 from zinc_mcp.server.http.kept_members import kept_up_to_date, members_of
-from zinc_mcp.server.http.known import Known
+from zinc_mcp.server.http.known import KnownCallers
 from zinc_mcp.server.http.oauth.challenges import metadata_routes
 from zinc_mcp.server.http.oauth.issuer import Issuer
 from zinc_mcp.server.http.oauth.sign_in import SignIn
 from zinc_mcp.server.http.oauth.terms import terms_of
 from zinc_mcp.server.http.oauth.tokens import AccessTokens
 from zinc_mcp.server.http.readiness import Readiness
-from zinc_mcp.server.http.replicas import NamedSessions, messages_path, say_what_is_missing
+from zinc_mcp.server.http.replicas import NamedSessions, log_missing_settings, messages_path
 from zinc_mcp.server.http.requests import HEALTH_PATH, READY_PATH, REDIRECT_PATH, Bodies, Hosts, RequestCheck
 from zinc_mcp.server.http.shares import SESSION_IDLE_SECONDS, Shares
 from zinc_mcp.server.http.webhooks import Webhooks
@@ -81,10 +81,10 @@ def serve_http(
     """Serve until a signal says stop; orders on the wire are finished first.
 
     Args:
-        settings: the owner's.
+        settings: the owner's settings.
         host: the address to listen on.
         port: its port.
-        allowed_hosts: the names clients reach this server by, when that is not loopback.
+        allowed_hosts: the names by which clients reach this server, if not by loopback.
         tls: certificate chain and private key, PEM.
         behind_proxy: a proxy in front ends TLS.
         members: the file of members; by default those in the journal's database on PostgreSQL, else `members.json` in
@@ -136,10 +136,10 @@ def build_app(
     """Return the ASGI application for a process, which stays open while the application runs.
 
     Args:
-        process: takes the orders.
-        hosts: the names clients may reach it by.
-        members: those who may use it.
-        base: the origin people reach the approval page by.
+        process: the process that takes the orders.
+        hosts: the names by which clients may reach it.
+        members: the people who may use it.
+        base: the origin by which people reach the approval page.
         local: the owner's token, which counts while there are no members.
         show: opens the page of a caller on this machine in another way than in the desktop's browser.
         make_server: see `serve_http`.
@@ -203,13 +203,13 @@ def build_app(
     routed.router.redirect_slashes = False  # both spellings are served
     named = routed if replica is None else NamedSessions(routed, replica)
     bodies = Bodies(_OneAnswer(named), terms)
-    known = Known(members, local, tokens)
+    known = KnownCallers(members, local, tokens)
     shares = Shares(bodies, known.is_known, known.holds, None if tokens is None else known.renew)
     return RequestCheck(shares, hosts, known)
 
 
 def _has_members(members: Members) -> bool:
-    """Say whether there are members, or may be: the database that has them could not be asked."""
+    """Say whether there are members. If the database of the members cannot be asked, there may be some."""
     try:
         return bool(members.known())
     except UnconfirmedError:
@@ -217,21 +217,21 @@ def _has_members(members: Members) -> bool:
 
 
 def _base(address: tuple[str, int], allowed_hosts: Sequence[str], tls: bool, exposed: bool) -> str:
-    """Return the origin that people reach this server by."""
+    """Return the origin by which people reach this server."""
     host, port = address[:2]
     if not exposed:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
     name = allowed_hosts[0]
-    # A proxy in front listens where browsers expect it; we do so only where we were told to.
+    # A proxy in front listens on the port that browsers expect. We listen there only if we were told to.
     return f"https://{name}:{port}" if tls and port != 443 and name.rpartition(":")[2] == name else f"https://{name}"
 
 
 class _OneAnswer:
-    """ASGI middleware: ends a stream where the SDK would start a second response to the same request or leave the first
-    without an end, and lets nothing follow a response that is complete.
+    """ASGI middleware: makes sure that each request gets exactly one response, with an end.
 
-    The SDK does the one after an SSE stream that was ended from this side, as at every stop, and after HEAD (mcp 2.3,
-    `MCPServer.sse_app`), the other with streams of `/mcp` at a stop (sse-starlette 3.7, `EventSourceResponse`).
+    The SDK would start a second response to HEAD, and after an SSE stream that was ended from this side, as at every
+    stop (mcp 2.3, `MCPServer.sse_app`): then the stream is ended instead. It leaves streams of `/mcp` without an end at
+    a stop (sse-starlette 3.7, `EventSourceResponse`). Nothing may follow a response that is complete.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -316,7 +316,7 @@ async def _serve(
 ) -> None:
     from zinc_mcp.wiring import open_process
 
-    # Opened once, around the server: an order on the wire is finished after the last connection is closed.
+    # The process is opened once, around the server, so that an order on the wire is finished after the last connection.
     shown = None if metrics is None else _metrics()
     async with (
         watched(shown) as watch,
@@ -339,7 +339,7 @@ async def _serve(
             f"[{address[0]}]" if ":" in address[0] else address[0],
             address[1],
         )
-        process.tasks.start_soon(say_what_is_missing, process)  # not awaited: the journal may be away for a while
+        process.tasks.start_soon(log_missing_settings, process)  # not awaited: the journal may be away for a while
         if local is not None:
             logger.info(
                 'clients send the header "Authorization: Bearer TOKEN"; the token is in the file %s, which only you '

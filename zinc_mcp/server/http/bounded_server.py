@@ -1,4 +1,4 @@
-"""A server on bounded connections: how it accepts them, and how it stops."""
+"""A server on bounded connections: it accepts within bounds, and its stop answers all that was asked."""
 
 import contextlib
 import socket
@@ -23,12 +23,12 @@ from zinc_mcp.server.http.connections import (
 _CHECKED_EVERY_TICKS = 5  # of uvicorn's, ten a second
 _ACCEPTED_AT_ONCE = 16
 _QUEUE = 512
-_QUIET_SECONDS = 0.3  # in which what was accepted last begins, and what was answered last goes out
+_QUIET_SECONDS = 0.3  # enough for the last accepted request to begin, and for the last answer to go out
 _UNREAD_AT_STOP_SECONDS = 5.0
 
 
 class BoundedServer(uvicorn.Server):
-    """uvicorn with bounded connections, and with a stop that answers what was asked and waits for nothing else."""
+    """uvicorn with bounded connections, and with a stop that answers open requests and waits for nothing else."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class BoundedServer(uvicorn.Server):
             app: serves the requests.
             most_waiting: see `Connections`.
             on_stop: called when the server begins to stop.
-            is_working: says whether something is worked on whose answer goes out on a stream.
+            is_working: says whether a call is running whose answer goes out on a stream.
             more: for `uvicorn.Config`; its `timeout_graceful_shutdown` is the longest time that answers may take.
         """
         super().__init__(
@@ -67,17 +67,17 @@ class BoundedServer(uvicorn.Server):
         self._on_stop, self._is_working = on_stop, is_working
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # It would end every stream at the signal, and with it the answers that go out on it.
+        # The drain of sse-starlette would end every stream at the signal, and with it the answers on that stream.
         AppStatus.enable_automatic_graceful_drain = False
         for each in sockets or []:
             if isinstance(each, Listener):
                 each.connections = self.connections
         await super().startup(sockets)
         for each in sockets or []:
-            each.listen(_QUEUE)  # in the kernel they cost nothing
+            each.listen(_QUEUE)  # connections that wait in the kernel cost nothing
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, answer what was asked, and end the streams."""
+        """Accept nothing more, answer open requests, and end the streams."""
         self._on_stop()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._end_streams)
@@ -102,7 +102,7 @@ class BoundedServer(uvicorn.Server):
 
 
 class LoopbackServer(BoundedServer):
-    """Leaves signals to the process, and says when it accepts connections."""
+    """A server on loopback. It leaves signals to the process, and says when it accepts connections."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, most_waiting=MOST_ON_LOOPBACK, lifespan="off", timeout_graceful_shutdown=1)
@@ -126,7 +126,7 @@ async def serve_on_loopback(tasks: TaskGroup, make_app: Callable[[str], ASGIApp]
     The start is finished even if the call is cancelled meanwhile: a server that is half started cannot be stopped.
 
     Raises:
-        OSError: there is no port to be had.
+        OSError: no port is free.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     # Connections inherit it. Without it, an answer in two pieces waits 40 ms for the browser's acknowledgement.

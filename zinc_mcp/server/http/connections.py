@@ -1,13 +1,17 @@
-"""The connections of an HTTP server: how many there may be, and how long each may take to send and to read.
+"""The connections of an HTTP server, bounded in number and in the time that each may take to send and to read.
 
-uvicorn bounds none of this by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
-`timeout_keep_alive` runs only after an answer. A connection *serves* a known caller while a request of theirs is under
-way on it, and is *kept* for them in the silence after it; otherwise it *waits*. Any number may wait where there is
-room: of a team that connects at once, nobody is known before they ask. Where all are in use, the oldest that waits
-makes room for a new one: strangers take nothing from members. One whose client does not read makes room after the
-others, and one that is being answered comes last. A part of all is never for those that serve or are kept, so that a
-watchdog is always answered. Where the rest is full, or one member has many of it, the oldest that is kept waits like
-any other; a request beyond those that are served is refused with a status.
+uvicorn bounds neither by itself: its `limit_concurrency` refuses `/healthz` like anything else, and its
+`timeout_keep_alive` runs only after an answer.
+
+A connection *serves* a known caller while a request of theirs is under way on it, and is *kept* for them in the silence
+after it; otherwise it *waits*. Any number may wait while there is room, because nobody of a team that connects at once
+is known before they ask. When all connections are in use, the oldest that waits makes room for a new one, so strangers
+take nothing from members. A connection whose client does not read makes room after the others, and one that is being
+answered comes last.
+
+A part of all connections is reserved for those that wait, so that a watchdog is always answered. When the rest is full,
+or one member has many of it, the oldest kept connection waits like any other. A request beyond the bound is refused
+with a status.
 """
 
 import asyncio
@@ -23,23 +27,23 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 MOST_CONNECTIONS = 1000
-"""Fewer where the process may not open so many files."""
+"""The most connections; fewer where the process may not open so many files."""
 RESERVED_FILES = 140
-"""For all else: a hundred connections to Zinc, the journal, the log."""
+"""Files for all else: a hundred connections to Zinc, the journal, the log."""
 MOST_ON_LOOPBACK = 64
-"""Of a server on loopback beside another one: one person's browser needs a few."""
+"""The most connections of a server on loopback beside another one: one person's browser needs a few."""
 WAITING_PART = 4
-"""One connection in this many always waits; one member has at most as many."""
+"""One connection in this many is reserved for those that wait. One member has requests on at most as many."""
 STREAMS_PART = 2
 """Of the connections that serve members, at most one in this many has a stream: idle streams leave room for calls."""
 KEPT_PART = 15
-"""One connection in this many is kept for one member: as many as may have a request under way."""
+"""At most one connection in this many is kept for one member: about as many as may have a request under way."""
 
 MAX_HEAD_BYTES = 16 * 1024
 HANDSHAKE_SECONDS = HEAD_SECONDS = 10.0
 """From the start of a connection, or the last answer on it, until the last byte of a request's head."""
 BODY_SECONDS = 20.0
-"""From there until the last byte of its body."""
+"""From the last byte of the head until the last byte of the body."""
 KEEP_ALIVE_SECONDS = 5
 """The longest silence of a connection after an answer."""
 UNREAD_SECONDS = 30.0
@@ -63,7 +67,7 @@ class Connections(ServerState):
         """Bound them by `MOST_CONNECTIONS` and the process's files.
 
         Args:
-            most_waiting: how many there are at most where there are no members, so that all of them wait.
+            most_waiting: the most connections of a server without members, on which all of them wait.
         """
         super().__init__()
         self.most = most_waiting or min(MOST_CONNECTIONS, max(_files() - RESERVED_FILES, WAITING_PART * 4))
@@ -76,17 +80,17 @@ class Connections(ServerState):
         self._kept: dict[Connection, str] = {}
         """Each with its caller; the newest stands last."""
         self.serving = 0
-        """How many serve a member."""
+        """The number of connections that serve a member."""
         self._handshakes: dict[int, tuple[socket.socket, float]] = {}
 
     def accepted(self, held: socket.socket) -> None:
-        """Note a connection that has not got as far as its protocol: TLS is still being agreed upon."""
+        """Note a connection that has no protocol yet, because TLS is still being agreed upon."""
         self._handshakes.pop(held.fileno(), None)  # the newest stands last
         self._handshakes[held.fileno()] = held, time.monotonic()
         self._make_room(None)
 
     def opened(self, connection: "Connection", file: int) -> None:
-        """Note a connection; the oldest that waits makes room where all are in use."""
+        """Note a connection; the oldest that waits makes room if all are in use."""
         self._handshakes.pop(file, None)
         self._open[connection] = None
         self._make_room(connection)
@@ -108,7 +112,7 @@ class Connections(ServerState):
         return True
 
     def release(self, connection: "Connection", caller: str) -> None:
-        """Note that a connection serves this member no more, and keep it where it is open and all is answered."""
+        """Note that a connection no longer serves this member; keep it if it is open and all is answered."""
         self.serving -= 1
         if connection not in self._open or connection.phase != "head":
             connection.wait()
@@ -124,7 +128,7 @@ class Connections(ServerState):
             connection.wait()
 
     def are_asked(self) -> bool:
-        """Say whether a request has come whole that wants an answer; the answer to a GET may be a stream."""
+        """Say whether a complete request waits for its answer. A GET does not count: its answer may be a stream."""
         return any(connection.is_asked for connection in self._open)
 
     def end_all(self) -> None:
@@ -147,8 +151,8 @@ class Connections(ServerState):
         if len(self._handshakes) + len(self._open) <= self.most:
             return
         waiting = sorted((each for each in self._open if each.waits), key=lambda each: each.waits_since)
-        # The oldest first: a slow client loses to a flood, a quick one does not. One that is being answered comes last,
-        # and yet before the newest: a stranger who asks on and on would be answered all the time.
+        # The oldest ends first, so a flood ends a slow client and not a quick one. A connection that is being answered
+        # ends last, but before the newest: a stranger who asks again and again is always being answered.
         others = [each for each in waiting if each is not newest]
         idle = [each for each in others if each.phase in ("head", "body")]
         unread = sorted((each for each in others if each.phase == "unread"), key=lambda each: each.unread_since)
@@ -165,7 +169,7 @@ class Connections(ServerState):
             self._hang_up(next(iter(self._handshakes)))
 
     def _forget_handshakes(self) -> None:
-        """Forget those that the event loop has closed."""
+        """Forget the handshakes that the event loop has closed."""
         self._handshakes = {file: each for file, each in self._handshakes.items() if each[0].fileno() == file}
 
     def _hang_up(self, file: int) -> None:
@@ -176,7 +180,7 @@ class Connections(ServerState):
 
 
 class Connection(H11Protocol, asyncio.BufferedProtocol):
-    """HTTP/1.1 with an end to everything a client may let wait. The application finds it by `connection_of`.
+    """An HTTP/1.1 connection with a limit for each step that its client can delay; see `connection_of`.
 
     It reads in small pieces: h11 compares the size of a head with its bound only between two of them.
     """
@@ -208,7 +212,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     @property
     def is_asked(self) -> bool:
-        """Whether a request has come whole that wants an answer; the answer to a GET may be a stream."""
+        """Whether a complete request waits for its answer. A GET does not count: its answer may be a stream."""
         cycle = self._cycle()
         return cycle is not None and self.phase == "answer" and cycle.scope["method"] != "GET"
 
@@ -260,13 +264,13 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.waits, self.waits_since = not self._ended, time.monotonic()
 
     def end(self) -> None:
-        """End it at once; a request that is served on it learns that the client has gone."""
+        """End the connection at once; a request that is served on it learns that the client has gone."""
         self._ended = True
         self.waits = False
         self.transport.abort()
 
     def check(self, now: float) -> None:
-        """End it when it has been in one phase of one request for too long."""
+        """End the connection when it has been in one phase of one request for too long."""
         checked = self.phase, self._requests
         if checked != self._checked:
             self._checked, self._since = checked, now
@@ -300,7 +304,7 @@ def connection_of(scope: Scope) -> Connection | None:
 
 
 def raise_file_limit() -> None:
-    """Let this process open as many files as the bound on its connections needs, where it may."""
+    """Let this process open as many files as the bound on its connections needs, as far as the system allows."""
     if sys.platform == "win32":
         return
     import resource
@@ -315,7 +319,7 @@ def raise_file_limit() -> None:
 
 
 def _files() -> int:
-    """Return how many files this process may have open."""
+    """Return the number of files that this process may have open."""
     if sys.platform == "win32":
         return MOST_CONNECTIONS + RESERVED_FILES
     import resource

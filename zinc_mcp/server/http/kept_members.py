@@ -1,7 +1,7 @@
 """The members in the journal's database: read when a server starts, and kept up to date in its memory.
 
-The database tells of a change (`journal.storage.notifying`), and each server also asks every second, for where that is
-lost. When neither works for `CONFIRMED_SECONDS`, nobody is let in (`owner.team.places.MembersCopy`).
+The database tells of a change (`journal.storage.notifying`), and each server also asks every second, in case the
+message is lost. When neither works for `CONFIRMED_SECONDS`, nobody is let in (`owner.team.places.MembersCopy`).
 """
 
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger("zinc_mcp")
 
 
 def members_of(settings: Settings, path: Path | None) -> Members:
-    """Return the members of a server that starts: those of a file that is named, or else of the journal or the home.
+    """Return the members of a server that starts: those of the file that is named, else of the journal or the home.
 
     Raises:
         SettingsError: the home has a file of members that the journal in its database has never had.

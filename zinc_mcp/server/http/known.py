@@ -13,8 +13,8 @@ from zinc_mcp.server.http.oauth.tokens import AccessTokens
 logger = logging.getLogger("zinc_mcp")
 
 
-class Known:
-    """Says what a token gives, and whether it still does."""
+class KnownCallers:
+    """Knows the access that a token gives, and whether the token still gives it."""
 
     def __init__(self, members: Members, local: LocalToken | None = None, tokens: AccessTokens | None = None) -> None:
         """Without `local`, take members only, even when there are none; with `tokens`, an issuer's tokens too."""
@@ -28,9 +28,9 @@ class Known:
         return None if self._tokens is None else self._tokens.terms
 
     async def access(self, token: str) -> Access | None:
-        """Return what a token gives; None where it gives nothing.
+        """Return the access that a token gives; None if it gives none.
 
-        While the file of members cannot be read, it gives nothing: it may just have been taken back.
+        While the file of members cannot be read, a token gives no access: it may just have been taken back.
 
         Raises:
             StrangerError: it is an access token of somebody who is not let in.
@@ -61,14 +61,14 @@ class Known:
         return caller in members or (caller == LOCAL and self._local is not None and not members)
 
     async def renew(self) -> None:
-        """Ask for what `holds` goes by again, if it is old."""
+        """Read the issuer's keys again if they are old, because `holds` depends on them."""
         if self._tokens is not None:
             await self._tokens.renew()
 
     def holds(self, access: Access) -> bool:
-        """Say whether a token still gives what it gave: not after another one took its place, or its key was withdrawn.
+        """Say whether a token still gives its access: not after a new token replaced it, or its key was withdrawn.
 
-        Its time is not looked at.
+        The end of its validity is not checked.
         """
         if access.identity is not None:
             return self._tokens is not None and self._tokens.holds(access)
@@ -79,7 +79,7 @@ class Known:
         return self.is_known(access.caller) if member is None else member.hash == access.proof
 
     def _own(self, token: str) -> Access | None:
-        """Return what a token of this server gives."""
+        """Return the access that a token of this server gives."""
         members = self._members.known()
         if members:
             self._local = None  # for good: a team whose members are removed does not become the owner's alone

@@ -26,7 +26,7 @@ class Metrics(Collector):
     """The metrics of one process, as a `Sink` of what happens there."""
 
     def __init__(self, figures: JournalFigures | None = None) -> None:
-        """Show nothing yet: the figures are those of a journal that a process follows."""
+        """Show nothing yet; the figures are filled by the process that follows a journal."""
         self.figures = figures or JournalFigures()
         self._registry = CollectorRegistry()
         self._counters: dict[Measure, Counter] = {}
@@ -47,7 +47,7 @@ class Metrics(Collector):
             self._histograms[measure].labels(*labels).observe(value)
 
     def app(self, host: str) -> Starlette:
-        """Return the application that shows them to whoever knows it by an address, as `localhost` or as `host`."""
+        """Return the application that shows them, by an IP address, as `localhost` or as `host`."""
 
         async def show(request: Request) -> Response:
             if not _is_direct(request.headers.get("host", ""), host):
@@ -71,7 +71,7 @@ class Metrics(Collector):
                 server.should_exit = True
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the journal says."""
+        """Yield the metrics of the journal."""
         for each in STANDING:
             family = CounterMetricFamily if each.kind == "counter" else GaugeMetricFamily
             metric = family(each.name, each.meaning, labels=each.labels)

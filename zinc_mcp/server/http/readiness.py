@@ -1,4 +1,4 @@
-"""Whether a process can take orders, for watchdogs."""
+"""The answer for watchdogs, whether a process can take orders."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ MOST_ASKING = 16
 
 
 class Readiness:
-    """Says whether a process can take orders. Strangers may ask, so that one look at a time answers all of them."""
+    """Says whether a process can take orders. Strangers may ask, so one look at a time answers all of them."""
 
     def __init__(self, process: "Process") -> None:
         self._process = process
@@ -24,7 +24,7 @@ class Readiness:
         self._waiting = 0
 
     async def objection(self) -> str | None:
-        """Return the code of the reason why it cannot; None when it can."""
+        """Return the code of the reason why the process cannot take orders; None if it can."""
         if self._looked is None:
             return await self._look()
         if self._waiting >= MOST_ASKING:

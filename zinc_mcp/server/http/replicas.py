@@ -1,4 +1,4 @@
-"""Several servers on one journal behind one proxy: what each of them needs, and its name where a proxy looks for it.
+"""Several servers on one journal behind one proxy: the settings that each needs, and its name for the proxy.
 
 A session of the older protocol, and an SSE connection, live in one process. Its name begins the ids of its sessions
 (`one.0123…`) and ends the path of its messages (`/messages/one/`), so that a proxy can route by a fixed rule.
@@ -58,8 +58,8 @@ def messages_path(replica: str | None) -> str:
     return MESSAGES_PATH if replica is None else f"{MESSAGES_PATH}{replica}/"
 
 
-async def say_what_is_missing(process: Process) -> None:
-    """Log what this server lacks among others on its journal, and whether its policy is another than theirs.
+async def log_missing_settings(process: Process) -> None:
+    """Log the settings that this server lacks among others on its journal, and whether its policy differs from theirs.
 
     The first server publishes its policy here.
     """
@@ -74,9 +74,9 @@ async def say_what_is_missing(process: Process) -> None:
 
 
 def missing_for_replicas(settings: Settings) -> Sequence[tuple[str, str]]:
-    """Return what is missing if other servers share this journal: sentences, each with what to do about it.
+    """Return the settings that are missing if other servers share this journal: sentences, each with the next step.
 
-    Nothing is missing where the journal is a file, which servers on several machines cannot share.
+    Nothing is missing if the journal is a file, which servers on several machines cannot share.
     """
     if not settings.is_shared:
         return ()

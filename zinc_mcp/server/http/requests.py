@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zinc_mcp.known_settings import PROFILES, Right, rights_for
 from zinc_mcp.owner.team.places import UnconfirmedError
 from zinc_mcp.server.http.access import access_in, note_access
-from zinc_mcp.server.http.known import Known
+from zinc_mcp.server.http.known import KnownCallers
 from zinc_mcp.server.http.oauth.challenges import METADATA_PATHS, insufficient, not_let_in, unauthorized
 from zinc_mcp.server.http.oauth.terms import Terms
 from zinc_mcp.server.http.oauth.tokens import StrangerError
@@ -24,21 +24,21 @@ from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, TOO_LARGE, Read, read_m
 
 HEALTH_PATH, READY_PATH = "/healthz", "/readyz"
 OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
-"""The paths for watchdogs, open without a token and by any name. The answers say nothing about orders."""
+"""The paths for watchdogs, open without a token and by any name. Their answers tell nothing about orders."""
 
 PAGE_PATH = "/approve/"
 """The approval page: a browser brings no token, and the page itself checks where an answer comes from."""
 
 REDIRECT_PATH = f"{PAGE_PATH}signed-in"
-"""Where the issuer sends browsers back to the page."""
+"""The path to which the issuer sends browsers back."""
 
 WEBHOOK_PATH = "/webhooks/zinc"
-"""Zinc signs what it sends there instead of bringing a token; no event counts as a request of a member."""
+"""Zinc brings no token there, but signs its events. No event counts as a request of a member."""
 
 MAX_TARGET_BYTES = 2048
-"""Path and query together; the longest of ours is a tenth of that."""
+"""The longest path with its query; the longest of ours has a tenth of that."""
 MAX_REDIRECT_BYTES = 6144
-"""The same of a redirect from the issuer; a code of Entra ID alone has up to 2,000 characters."""
+"""The same for a redirect from the issuer; a code of Entra ID alone has up to 2,000 characters."""
 MOST_HEADERS = 100
 _RETRY_SECONDS = 5
 
@@ -54,7 +54,7 @@ and many clients do not follow one with a body."""
 
 
 class Hosts:
-    """The names clients may know this server by: `name:port`, or `name` for any port.
+    """The names by which clients may know this server: `name:port`, or `name` for any port.
 
     A web page can make a browser send requests to any address (DNS rebinding), but it cannot choose the Host and the
     Origin that the browser names (MCP specification, Transports, "Security Warning").
@@ -90,10 +90,10 @@ class RequestCheck:
     """ASGI middleware: refuses too long a head, a foreign Host or Origin, and every request without a token.
 
     The token is a member's; while there are no members it is the owner's own. With an OAuth issuer, its access tokens
-    count as well. What a token gives is noted in the scope of that one request; nothing is remembered for a session.
+    count as well. The access is noted in the scope of that one request; nothing is remembered for a session.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, known: Known) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, known: KnownCallers) -> None:
         self._app = app
         self._hosts = hosts
         self._known = known
@@ -133,13 +133,13 @@ class RequestCheck:
         return described or path in _NOT_MESSAGES or path.startswith(PAGE_PATH)
 
     async def _recognise(self, scope: Scope) -> Response | None:
-        """Note what the token of a request gives; return the refusal where it gives nothing."""
+        """Note the access that the token of a request gives; return the refusal if it gives none."""
         try:
             access = await self._known.access(_token(scope))
         except StrangerError as error:
             return not_let_in(error.identity)
         except UnconfirmedError as error:
-            # Not 401: a host would throw a token away that is right.
+            # Not 401, because a host would throw away a token that is right.
             answer = {"error": "members_unconfirmed", "error_description": f"{error.summary} {error.next_step}"}
             return JSONResponse(answer, 503, {"Retry-After": str(_RETRY_SECONDS)})
         if access is None:
@@ -204,7 +204,7 @@ class Bodies:
         await self._app(scope, replayed, send)
 
     def _beyond_scopes(self, scope: Scope, message: JSONRPCMessage | None) -> Response | None:
-        """Return the refusal of what needs other scopes than those of the access token, or None.
+        """Return the refusal of a message that needs more scopes than the access token has, or None.
 
         A tool is taken from the message itself, in either era; the SDK compares it with the header that names it.
         """
@@ -216,11 +216,11 @@ class Bodies:
 
 
 def needed_for(message: JSONRPCMessage | None) -> tuple[Right, ...]:
-    """Return all rights that a message needs: those of the tool that it calls, otherwise the right to look."""
+    """Return all rights that a message needs: those of the tool that it calls, else the right to look."""
     if not isinstance(message, JSONRPCRequest | JSONRPCNotification) or message.method != "tools/call":
         return ("read",)
     tool = (message.params or {}).get("name")
-    # A tool that nobody has is refused by the server, for whoever may look.
+    # The server refuses a tool that does not exist; the right to look is enough to be told so.
     return rights_for(tool) if isinstance(tool, str) and tool in PROFILES else ("read",)
 
 
@@ -232,13 +232,13 @@ def is_announced_over(scope: Scope, most_bytes: int) -> bool:
 
 
 def _too_large() -> Response:
-    """Return an error about no message by id, because none was read (JSON-RPC 2.0, section 5.1)."""
+    """Return an error without an id, because no message was read (JSON-RPC 2.0, section 5.1)."""
     error = {"code": INVALID_REQUEST, "message": TOO_LARGE}
     return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 413)
 
 
 def _answer(read: Read) -> Response:
-    """Return one error for one body, without an id for several messages: the protocol has no list of answers."""
+    """Return one error for one body. For several messages it has no id, because the protocol has no list of answers."""
     if not read.refusals:
         return Response(status_code=202)
     refusal = read.refusals[0]
@@ -248,9 +248,9 @@ def _answer(read: Read) -> Response:
 
 
 def _as_served(scope: Scope) -> Scope:
-    """Return a request with its path in the spelling we route by, and without a place in a stream to go on from.
+    """Return a request with its path in the spelling of our routes, and without the header that continues a stream.
 
-    No stream of ours can be continued; one that is asked for again starts anew, as the specification allows (MCP
+    No stream of ours can be continued. A stream that is asked for again starts anew, as the specification allows (MCP
     2025-11-25, Transports, "Resumability and Redelivery").
     """
     given: str = scope["path"]

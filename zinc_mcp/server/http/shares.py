@@ -1,5 +1,4 @@
-"""The requests, streams and sessions of each caller over HTTP, at once and in a minute: bounded, and ended with the
-caller.
+"""Bounds the requests, streams and sessions of each caller over HTTP, and ends them with the caller.
 
 A flood by one member takes nothing from another, and a member who is removed is gone within a second.
 """
@@ -22,15 +21,15 @@ from zinc_mcp.server.http.access import Access, access_in, note_access
 from zinc_mcp.server.http.connections import Connection, connection_of
 
 MOST_REQUESTS = 64
-"""Under way at once, of one caller, beside its streams. Fewer where the process has few files (`connections`)."""
+"""Requests of one caller under way at once, beside its streams. Fewer if the process has few files (`connections`)."""
 MOST_STREAMS = 16
-"""Open at once, of one caller: GET on `/mcp` and `/sse`."""
+"""Streams of one caller that are open at once: GET on `/mcp` and `/sse`."""
 MOST_SESSIONS = 32
-"""Of one caller; when another is opened, the one ends that was not used for longest and has no request under way."""
+"""Sessions of one caller. A further one ends the session that was unused for longest and has no request under way."""
 MOST_A_MINUTE = 600
-"""Messages of one member to one server. The owner's own token has no such bound: nobody else waits for it."""
+"""Messages of one member to one server. The owner's own token has no such bound, because nobody else waits then."""
 SESSION_IDLE_SECONDS = 900.0
-"""So long after its last request, or the end of its last stream, a session ends."""
+"""A session ends this long after its last request or the end of its last stream."""
 KNOWN_EVERY_SECONDS = 0.5
 
 _RETRY_SECONDS = 5
@@ -54,11 +53,11 @@ class _Request:
 @dataclass(eq=False, slots=True)
 class _Session:
     host: bytes
-    """The name of the server it was opened by."""
+    """The name of the server with which it was opened."""
     access: Access
-    """What it was opened with. The SDK lets nobody else end it."""
+    """The access with which it was opened. The SDK lets nobody else end it."""
     under_way: int = 0
-    """Requests and streams in it."""
+    """The number of requests and streams in it."""
 
 
 @dataclass(slots=True)
@@ -69,20 +68,23 @@ class _Share:
     dismissed: bool = False
     sent: deque[float] = field(default_factory=deque[float])
     """The times of the messages of the last minute, by the machine's own clock."""
+    until: float = 0.0
+    """The end of the newest access token of this caller, in seconds since the epoch. Streams last until then: a host
+    that is at work sends newer tokens with its other requests."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has to be remembered of its caller."""
+        """Whether nothing about its caller has to be remembered."""
         self._forget_old()
         return not self.requests and not self.sessions and not self.sent
 
     @property
     def streams(self) -> int:
-        """How many streams are open."""
+        """The number of open streams."""
         return sum(each.is_stream for each in self.requests)
 
     def seconds_too_early(self) -> int:
-        """Return in how many seconds the next message may come; 0 when it may come now, which counts it."""
+        """Return the seconds until the next message may come. 0: it may come now, and is counted."""
         self._forget_old()
         now = time.monotonic()
         if len(self.sent) >= MOST_A_MINUTE:
@@ -94,16 +96,12 @@ class _Share:
         while self.sent and self.sent[0] <= time.monotonic() - _MINUTE_SECONDS:
             self.sent.popleft()
 
-    until: float = 0.0
-    """When the newest access token of this caller is over. A stream lasts so long: a host that is at work sends newer
-    tokens with its other requests."""
-
     def touch(self, name: bytes) -> None:
         if name in self.sessions:
             self.sessions[name] = self.sessions.pop(name)
 
     def idle(self) -> bytes | None:
-        """Return the session that was not used for longest, of those in which nothing is under way."""
+        """Return the session that was unused for longest, among those with nothing under way."""
         return next((name for name, session in self.sessions.items() if not session.under_way), None)
 
 
@@ -122,8 +120,8 @@ class Shares:
         Args:
             app: serves the requests.
             is_known: says whether a caller still has access.
-            holds: says whether a token still counts, but for its time.
-            renew: asks an issuer for what `holds` goes by again, if it is old.
+            holds: says whether a token still counts, apart from the end of its validity.
+            renew: reads an issuer's keys again if they are old, because `holds` depends on them.
         """
         self._app = app
         self._is_known = is_known
@@ -160,8 +158,10 @@ class Shares:
 
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
-        """While inside, end the requests and sessions of callers that are not known any more, and what was begun with a
-        token that counts no more."""
+        """While inside, end the requests and sessions of callers that are no longer known.
+
+        Requests end also if their token no longer counts.
+        """
 
         async def watch() -> None:
             while True:
@@ -181,14 +181,14 @@ class Shares:
             tasks.cancel_scope.cancel()
 
     async def _keep_renewed(self, renew: Callable[[], Awaitable[None]]) -> None:
-        """Keep the issuer's keys new while something is under way by its tokens. Streams send no token again."""
+        """Keep the issuer's keys new while requests with its tokens are under way. A stream sends its token once."""
         while True:
             await anyio.sleep(KNOWN_EVERY_SECONDS)
             requests = [request for share in self._shares.values() for request in share.requests]
             if any(request.access.identity is not None for request in requests):
                 try:
                     await renew()
-                except Exception as error:  # what an issuer answers must not end the server
+                except Exception as error:  # an answer of the issuer must not end the server
                     logger.error("the keys of the OAuth issuer could not be renewed (%s)", type(error).__name__)
 
     def _end_outdated(self, share: _Share) -> None:
@@ -199,7 +199,7 @@ class Shares:
                 _end_request(request)
 
     def _objection(self, share: _Share, request: _Request) -> tuple[int, str] | None:
-        """Return status and code of the refusal of one more request; None when it is let through."""
+        """Return status and code with which one more request is refused; None if it is let through."""
         connection = request.connection
         of_files = MOST_REQUESTS + MOST_STREAMS if connection is None else connection.all_connections.most_of_one
         streams = share.streams
@@ -255,7 +255,7 @@ class Shares:
                 share.touch(name)
 
     async def _make_room(self, share: _Share) -> bool:
-        """End sessions until there is room for one more; False when something is under way in all of them."""
+        """End sessions until there is room for one more; False if something is under way in all of them."""
         while len(share.sessions) >= MOST_SESSIONS:
             oldest = share.idle()
             if oldest is None:
@@ -276,7 +276,7 @@ class Shares:
             await self._end(*share.sessions.popitem())
 
     async def _end(self, name: bytes, session: _Session) -> None:
-        """End a session by the request that its client would send, without the SDK's private parts."""
+        """End a session with the request that its client would send, so that no private part of the SDK is used."""
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0"},

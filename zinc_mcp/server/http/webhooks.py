@@ -11,9 +11,9 @@ from zinc_mcp.server.http.requests import WEBHOOK_PATH, is_announced_over
 from zinc_mcp.zinc.account.webhooks import SIGNATURE_HEADER, is_signed, order_in_event
 
 MAX_EVENT_BYTES = 64 * 1024
-"""An event holds a few facts about one order."""
+"""The largest event; it holds a few facts about one order."""
 MOST_EVENTS = 32
-"""Events that are received at once. Anybody can send to this path, and each may hold as many bytes as that."""
+"""Events that are received at once. Anybody can send to this path, and each event may take `MAX_EVENT_BYTES`."""
 
 
 class Webhooks:
@@ -23,7 +23,7 @@ class Webhooks:
         """Prepare.
 
         Args:
-            secret: signs the events.
+            secret: the key with which Zinc signs the events.
             hint: called with the id of an order that may have news. It must return at once.
         """
         self._secret = secret
@@ -31,7 +31,7 @@ class Webhooks:
         self._receiving = 0
 
     def route(self) -> Route:
-        """Return the path."""
+        """Return the route of the path."""
         return Route(WEBHOOK_PATH, self._receive, methods=["POST"])
 
     async def _receive(self, request: Request) -> Response:
@@ -52,11 +52,11 @@ class Webhooks:
         order_id = order_in_event(content)
         if order_id is not None:
             self._hint(order_id)
-        return Response(status_code=204)  # any other answer would have it sent again
+        return Response(status_code=204)  # after any other answer Zinc sends it again
 
 
 async def _content(request: Request) -> bytes | None:
-    """Return the bytes of a request; None if they are too many."""
+    """Return the bytes of a request; None if there are too many."""
     if is_announced_over(request.scope, MAX_EVENT_BYTES):
         return None
     content = bytearray()

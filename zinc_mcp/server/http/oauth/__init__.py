@@ -1,1 +1,1 @@
-"""The server as an OAuth resource server: access tokens of one issuer, and what clients are told about them."""
+"""The server as an OAuth resource server: access tokens of one issuer, and the answers that tell clients about them."""

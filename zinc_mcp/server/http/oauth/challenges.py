@@ -1,4 +1,4 @@
-"""What clients are told about access tokens: where to get one, and for which scopes (RFC 9728, RFC 6750)."""
+"""The answers that tell clients where to get an access token, and for which scopes (RFC 9728, RFC 6750)."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,8 @@ def metadata_routes(terms: Terms) -> list[Route]:
 def unauthorized(terms: Terms | None, path: str) -> Response:
     """Return the answer to a request without a token that counts.
 
-    It names the scope to look with: a client that goes on to order is told what that needs, and asks its person then.
+    It names the scope for looking. A client that goes on to order is then told the scopes for that, and asks its
+    person.
     """
     said = "A token of this server is needed."
     challenge = 'Bearer realm="zinc-mcp", error="invalid_token"'
@@ -47,7 +48,7 @@ def unauthorized(terms: Terms | None, path: str) -> Response:
 
 
 def insufficient(terms: Terms, path: str, needed: Sequence[Right]) -> Response:
-    """Return the answer to a request that needs more scopes than its token has; it names all that it needs.
+    """Return the answer to a request that needs more scopes than its token has. It names all scopes that are needed.
 
     MCP (2025-11-25, Authorization, "Scope Challenge Handling"): a client then asks its person for these.
     """
@@ -59,11 +60,11 @@ def insufficient(terms: Terms, path: str, needed: Sequence[Right]) -> Response:
 
 
 def not_let_in(identity: Identity) -> Response:
-    """Return the answer to somebody who signed in and is no member. Signing in once more would change nothing.
+    """Return the answer to a person who signed in and is no member. Signing in once more would change nothing.
 
-    It tells this person alone who they are to us, so that they can be added.
+    It tells only this person the name by which we know them, so that they can be added.
     """
-    told = f"{identity.subject} of {identity.issuer} is not a member of this server; whoever runs it can add them."
+    told = f"{identity.subject} of {identity.issuer} is not a member of this server; its owner can add them."
     return JSONResponse(
         {"error": "not_a_member", "error_description": told, "iss": identity.issuer, "sub": identity.subject}, 403
     )

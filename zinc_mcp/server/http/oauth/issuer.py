@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from jwt import PyJWK
 
 KEYS_SECONDS = 300.0
-"""So long keys are used before they are asked for again. A key that the issuer withdraws ends after that time."""
+"""Keys are used for this time before they are read again. A key that the issuer withdraws ends after that time."""
 UNREACHABLE_SECONDS = 3600.0
-"""So long the last keys count while the issuer cannot be asked; then no token counts."""
+"""The last keys count for this time while the issuer cannot be asked. After that no token counts."""
 UNKNOWN_SECONDS = 60.0
-"""The least time between two looks at the keys, however many unknown ones are named."""
+"""The least time between two reads of the keys, however many unknown keys are named."""
 FAILED_SECONDS = 10.0
-"""The least time between two looks when the last one failed."""
+"""The least time between two reads when the last one failed."""
 ASK_SECONDS = 5.0
 """The longest time for one request to the issuer."""
 MOST_KEYS = 50
@@ -35,7 +35,7 @@ logger = logging.getLogger("zinc_mcp")
 
 
 class Issuer:
-    """What one issuer says about itself, and its keys."""
+    """The metadata and the keys of one issuer."""
 
     def __init__(self, name: str, route: Route, clock: Callable[[], float]) -> None:
         """Prepare; nothing is asked yet.
@@ -56,19 +56,19 @@ class Issuer:
         self._asking = anyio.Lock()
 
     def holds(self, key_id: str) -> bool:
-        """Say whether a key is one of those that were seen last, not too long ago."""
-        return self._is_usable(key_id)
+        """Say whether a key is one of those that were read last, not too long ago."""
+        return self._is_recent() and key_id in self._keys
 
     async def key(self, key_id: str, algorithm: str) -> "PyJWK | None":
-        """Return a key for an algorithm; None where the issuer has no such key, or has it for something else."""
-        if self._should_ask(key_id) and not (self._asking.locked() and self._is_usable(key_id)):
+        """Return a key for an algorithm; None if the issuer has no such key, or has it for something else."""
+        if self._should_ask(key_id) and not (self._asking.locked() and self.holds(key_id)):
             async with self._asking:
-                if self._should_ask(key_id):  # of those who waited, one asks
+                if self._should_ask(key_id):  # only the first of those who waited asks
                     await self._ask()
-        return _usable(self._keys[key_id], algorithm) if self._is_usable(key_id) else None
+        return _usable(self._keys[key_id], algorithm) if self.holds(key_id) else None
 
     async def metadata(self) -> Mapping[str, Any]:
-        """Return what the issuer says about itself; nothing while that is not known."""
+        """Return the issuer's metadata; empty while they are not known."""
         await self.renew()
         return self._metadata if self._is_recent() else {}
 
@@ -92,9 +92,6 @@ class Issuer:
 
     def _is_recent(self) -> bool:
         return self._found_at is not None and self._clock() - self._found_at <= UNREACHABLE_SECONDS
-
-    def _is_usable(self, key_id: str) -> bool:
-        return self._is_recent() and key_id in self._keys
 
     def _should_ask(self, key_id: str | None) -> bool:
         wait = FAILED_SECONDS if self._failed else UNKNOWN_SECONDS
@@ -121,10 +118,10 @@ class Issuer:
         document = await self._document(address)
         listed = None if document is None else document.get("keys")
         if not isinstance(listed, list):
-            raise _UnusableError("what it serves as its keys is no JWK set")
+            raise _UnusableError("its keys are no JWK set")
         keys = [cast(Mapping[str, Any], key) for key in cast(list[object], listed)[:MOST_KEYS] if isinstance(key, dict)]
         names = [key.get("kid") for key in keys]
-        # Of two keys with one name nobody knows which is meant: neither counts.
+        # If two keys have one name, nobody knows which is meant, so neither counts.
         known = {str(name): key for name, key in zip(names, keys, strict=True) if name and names.count(name) == 1}
         return metadata, known
 
@@ -160,11 +157,11 @@ class Issuer:
 
 
 class _UnusableError(Exception):
-    """The issuer answered, and not with what an issuer has to serve."""
+    """The issuer answered without the document that an issuer has to serve."""
 
 
 def _addresses(issuer: str) -> Iterator[str]:
-    """Yield where metadata may be: RFC 8414, section 3.1, then OpenID Connect Discovery 1.0, section 4.
+    """Yield the addresses where metadata may be: RFC 8414, section 3.1, then OpenID Connect Discovery 1.0, section 4.
 
     The order is MCP's (2025-11-25, Authorization, "Authorization Server Metadata Discovery").
     """

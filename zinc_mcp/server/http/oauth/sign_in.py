@@ -30,7 +30,7 @@ from zinc_mcp.server.http.oauth.tokens import People, Signatures
 from zinc_mcp.text import plain
 
 BEGUN_SECONDS = 600
-"""So long a browser keeps the secret of a sign-in that it began."""
+"""A browser keeps the secret of a sign-in that it began for this time."""
 MOST_AT_ONCE = 8
 """Codes that are being exchanged. Strangers can send codes too, and the issuer is asked about each."""
 MOST_CODE_CHARACTERS = 4096
@@ -40,13 +40,13 @@ _STATE_IN_COOKIE = 16
 """Characters of the state in the cookie's name: two windows of one browser can sign in at once."""
 _ELSEWHERE = "This sign-in was not begun in this browser, or more than ten minutes ago. Sign in again."
 OVER = "This sign-in was used before, or has taken too long. Sign in again."
-_NOT_USABLE = "The sign-in service did not prove who you are. Whoever runs this server finds the reason in its log."
+_NOT_USABLE = "The sign-in service did not prove who you are. The owner of this server finds the reason in its log."
 _SAID: Mapping[str, str] = {
     "access_denied": "The sign-in was refused, by you or by the sign-in service.",
     "temporarily_unavailable": "The sign-in service cannot sign anybody in now. Try again in a few minutes.",
     "server_error": "The sign-in service failed. Try again in a few minutes.",
 }
-_LEAST_MET = "The sign-in service did not grant what is needed to look at orders, which is the scope {}."
+_NO_READING = "The sign-in service did not grant the scope {}, which is needed to look at orders."
 
 logger = logging.getLogger("zinc_mcp")
 
@@ -61,7 +61,7 @@ class SignInError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A sign-in that has begun: where the browser goes, and what it keeps meanwhile."""
+    """A sign-in that has begun: the address for the browser, and the cookie that it keeps meanwhile."""
 
     address: str = field(repr=False)
     cookie: str
@@ -78,9 +78,9 @@ class Ended:
     state: str = field(repr=False)
     """It names this sign-in, which opens the page once."""
     cookie: str
-    """The name of its cookie, which is of no more use."""
+    """The name of its cookie, which is not needed any more."""
     place: str
-    """As it was given to `begin`, unless the browser changed it."""
+    """The place that was given to `begin`, unless the browser changed it."""
 
 
 class SignIn:
@@ -90,11 +90,11 @@ class SignIn:
         """Prepare; nothing is asked yet.
 
         Args:
-            terms: the owner's.
+            terms: the owner's terms.
             client: this server, as the issuer knows it.
-            issuer: what `terms` names.
-            members: those who may be let in.
-            redirect: the one address that the issuer sends browsers back to.
+            issuer: the issuer that `terms` names.
+            members: the people who may be let in.
+            redirect: the one address to which the issuer sends browsers back.
         """
         self._terms = terms
         self._client = client
@@ -115,10 +115,13 @@ class SignIn:
         return self._redirect.startswith("https://")
 
     async def begin(self, place: str) -> Begun:
-        """Return where a browser signs in, and what it keeps until it comes back: a secret, and the place it came from.
+        """Return the address where a browser signs in, and the cookie that it keeps until it comes back.
+
+        The cookie holds a secret, and `place`, from which the browser came.
+
 
         Raises:
-            SignInError: the issuer does not say where, or cannot be asked.
+            SignInError: the issuer names no usable address, or cannot be asked.
         """
         at = await self._endpoint("authorization_endpoint")
         secret = secrets.token_urlsafe(32)
@@ -137,11 +140,11 @@ class SignIn:
         return Begun(f"{at}?{urlencode(asked, quote_via=quote)}", self._cookie_of(state), f"{secret}.{place}")
 
     async def end(self, answer: QueryParams, cookies: Mapping[str, str]) -> Ended:
-        """Return who has signed in, by what the issuer sent the browser back with.
+        """Return the person who has signed in, from the answer with which the issuer sent the browser back.
 
         Raises:
-            SignInError: nobody has.
-            StrangerError: they are not let in.
+            SignInError: nobody has signed in.
+            StrangerError: the person is not let in.
             SettingsError: the file of members cannot be used.
         """
         state = _one(answer, "state")
@@ -164,7 +167,7 @@ class SignIn:
         # Without `scope`, it granted what was asked for (RFC 6749, section 5.1).
         granted = self._terms.rights_in({"scope": tokens.get("scope", self._scope())})
         if "read" not in granted:
-            raise SignInError(_LEAST_MET.format(self._terms.scopes["read"]))
+            raise SignInError(_NO_READING.format(self._terms.scopes["read"]))
         return Ended(self._people.access(identity, granted), state, cookie, place)
 
     def _cookie_of(self, state: str) -> str:
@@ -175,7 +178,7 @@ class SignIn:
         return f"openid {self._terms.names_of(RIGHTS)}"
 
     def _resource(self) -> Mapping[str, str]:
-        """Return what names this server, where its audience is an address (RFC 8707). Entra ID has ids instead."""
+        """Return the parameter that names this server, if its audience is an address (RFC 8707). Entra ID has ids."""
         audience = self._terms.audiences[0]
         return {"resource": audience} if "://" in audience else {}
 
@@ -195,7 +198,7 @@ class SignIn:
         return address
 
     async def _exchanged(self, code: str, secret: str) -> Mapping[str, Any]:
-        """Return what the issuer gives for a code (RFC 6749, section 4.1.3)."""
+        """Exchange a code for the issuer's answer with tokens (RFC 6749, section 4.1.3)."""
         at = await self._endpoint("token_endpoint")
         form = {
             "grant_type": "authorization_code",
@@ -248,7 +251,7 @@ class SignIn:
 
 
 def _made(secret: str, name: str) -> str:
-    """Return one of the values that are made from the secret of a sign-in. None tells another, or the secret."""
+    """Return one of the values that are made from the secret of a sign-in. No value reveals another, or the secret."""
     return _unpadded(hmac.digest(secret.encode("utf-8", "surrogatepass"), name.encode(), hashlib.sha256))
 
 

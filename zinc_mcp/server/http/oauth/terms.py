@@ -20,10 +20,10 @@ KEY_TYPES: Mapping[str, str] = {
     "EdDSA": "OKP",
 }
 """The algorithms that a setting may name, with the type of their keys (RFC 7518, RFC 8037). There is none with a shared
-secret: whoever checks such a token could also make it."""
+secret, because a server that checks such a token could also make one."""
 ALGORITHMS: tuple[str, ...] = ("RS256", "ES256")
 RESOURCES: tuple[str, ...] = ("/mcp", "/sse")
-"""The paths that clients name as the resource they want a token for (RFC 8707)."""
+"""The paths that clients name as the resource for which they want a token (RFC 8707)."""
 
 
 _MOST_CLIENT_ID_CHARACTERS = 255
@@ -40,18 +40,18 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an access token has to be, and how people sign in with the issuer."""
+    """The owner's conditions for access tokens, and for the sign-in of people with the issuer."""
 
     issuer: str
     audiences: tuple[str, ...]
     """A token is for one of them."""
     algorithms: tuple[str, ...]
     scopes: Mapping[Right, str]
-    """What clients ask the issuer for, by what it lets them do."""
+    """The scopes that clients ask the issuer for, by the right that each grants."""
     everyone: bool
     """Whether each identity of the issuer is let in, and not only those of members."""
     base: str
-    """The origin that clients reach this server by."""
+    """The origin by which clients reach this server."""
     client: Client | None = None
     """None: nobody signs in to the approval page with the issuer."""
 
@@ -121,7 +121,7 @@ def _client_of(settings: Settings) -> Client | None:
 
 
 def is_safe_address(address: str) -> bool:
-    """Say whether an address may be asked for keys: https, or http on this machine, and nothing that can hide."""
+    """Say whether an address may be asked for keys: https, or http on this machine, and only host, port and path."""
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port

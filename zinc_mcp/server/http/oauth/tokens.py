@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jwt import PyJWK
 
 LEEWAY_SECONDS = 30
-"""How far the clocks of the issuer and of this machine may be apart."""
+"""The most that the clocks of the issuer and of this machine may differ."""
 MOST_TOKEN_CHARACTERS = 8192
 MOST_KEY_NAME_CHARACTERS = 200
 TELL_SECONDS = 60.0
@@ -28,7 +28,7 @@ logger = logging.getLogger("zinc_mcp")
 
 
 class StrangerError(Exception):
-    """A token is right in all, and its person is no member of a team that lets in members alone."""
+    """A token is valid, but its person is no member of a team that lets in only members."""
 
     def __init__(self, identity: Identity) -> None:
         super().__init__("not a member")
@@ -96,7 +96,7 @@ class Signatures:
 
 
 class People:
-    """The callers that identities of one issuer are."""
+    """Finds the callers of an issuer's identities."""
 
     def __init__(self, terms: Terms, members: Members) -> None:
         self._terms = terms
@@ -105,10 +105,10 @@ class People:
     def access(
         self, identity: Identity, granted: frozenset[Right], key_id: str = "", until: float = math.inf
     ) -> Access:
-        """Return what somebody may do who signed in with these scopes.
+        """Return the access of a person who signed in and was granted these rights.
 
         Raises:
-            StrangerError: they are not let in.
+            StrangerError: the person is not let in.
             SettingsError: the file of members cannot be used.
         """
         member = self._members.by_identity(identity)
@@ -135,7 +135,7 @@ class AccessTokens:
         self._people = People(terms, members)
 
     async def access(self, token: str) -> Access | None:
-        """Return what a token gives; None where it is no token for this server.
+        """Return the access that a token gives; None if it is no token for this server.
 
         Raises:
             StrangerError: its person is not let in.
@@ -152,13 +152,13 @@ class AccessTokens:
         return self._people.access(identity, self.terms.rights_in(claims), key_id=key_id, until=until)
 
     async def renew(self) -> None:
-        """Ask for the issuer's keys again, if they are old: without a new token nobody else does."""
+        """Read the issuer's keys again if they are old. Otherwise only a new token causes that."""
         await self._issuer.renew()
 
     def holds(self, access: Access) -> bool:
-        """Say whether an access that was given still stands, but for its time.
+        """Say whether an access that was given still stands, apart from the end of its validity.
 
-        While the file of members cannot be read, no access ends by it.
+        While the file of members cannot be read, no access ends because of it.
         """
         if access.identity is None or not self._issuer.holds(access.key_id):
             return False
