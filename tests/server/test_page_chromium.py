@@ -165,7 +165,7 @@ async def test_the_file_works_once_and_a_tampered_one_never(
         secret = page.document.partition('name="secret" value="')[2].partition('"')[0]
         copy.write_text(page.document.replace(secret, secret.swapcase()), encoding="utf-8")
         await page.does(lambda person: person.show(copy))
-        await page.sees("What should have opened it is not valid.")
+        await page.sees("The file that should open it is not valid.")
         await page.does(lambda person: person.go(page.address))
         await page.sees("This page is closed")
     assert zinc.posts == []

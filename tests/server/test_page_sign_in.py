@@ -422,7 +422,7 @@ async def test_a_yes_needs_what_placing_needs_by_role_and_by_scope(
         async with visitor(address) as person:
             assert "Buy from" in words((await sign_in(person)).text)
             refused = await person.decide("yes")
-            assert refused.status_code == 403 and "A yes needs the same as an order" in words(refused.text)
+            assert refused.status_code == 403 and "A yes needs the right to order" in words(refused.text)
             assert zinc.posts == []
             assert "The answer was no" in words((await person.decide("no")).text)
     assert zinc.posts == []

@@ -1,4 +1,4 @@
-"""Tool arguments: the published schemas, derived from the models, and how arguments are read.
+"""Tool arguments: the published schemas, derived from the models, and the reading of arguments.
 
 The SDK's own validation is lax (`true` becomes 1, unknown arguments are dropped) and answers in prose. Here everything
 that is wrong becomes one `InvalidArgumentsError` whose problems name a field and what to change, never a value.
@@ -23,7 +23,7 @@ from zinc_mcp.text import plain
 
 MAX_ARGUMENTS = 64
 _DIGITS_OF_A_CARD = 13
-"""The fewest (ISO/IEC 7812-1)."""
+"""The fewest digits of a card's number (ISO/IEC 7812-1)."""
 MAX_CHARACTERS = 1_000_000
 MAX_VALUES = 20_000
 MAX_DEPTH = 32
@@ -103,7 +103,7 @@ def input_schema(model: type[BaseModel]) -> dict[str, Any]:
     """
     schema = model.model_json_schema()
     short = _short(schema, cast(dict[str, Any], schema.get("$defs", {})))
-    short.pop("description", None)  # the tool's own says it
+    short.pop("description", None)  # the tool has a description of its own
     return short
 
 
@@ -120,7 +120,7 @@ def validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
     """Return normalized arguments as their model.
 
     Raises:
-        InvalidArgumentsError: with every field to change.
+        InvalidArgumentsError: it names every field to change.
     """
     try:
         return model.model_validate(arguments)
@@ -133,7 +133,7 @@ def validated(model: type[_M], arguments: Mapping[str, Any]) -> _M:
 def invalid_arguments(
     error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()
 ) -> InvalidArgumentsError:
-    """Return the errors that a model found, in our words; `prefix` is the place of the model's value."""
+    """Return the error for the mistakes that a model found, in our words; `prefix` is the place of its value."""
     return must_change(_problems(error, model, prefix))
 
 
@@ -247,7 +247,7 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str,
             within = None if prefix else _model_at(model, place[:-1])
             problems.append(Problem(_path(place), hint(str(place[-1]), within)))
         elif found["type"] == "value_error":
-            # A rule that looks at several fields names the one it is about: "postal_code: a US ZIP code is ...".
+            # A rule about several fields begins with the name of the field to change: "postal_code: a US ZIP code ...".
             objection = found["msg"].removeprefix("Value error, ")
             field, colon, reason = objection.partition(": ")
             if colon and field.replace("_", "").replace(".", "").isalpha():

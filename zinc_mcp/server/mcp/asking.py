@@ -1,8 +1,8 @@
-"""Asking a person: through the host where it can ask, otherwise on a page or in a terminal.
+"""Asks a person: through the host if it can ask, otherwise on a page or in a terminal.
 
-A host may show a form, or offer to open the approval page by its address (MCP, "Elicitation"). The form comes first
-where the question fits in it and no PIN is asked; otherwise, where the host can, it is asked to open the page. That it
-was opened decides nothing: the yes is the page's, which lets its visitors in by itself.
+A host may show a form, or offer to open the approval page by its address (MCP, "Elicitation"). The form is used if the
+question fits in it and no PIN is needed; otherwise a host that can is asked to open the page. Opening the page decides
+nothing: the person answers there, after the page has let them in.
 
 Only a yes sends anything. Any answer but a yes or a no leads to the page or the terminal, as long as the question
 stands.
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from zinc_mcp.process import Process
 
 Outcome = tuple[Answer, str | None]
-"""The order after the question, and where a person can still decide when nobody has decided yet."""
+"""The order after the question, and a sentence that says where a person can decide, if nobody has decided yet."""
 
 MODERN = "2026-07-28"
 
@@ -70,7 +70,7 @@ class SealedQuestion:
     on_the_page: bool
 
     def sealed(self) -> str:
-        """Return it as one word, for the protocol's sealed state."""
+        """Return the question as one word, for the protocol's sealed state."""
         return f"{_PAGE}:{self.about.sealed()}" if self.on_the_page else self.about.sealed()
 
     @classmethod
@@ -117,19 +117,19 @@ def in_a_terminal(entry: Entry) -> str:
 
 
 def on_the_page(settings: Settings, entry: Entry, address: str) -> str:
-    """Return who decides about an entry on the approval page, and where that is."""
+    """Return a sentence that says who decides about an entry on the approval page, and at which address."""
     if needs_another(entry) or cannot_sign_in(settings, entry.caller):
         return f"Ask the user to have an admin of this server decide: they open {address} and sign in."
     return f"Ask the user to open {address} and to sign in there."
 
 
 def needs_another(entry: Entry) -> bool:
-    """Say whether the question of an entry says that another person has to say yes."""
+    """Say whether the question of an entry needs the yes of another person."""
     return bool((entry.consent or {}).get(SECOND_YES))
 
 
 async def where_to_decide(process: "Process", page: Page, caller: str, entry: Entry) -> str:
-    """Return where the user decides about a question that stands. No page is opened by this, and no secret is told."""
+    """Return a sentence that says where the user decides about a standing question. It opens no page."""
     if caller != LOCAL and (address := await page.address(entry)) is not None:
         return on_the_page(process.settings, entry, address)
     terminal = f"they can run {in_a_terminal(entry)} in a terminal of their own"
@@ -146,24 +146,23 @@ async def ask_person(
     caller: str,
     deadline: float,
 ) -> Outcome | InputRequiredResult:
-    """Ask the person about an entry that waits, and return how it stands at the deadline (`time.monotonic`).
+    """Ask the person about an entry that waits, and return its state at the deadline (`time.monotonic`).
 
     In the newer protocol the question itself is the result of this leg, and the host calls again with the answer. In
     the older one the dialogue stays open behind the answer, and a call that asks the same listens to it too.
 
     Raises:
-        ZincMcpError: what the sending ended with.
+        ZincMcpError: the error with which the sending ended.
     """
     entry = answer.entry
     about = None if entry is None else reference_of(entry)
     if entry is None or about is None:
         return answer, None
     with nullcontext() if process.watch is None else process.watch.step("person"):
-        if needs_another(entry):  # whoever sits at this host is not the one to ask
+        if needs_another(entry):  # the person at this host may not decide
             return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
         text = question.text()
-        # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations"), and one that is set is
-        # meant.
+        # A host's dialogue cannot take a PIN (MCP, "Elicitation", "Security Considerations").
         in_a_form = (
             can_ask(ctx) and process.policy().approval != "page" and await asked_pin(process.journal, caller) is None
         )
@@ -182,7 +181,7 @@ async def ask_person(
             return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
         await dialogue.wait(ctx, min(process.clocks.form, deadline - time.monotonic()))
         if dialogue.answer is not None:
-            # Several calls may listen to one answer: only for the call that asked is the order new.
+            # Several calls may listen to one answer. The order is new only for the call that asked.
             return replace(dialogue.answer, earlier=dialogue.answer.earlier or is_shared), None
         if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
             raise dialogue.error
@@ -195,10 +194,10 @@ async def take_answer(
 ) -> Outcome:
     """Act on the answer that the newer protocol's second leg brings for the question it was asked about.
 
-    An answer to a question that was answered elsewhere meanwhile says how the order stands.
+    If the question was answered elsewhere meanwhile, the result tells the state of the order.
 
     Raises:
-        ZincMcpError: what the sending ended with.
+        ZincMcpError: the error with which the sending ended.
     """
     why = _why(None, given)
     if given in ("yes", "no") and reference_of(entry) == about:
@@ -252,7 +251,7 @@ def _input_required(shown: Shown) -> InputRequiredResult:
 async def _ask_elsewhere(
     process: "Process", page: Page, entry: Entry, deadline: float, *, earlier: bool, why: str = ""
 ) -> Outcome:
-    """Offer the page or the terminal while the question stands; say how the order stands at the deadline."""
+    """Offer the page or the terminal while the question stands; return the order's state at the deadline."""
     where = ""
     current = await entry_of(process, entry.id) or entry
     if reference_of(current) is not None:

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("zinc_mcp")
 
 MOST_DIALOGUES = 12
-"""Open at once, of one caller, in all of their hosts."""
+"""Dialogues of one caller that are open at once, in all of their hosts."""
 
 HostAnswer = Literal["yes", "no", "opened", "silence", "unusable", "cannot_ask"]
 
 _PROGRESS_SECONDS = 5.0
 _LEAST_SECONDS = 0.2
-"""A call that answered at once would end the stream that its dialogue goes out on, and nobody would be asked."""
+"""The least time before a call answers. An earlier answer would end the stream before its dialogue goes out on it."""
 _LOOK_SECONDS = 1.0
 """The interval at which an open dialogue checks whether its question was answered elsewhere."""
 
@@ -65,7 +65,7 @@ class Shown:
     about: QuestionRef
     text: str
     address: str | None
-    """Of the page, which the host is asked to open instead of showing a form."""
+    """The address of the page that the host is asked to open instead of showing a form; None for a form."""
     form: dict[str, Any]
 
 
@@ -79,7 +79,7 @@ class Dialogues:
     def open(self, ctx: Context, shown: Shown, caller: str, seconds: float) -> "tuple[Dialogue | None, bool]":
         """Return the dialogue in the host of this call, and whether it was open already.
 
-        A new one is opened in the background, for these seconds; None when the caller has too many.
+        A new dialogue is opened in the background, for `seconds`. It is None if the caller has too many.
         """
         # The SDK makes a session for every call, but keeps one object with the host's capabilities for a connection.
         host: object = ctx.session.client_params or ctx.session
@@ -131,23 +131,24 @@ class Dialogue:
         self._opened_at = anyio.current_time()
         self._listeners = 0
         self.given: HostAnswer | None = None
-        """None before the host has answered, and when the dialogue was closed before."""
+        """The host's answer; None before it, and if the dialogue was closed before it."""
         self.answer: Answer | None = None
         self.error: ZincMcpError | None = None
-        if earlier is not None:  # the host is told once, by one name, when the page has done its work
+        if earlier is not None:  # the host is told once, by one name, when the question is answered
             self._name, self._was_opened = earlier._name, True
             earlier._is_followed = True
             earlier._watching.cancel()
 
     @property
     def is_open(self) -> bool:
-        """Whether an answer in it would still count."""
+        """Whether an answer in this dialogue would still count."""
         return not self._ended.is_set() and not self._scope.cancel_called
 
     async def wait(self, ctx: Context, seconds: float) -> None:
-        """Wait for an answer, and report meanwhile that we wait.
+        """Wait for an answer for at most `seconds`, and report progress meanwhile.
 
-        A dialogue that was just opened gets the time to leave. A cancelled call closes it, unless another one listens.
+        A new dialogue gets the time to go out (`_LEAST_SECONDS`). A cancelled call closes the dialogue, unless another
+        call listens.
 
         Raises:
             CancelledError: the call was cancelled. If it was the last, no answer to this dialogue counts any more.
@@ -212,7 +213,7 @@ class Dialogue:
             self.error = error
 
     async def _tell_host(self) -> None:
-        """Tell the host when the page it opened has done its work, so that it waits no longer."""
+        """Tell the host when the question of the page it opened is answered, so that it waits no longer."""
         with self._watching:
             await self._cancel_when_answered(self._watching)
         if self._is_followed:
@@ -244,8 +245,9 @@ def answer_in_form(result: ElicitResult) -> HostAnswer:
 def answer_about_page(result: ElicitResult) -> HostAnswer:
     """Return the meaning of the answer to the offer of a page. It is never a yes: `accept` says that it was opened.
 
-    `decline` is a no to the purchase: the specification keeps it for a person who refuses, and `cancel` for one who
-    closed the dialogue. A refusal to open the page that was meant otherwise costs another call, and buys nothing.
+    `decline` is a no to the purchase: the specification keeps it for a person who refuses, and `cancel` for a person
+    who closed the dialogue. If a person only refused to open the page, the model has to call again, and nothing is
+    bought.
     """
     if result.action == "decline":
         return "no"

@@ -33,7 +33,7 @@ _OWN_NOTES: Mapping[str, Mapping[str, str]] = {
     "Search": {"min_price": "US cents", "max_price": "US cents, 2000 for $20.00", "retailers": "a list of names"},
     "Check": {"details": "true or false", "offers": "true or false"},
 }
-"""By the model's name: its own notes, instead of those."""
+"""By the model's name: its own notes, used instead of `_NOTES`."""
 
 _ALIASES: Mapping[str, Mapping[str, str]] = {
     "OrderCreate": {
@@ -183,7 +183,7 @@ _SPECIAL = {
     ),
     **dict.fromkeys(
         ("retailer", "store", "site", "shop", "merchantname"),
-        "is not needed where it is the retailer of the product pages: products[].url says where is bought",
+        "is not needed where it is the retailer of the product pages: products[].url says where it is bought",
     ),
     **dict.fromkeys(
         ("instructions", "deliveryinstructions", "deliverynotes"),

@@ -1,4 +1,4 @@
-"""What a host tells its model about this server: it names only tools that are listed."""
+"""The instructions that a host gives its model about this server. They name only tools that are listed."""
 
 from collections.abc import Collection
 

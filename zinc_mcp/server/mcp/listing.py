@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zinc_mcp.telemetry.watch import Watch
 
 OpenService = Callable[[], Awaitable["Service"]]
-"""Returns what the tools share, and opens the process for it at the first call.
+"""Returns the objects that the tools share, and opens the process for them at the first call.
 
 Raises:
     SettingsError, RefusedError: it cannot be opened.
@@ -33,7 +33,7 @@ class AsGiven(FuncMetadata):
     """Hands the arguments to the tool as they came: `arguments` validates them and its errors are ours."""
 
     def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments under the one parameter every tool body has."""
+        """Return the arguments under the one parameter that every tool body has."""
         return {"given": arguments_to_validate}
 
 
@@ -44,7 +44,7 @@ def listed_tools(
 
     Args:
         service: see `OpenService`.
-        names: of the tools that are listed.
+        names: the names of the tools to list.
         host_asks: whether the host has to ask its person on each call of a tool that asks one.
         watch: is told of each call.
     """

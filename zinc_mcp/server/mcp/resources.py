@@ -15,10 +15,10 @@ _JSON = "application/json"
 
 
 class OrdersResource(Resource):
-    """The list of orders. Who reads it is known only by the request, so that `read_orders` answers."""
+    """The list of orders. Only a request tells who reads the list, so `read_orders` answers instead."""
 
     async def read(self) -> str:
-        """Refuse: this has no caller."""
+        """Refuse, because a read without a request has no caller."""
         raise ResourceError("The list of orders is read through a server.")
 
 

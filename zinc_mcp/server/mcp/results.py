@@ -1,6 +1,6 @@
-"""Tool results: text and structure from the same facts, for answers and for every failure we foresee.
+"""Tool results: text and structure from the same facts, for answers and for every failure that we foresee.
 
-Half of the hosts show the model the text, the other half the structure; both therefore say all of it.
+Half of the hosts show the model the text, the other half the structure, so both hold all facts.
 """
 
 import json
@@ -65,7 +65,7 @@ _ERROR = "Error:"
 
 
 def shown(view: View, *, failed: bool = False) -> CallToolResult:
-    """Return both halves of a result from one view; that of a failure says by itself that it is one."""
+    """Return both halves of a result from one view. The text of a failure begins with `Error:`."""
     facts = compact(view)
     if failed:
         facts["summary"] = f"{_ERROR} {facts['summary']}"
@@ -73,9 +73,9 @@ def shown(view: View, *, failed: bool = False) -> CallToolResult:
 
 
 def with_unlisted(result: CallToolResult, listed: Set[str]) -> CallToolResult:
-    """Return a result whose next step says which of the tools that it names this server does not list.
+    """Return a result whose next step adds which of its tools this server does not list.
 
-    The steps are written for all tools, and the owner may have left some out (`ZINC_MCP_TOOLS`).
+    The steps are written for all tools, but the owner may have left some out (`ZINC_MCP_TOOLS`).
     """
     unlisted = [name for name in TOOLS if name not in listed]
     if not unlisted:
@@ -103,7 +103,7 @@ def _result(facts: Mapping[str, Any], *, failed: bool) -> CallToolResult:
 
 
 def failed(error: ZincMcpError, call: Call) -> CallToolResult:
-    """Return the result for a failure we foresaw."""
+    """Return the result for a failure that we foresaw."""
     facts = dict(error.facts)
     key, order_id = facts.pop("key", None), facts.pop("order_id", None)
     return shown(
@@ -148,7 +148,7 @@ def crashed(
 ) -> CallToolResult:
     """Return the result for an unforeseen failure; `reference` finds it in the log.
 
-    `unchanged` says what such a failure leaves as it was, if the call is about no order.
+    `unchanged` is the end of the summary if the call is about no order: it says what was not changed.
     """
     moved = call == "place" and reached_checkout
     if call == "change" and reached_checkout:
@@ -187,7 +187,7 @@ _SAID = re.compile(r"(?i)nothing (new )?(was|is) (sent|bought)|nothing was paid|
 def _summary(error: ZincMcpError, call: Call) -> str:
     """Return the error's summary and, for a placing call that sent nothing, a sentence that says so.
 
-    Errors do not say so themselves where a look-up can end with them as well: it has nothing to send.
+    Errors with which a look-up can end as well do not say so themselves, because a look-up sends nothing.
     """
     answered = ChangeRejectedError | ChangeOutcomeUnknownError if call == "change" else OrderRejectedError
     sent = error.money_may_have_moved or isinstance(error, answered | OrderNotFoundError) or "key" in error.facts

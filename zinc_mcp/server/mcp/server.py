@@ -69,7 +69,7 @@ class Server(MCPServer[Any]):
         return [order_template()] if "get_order" in self.offered else []
 
     def has_tool(self, name: str) -> bool:
-        """Whether there is a tool with this name. The SDK's `list_tools` would build the whole list for the answer."""
+        """Say whether there is a tool with this name. The SDK's `list_tools` would build the whole list for that."""
         return self._tool_manager.get_tool(name) is not None
 
     async def serve_streams(self, messages: "Incoming", answers: "Outgoing") -> None:
@@ -92,7 +92,7 @@ def build_server(process: "Process", page: "Page | None" = None) -> Server:
 
 
 def service_of(process: "Process", page: "Page | None" = None) -> "Service":
-    """Return what the tools of a process share."""
+    """Return the objects that the tools of a process share."""
     from zinc_mcp.server.mcp.asking import Terminal
     from zinc_mcp.server.mcp.dialogue import Dialogues
     from zinc_mcp.server.mcp.tools.tool import Calls, Service
@@ -109,10 +109,10 @@ def service_of(process: "Process", page: "Page | None" = None) -> "Service":
 
 
 def offer_tools(settings: Settings, service: OpenService, watch: "Watch | None" = None) -> Server:
-    """Return a server that lists the tools, and opens what they share at the first call.
+    """Return a server that lists the tools, and opens their process at the first call.
 
     Args:
-        settings: the owner's.
+        settings: the owner's settings.
         service: see `OpenService`.
         watch: is told of each call.
     """
@@ -132,13 +132,13 @@ def offer_tools(settings: Settings, service: OpenService, watch: "Watch | None" 
     server.service, server.offered = service, names
     for prompt in prompts(names):
         server.add_prompt(prompt)
-    server.middleware.append(_only_what_there_is(server))
+    server.middleware.append(_corrections(server))
     return server
 
 
 @contextmanager
 def _left_out(library: str) -> Generator[None]:
-    """Make a library that is not loaded yet impossible to load. A host waits for the first answer meanwhile."""
+    """Keep a library that is not loaded yet from being loaded, because the first answer would wait for it."""
     modules = cast(dict[str, Any], sys.modules)
     if library in modules:
         yield
@@ -159,12 +159,13 @@ def own_version() -> str:
         return "0"
 
 
-def _only_what_there_is(server: Server) -> ServerMiddleware[Any]:
-    """Return a middleware that removes the capabilities which the SDK advertises for every server (mcp 2.3).
+def _corrections(server: Server) -> ServerMiddleware[Any]:
+    """Return a middleware that corrects answers of the SDK (mcp 2.3).
 
-    An empty list of prompts or resources is no capability, so it is not advertised; a host that asks all the same gets
-    the empty list. An unknown prompt or tool is -32602 (MCP, "Prompts" and "Tools", "Error Handling"). A failure that
-    nobody foresaw is -32603 with a reference to the log, and its text is told to nobody.
+    The SDK advertises prompts and resources for every server. An empty list of them is no capability, so it is not
+    advertised; a host that asks all the same gets the empty list. An unknown prompt or tool is -32602 (MCP, "Prompts"
+    and "Tools", "Error Handling"). A list of tools leaves out those that the role of its caller does not allow. A
+    failure that nobody foresaw is -32603 with a reference to the log, and its text is told to nobody.
     """
 
     async def answer(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -241,14 +242,14 @@ def _host_asks(settings: Settings) -> bool:
     try:
         return read_policy(settings).approval == "host"
     except ZincMcpError:
-        return False  # a policy that cannot be read refuses every order when it comes to that
+        return False  # a policy that cannot be read refuses every order later
 
 
 def _sealing(settings: Settings) -> RequestStateSecurity:
     """Return the protection of sealed state. State of one member is not accepted from another.
 
-    With keys from the settings each server that has them opens it, also after a restart; for these it is the same
-    audience, which the program's name alone decides. Without any, the key lives as long as the process.
+    With keys from the settings, every server that has them can open the state, also after a restart. So the audience is
+    the program's name, which is the same for all of them. Without such keys, the key lives as long as the process.
     """
     keys = settings.keys("state_keys") or (os.urandom(LEAST_KEY_BYTES),)
     return RequestStateSecurity(keys=keys, bind_principal=_principal, audience="zinc-mcp")

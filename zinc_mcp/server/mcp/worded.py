@@ -1,7 +1,7 @@
-"""A published schema in which objects inside the arguments stand in words, derived from the same model.
+"""A published schema that describes objects inside the arguments in words, derived from the same model.
 
 All tools together have 20 KB. The fields of an order of v1 alone would take a fourth of that, most of it for objects
-that few orders have. In words they take a third. What is wrong in a call is said as for any other argument.
+that few orders have. In words they take a third. Mistakes in a call are reported as for any other argument.
 """
 
 from collections.abc import Iterator, Mapping

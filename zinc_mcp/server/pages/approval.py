@@ -1,10 +1,10 @@
-"""The approval page: the questions that wait for a visitor, a yes or a no to each, and how the orders ended.
+"""The approval page: the questions that wait for a visitor, the answer to each, and the endings of the orders.
 
 `/approve/` shows all that waits, `/approve/ENTRY` one order. No script, no cookie, nothing from elsewhere, nothing
 cached. Every view and every answer is a POST that carries the visit's token from the page before it, so that only the
 page's own document can make one; a GET shows nothing. The model never sees this page: no tool result carries a
-secret that opens it. Where people sign in with an issuer, the way there and back alone has a cookie, and a GET that
-counts (`server.pages.sign_in`).
+secret that opens it. Only the sign-in with an issuer has a cookie, and a GET that changes something
+(`server.pages.sign_in`).
 """
 
 from collections import Counter
@@ -50,12 +50,12 @@ SOON_SECONDS = 3.0
 
 _TOO_LATE = "Nobody approved it in time. Go back to your chat: your agent can ask again."
 _MAY_LOOK = (
-    "Your role or your sign-in lets you look and say no. A yes needs the same as an order: whoever runs this server "
-    "can change that."
+    "Your role or your sign-in lets you look and say no. A yes needs the right to order, which the owner of this "
+    "server can give you."
 )
 _CLOSED = {
-    "unknown": ("This page is closed", "What should have opened it is not valid."),
-    "used": ("This page was opened before", "What opened it works once, and was used."),
+    "unknown": ("This page is closed", "The file that should open it is not valid."),
+    "used": ("This page was opened before", "The file that opens it works once, and was used."),
     "over": ("The time is over", "This page could be opened for ten minutes."),
     "none": ("This page is closed", "It opens in the browser window that zinc-mcp opened for it: look there."),
     "ended": ("This page has ended", "It was not used for half an hour, or the server was started anew."),
@@ -68,7 +68,7 @@ class ApprovalPage:
     def __init__(
         self, process: "Process", hosts: Hosts, visits: Visits, sign_in: SignIn | None = None, base: str = ""
     ) -> None:
-        """Serve those whom `visits` knows, under the names in `hosts`; with `sign_in`, under the origin `base`."""
+        """Serve the visitors of `visits`, under the names in `hosts`; with `sign_in`, under the origin `base`."""
         self._sign_in = SignInPages(visits, sign_in, base)
         self._process = process
         self._hosts = hosts
@@ -95,7 +95,7 @@ class ApprovalPage:
             return _elsewhere()
         form = await read_form(request)
         if form is None:
-            return closed("Not understood", "What was sent is not this page's form.", 400)
+            return closed("Not understood", "The request is not this page's form.", 400)
         if not own and "secret" not in form:
             return _elsewhere()
         if own and self._sign_in.has_issuer and "issuer" in form:
@@ -148,12 +148,12 @@ class ApprovalPage:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Why an answer was not taken, if it was not."""
+    """The reason why an answer was not taken, if it was not."""
 
     objection: str | None = None
     at_the_pin: bool = False
     closed: str | None = None
-    """The question is answered or over."""
+    """A sentence, if the question is answered or over."""
 
 
 class _View:
@@ -181,11 +181,11 @@ class _View:
         return await self._one(entry, waiting, _Refusal())
 
     async def decided(self, form: Form) -> Response:
-        """Take a decision about the question that the form was shown with, and return how its order stands."""
+        """Take a decision about the question that the form showed, and return the page of its order."""
         about = QuestionRef.unsealed(form.get("about", ""))
         said = form["decision"]
         if about is None or said not in ("yes", "no"):
-            return closed("Not understood", "What was sent is not this page's form.", 400, token=self._token)
+            return closed("Not understood", "The request is not this page's form.", 400, token=self._token)
         entry = await self._visible(about.entry_id)
         if entry is None:
             return await self.shown(about.entry_id)
@@ -265,7 +265,7 @@ class _View:
         return await entry_of(self._process, entry.id, caller=entry.caller) or entry
 
     async def _followed(self, entry: Entry) -> Answer:
-        """Return how an order, or a change of one, stands, as Zinc says where it can be asked."""
+        """Return the state of an order, or of a change of one, as Zinc tells it if it can be asked."""
         if entry.kind in CHANGES:
             return Answer(await current(self._process, entry))
         try:
@@ -276,7 +276,7 @@ class _View:
 
 
 def address_of(base: str, entry_id: int) -> str:
-    """Return where the page of an order is. It holds no secret."""
+    """Return the address of the page of an order. It holds no secret."""
     return f"{base}{PAGE_PATH}{entry_id}"
 
 

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 SHOW_SECONDS = 3.0
 """The longest time to start a browser; one that is still busy then is taken for open."""
 AGAIN_SECONDS = 60.0
-"""A window that was opened and shows nothing after this is taken for lost."""
+"""A window that was opened and has shown nothing after this time is taken for lost."""
 OPEN_SECONDS = 120.0
-"""A window that was not used for this long counts as closed or out of sight: the next question opens another one. So a
-model that asks much opens a window every two minutes at most."""
+"""A window that was not used for this long counts as closed or out of sight, and the next question opens another one.
+So a model that asks much opens at most one window every two minutes."""
 
 END_SECONDS = 5.0
 """The longest time for the page to end with its process; then it is cut off."""
@@ -49,7 +49,7 @@ _FILES = "approve-*.html"
 
 
 class BrowserPage:
-    """Puts questions before the owner in a browser, and tells members where to find theirs."""
+    """Shows the owner's questions in a browser, and tells members where to find their own."""
 
     def __init__(
         self, process: "Process", visits: Visits, base: Callable[[], Awaitable[str]], *, show: Show | None = None
@@ -59,7 +59,7 @@ class BrowserPage:
         Args:
             process: gives the home for the file.
             visits: makes the secrets.
-            base: returns the origin the page is served on, serving it first if need be.
+            base: returns the origin of the page, and serves the page first if it is not served yet.
             show: opens the file; by default the browser of this desktop, where there is one and the owner allows it.
         """
         self._settings = process.settings
@@ -169,7 +169,7 @@ def has_desktop(environ: Mapping[str, str]) -> bool:
     """Say whether the person would see a browser that is opened here."""
     given = {name for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY") if environ.get(name)}
     if environ.get("SSH_CONNECTION"):
-        # The screen is another machine's, unless it is forwarded.
+        # The person's screen is at another machine, unless it is forwarded.
         return "DISPLAY" in given
     return sys.platform in ("win32", "darwin") or bool(given)
 
@@ -177,7 +177,7 @@ def has_desktop(environ: Mapping[str, str]) -> bool:
 def show_in_browser(path: Path) -> bool:
     """Open a file in the person's browser.
 
-    In a child of its own, so that nothing a browser prints can reach the protocol, and none inherits our secrets.
+    It is opened in a child process, so that nothing a browser prints reaches the protocol, and it inherits no secrets.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ZINC_") and name != "TERM"}
     try:
@@ -238,7 +238,7 @@ class _OwnServer:
 
 
 async def _tidied(home: Path) -> None:
-    """Remove files that a killed process left: their secrets open nothing since its end."""
+    """Remove files that a killed process left. Their secrets have opened nothing since it ended."""
     await anyio.to_thread.run_sync(_tidy, home, abandon_on_cancel=True)
 
 

@@ -24,7 +24,7 @@ _AMOUNT = re.compile(r"-?(?:\b(?:CA|A|MX|NZ)?\$|[$€£]|\b[A-Z]{3} )[0-9][0-9,]
 
 
 def closed(title: str, sentence: str, status: int, *, token: str | None = None) -> Response:
-    """Return a page that says why nothing is shown; with the token of a visit, it leads to what waits."""
+    """Return a page that says why nothing is shown; with the token of a visit, it leads to the waiting questions."""
     return sheet(
         "closed.html", status, title=title, sentence=sentence, visit=token, path=PAGE_PATH, command=invocation()
     )

@@ -1,4 +1,4 @@
-"""What a visitor of the approval page sends: a form, and the entry that the path names."""
+"""The input of a visitor of the approval page: a form, and the entry that the path names."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
@@ -20,7 +20,7 @@ def entry_id(path: str) -> int | None:
 
 
 async def read_form(request: Request) -> Form | None:
-    """Return the form of a request; None where it is none, or too large."""
+    """Return the form of a request; None if it has no form, or a too large one."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         return None
     if is_announced_over(request.scope, MAX_FORM_BYTES):

@@ -1,7 +1,7 @@
 """The sign-in of people to the approval page: with their token of this server, or with the team's issuer.
 
-The way to the issuer and back has the only cookie of the page, and the only GET that counts. Neither shows anything:
-whoever comes back gets a button, whose POST carries the token of the new visit like every other.
+The way to the issuer and back has the only cookie of the page, and the only GET that changes something. Neither shows
+anything: a browser that comes back gets a button, whose POST carries the token of the new visit like every other.
 """
 
 from starlette.requests import Request
@@ -42,8 +42,8 @@ class SignInPages:
         """Return the page with the ways to sign in.
 
         Args:
-            status: of the answer.
-            objection: why the last try failed.
+            status: the HTTP status of the answer.
+            objection: the reason why the last try failed.
             at_the_token: whether the token was wrong.
             to: the path that signs in; None for the one of the request.
         """
@@ -58,10 +58,10 @@ class SignInPages:
         )
 
     async def begin(self, origin: str, place: str) -> Response:
-        """Send a browser to the issuer.
+        """Send a browser to the issuer, by a page that goes on by itself.
 
-        By a page that goes on by itself: where a form leads to a redirect, browsers hold every address that the issuer
-        redirects to against the page's `form-action` (Content Security Policy 3, section 6.5.1).
+        If a form led to a redirect, browsers would check every address that the issuer redirects to against the page's
+        `form-action` (Content Security Policy 3, section 6.5.1).
         """
         if self._sign_in is None:
             return self.shown(401)
@@ -119,10 +119,10 @@ class SignInPages:
 
 
 def _not_let_in(identity: Identity) -> Response:
-    """Return the answer to somebody who signed in and is no member; it tells this person alone who they are to us."""
+    """Return the answer to a person who signed in and is no member. It tells only them their name here."""
     return closed(
         "You are not a member",
-        f"You are signed in as {identity.subject} of {identity.issuer}, who is not a member of this server. Whoever "
-        "runs it can add you by these two.",
+        f"You are signed in as {identity.subject} of {identity.issuer}, who is not a member of this server. Its "
+        "owner can add you by these two names.",
         403,
     )

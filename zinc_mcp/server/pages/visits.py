@@ -1,4 +1,4 @@
-"""The visitors of the approval page: what opens it (a secret, a member's token, a sign-in), and their visits.
+"""The visitors of the approval page: the proofs that let them in (a secret, a member's token, a sign-in), and visits.
 
 A visit is known by a token that stands in the page's own forms and nowhere else. It is not a cookie, which a browser
 would send to every other port of the same name as well. It is kept as a hash: a member's in the journal, so that every
@@ -31,12 +31,12 @@ IDLE_SECONDS = 1800.0
 """A visit ends this long after its last use: longer than a question stands, so that a visitor sees how the order
 ended."""
 SIGNED_IN_SECONDS = 3600.0
-"""A visit by a sign-in with the issuer ends so long after it, however much it is used: the issuer tells nobody when it
-lets a person in no more."""
+"""A visit by a sign-in with the issuer ends this long after the sign-in, however much it is used, because the issuer
+does not tell when it no longer lets a person in."""
 MOST_SECRETS = 1000
-"""That open the owner's page and are kept at once; the oldest go first."""
+"""Secrets for the owner's page that are kept at once; the oldest are forgotten first."""
 MOST_VISITS = 20
-"""Of one visitor, by their tokens; those that were not used for longest end first."""
+"""Visits of one visitor; those that were unused for longest end first."""
 
 MOST_LOOKED_UP = 2
 """Visits that are looked up in the journal at once. Strangers can name visits too, and an order must not wait for them.
@@ -64,15 +64,15 @@ class Visit:
     visitor: str
     used_at: float
     rights: frozenset[Right] = frozenset(RIGHTS)
-    """What the visitor may do here, by role and scopes."""
+    """The rights of the visitor here, by role and scopes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _SignedIn:
-    """What the journal keeps of a sign-in with the issuer: the proof of a visit, in at most 64 characters."""
+    """The proof of a visit that the journal keeps of a sign-in with the issuer, in at most 64 characters."""
 
     rights: frozenset[Right]
-    """Those that the issuer granted."""
+    """The rights that the issuer granted."""
     until: int
     person: str
 
@@ -84,7 +84,7 @@ class _SignedIn:
 
     @classmethod
     def read(cls, proof: str) -> Self | None:
-        """Read the proof that `text` wrote; None for any other, as that of a member's token is."""
+        """Read the proof that `text` wrote; None for any other, such as that of a member's token."""
         given, _, rest = proof.partition(".")
         until, _, person = rest.partition(".")
         if not person or not until.isdecimal():
@@ -92,7 +92,7 @@ class _SignedIn:
         return cls(frozenset(right for right in RIGHTS if right[0] in given), int(until), person)
 
     def text(self) -> str:
-        """Return what `read` reads."""
+        """Return the proof as the text that `read` reads."""
         return f"{''.join(right[0] for right in RIGHTS if right in self.rights)}.{self.until}.{self.person}"
 
 
@@ -127,7 +127,7 @@ class Visits:
         self._visits: dict[bytes, Visit] = {}
 
     def make_secret(self, spent: Callable[[], None] = lambda: None) -> str:
-        """Return a secret that opens the owner's page, once, within ten minutes; `spent` is called when it has."""
+        """Return a secret that opens the owner's page once, within ten minutes; `spent` is called when it is used."""
         self._forget()
         secret = secrets.token_urlsafe(32)
         self._secrets[_hash(secret)] = _Secret(self._clock() + SECRET_SECONDS, spent)
@@ -143,7 +143,7 @@ class Visits:
     async def admit(self, form: Mapping[str, str]) -> str | None:
         """Return the token of the visit that a form opens with a secret or a member's token, or that it is part of.
 
-        None where the token is no member's.
+        The result is None if the token is no member's.
 
         Raises:
             NoVisitError: the secret opens nothing.
@@ -157,10 +157,10 @@ class Visits:
         return form.get("visit", "")
 
     def _redeem(self, secret: str, window: str) -> str:
-        """Take a secret for the token of a visit of the owner.
+        """Exchange a secret for the token of a visit of the owner.
 
         `window` is a random name that the opening document gave itself. A reload of the page sends secret and name once
-        more: both together go on with the visit they opened, as long as it lasts.
+        more. Both together continue the visit that they opened, as long as it lasts.
         """
         found = _find(self._secrets, secret)
         if found is None:
@@ -190,7 +190,7 @@ class Visits:
         return opened
 
     async def open_for(self, access: Access, sign_in: str) -> str | None:
-        """Return the token of a new visit of somebody who signed in with the issuer; None when it was opened before.
+        """Return the token of a new visit of a person who signed in with the issuer; None if it was opened before.
 
         Args:
             access: the person, with their scopes.
@@ -214,10 +214,10 @@ class Visits:
         return opened if is_new else None
 
     async def visit(self, token: str) -> Visit | None:
-        """Return the visit that a token is for, which is used by this; None when it has ended.
+        """Return the visit of a token, and note its use; None if it has ended.
 
-        A member's ends when they are removed; one by a token when they have another; one by the issuer after an hour,
-        or when the identity is somebody else's.
+        A member's visit ends when they are removed. A visit by a token ends when the member gets another token. A visit
+        by the issuer ends after an hour, or when the identity is no longer theirs.
 
         Raises:
             SettingsError: the file of members cannot be used.
@@ -240,7 +240,7 @@ class Visits:
         return None if rights is None else Visit(kept.visitor, self._clock(), rights)
 
     def _rights(self, visitor: str, proof: str) -> frozenset[Right] | None:
-        """Return what a visitor may do who was let in by a proof; None when it does not hold any more."""
+        """Return the rights of a visitor who was let in by a proof; None if the proof no longer counts."""
         if self._members is None:
             return None
         members = self._members.known()
@@ -298,7 +298,7 @@ class Visits:
         return token
 
     def _forget(self) -> None:
-        # A used secret is remembered for a while longer, to be told from one that never was.
+        # A used secret is remembered for a while longer, to distinguish it from one that never existed.
         now = self._clock()
         kept = [(name, secret) for name, secret in self._secrets.items() if now <= secret.until + IDLE_SECONDS]
         self._secrets = dict(kept[-MOST_SECRETS:])
@@ -317,12 +317,12 @@ def _hash(secret: str) -> bytes:
 
 
 def _person(issuer: str, caller: str) -> str:
-    """Return what stands for a person of an issuer in a proof: the same subject of another issuer is somebody else."""
+    """Return the digest of a person of an issuer for a proof. The same subject of another issuer is another person."""
     return hashlib.sha256(json.dumps([issuer, caller]).encode()).hexdigest()[:40]
 
 
 def _find(kept: Mapping[bytes, T], secret: str) -> T | None:
-    """Look a secret up, comparing with every hash so that time tells nothing."""
+    """Look a secret up. It is compared with every hash, so that the time tells nothing."""
     given, found = _hash(secret), None
     for known, value in kept.items():
         if hmac.compare_digest(known, given):

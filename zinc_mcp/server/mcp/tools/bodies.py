@@ -47,7 +47,7 @@ def _offered(name: str, service: Service, ctx: Context) -> frozenset[str]:
     if not access.rights.issuperset(rights_for(name)):
         raise RefusedError(
             "This caller may not use this tool on this server, so nothing was done.",
-            "Tell the user; whoever runs the server can give them another role.",
+            "Tell the user; the owner of the server can give them another role.",
             code="not_allowed",
         )
     return frozenset(tool for tool in service.tools if access.may.issuperset(rights_for(tool)))

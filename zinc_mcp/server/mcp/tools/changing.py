@@ -40,15 +40,15 @@ def changing(
     """Return a tool that changes a placed order.
 
     Args:
-        service: what the tools share.
-        kind: of the entry.
+        service: the objects that the tools share.
+        kind: the kind of its entries.
         name: for the model.
         title: for people.
         description: for the model.
         arguments: the model of its arguments.
         read: reads the arguments as they came.
-        handle: the order that the arguments name.
-        do: does what the arguments ask for, for a caller.
+        handle: returns the order that the arguments name.
+        do: makes the change for a caller, with the arguments.
     """
     process, page = service.process, service.page
 

@@ -1,4 +1,4 @@
-"""`get_balance`: what may be spent, from where, and what waits for a yes."""
+"""`get_balance`: the money that may be spent, its sources, and the questions that wait for a yes."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from zinc_mcp.journal.journal import Journal
 
 BALANCE_SECONDS = 5.0
-"""For so long Zinc, and the wallet's own check, may take."""
+"""The longest time for Zinc, and for the wallet's own check."""
 MOST_PAID = 500
 """Orders paid up front that one look adds up."""
 _MOST_FREED = 200
-"""Entries by whose age one look tells when a limit frees."""
+"""The most entries that one look reads to tell when a limit frees."""
 SHOWS = {**ALWAYS, "account": "object", "modes": "array", "waiting": "array"}
 _DESCRIPTION = (
     "Show what may be spent: Zinc's balance and fee, the owner's limits and when they free, the payment wallet, and "
@@ -90,7 +90,7 @@ def tool(service: Service) -> Tool:
 
 
 async def balance(process: Process, service: Service, caller: str, *, limits_only: bool) -> BalanceView:
-    """Return what a caller may spend.
+    """Return the view of the money that a caller may spend.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -104,7 +104,7 @@ async def balance(process: Process, service: Service, caller: str, *, limits_onl
         policy, own, policy_unread = None, None, error.summary
     published = None if own is None else await process.journal.run(lambda journal: journal.published_policy())
     if own is not None and published is not None and own.digest != published.digest:
-        policy, policy_unread = None, in_words(own, published)  # its limits are not those that hold
+        policy, policy_unread = None, in_words(own, published)  # other limits than its own hold
     modes: list[Mode] = sorted({rail.mode for rail in process.rails.values()})
     waiting = await questions_for(process, caller)
     return balance_view(
@@ -134,7 +134,7 @@ async def _account(process: Process) -> AccountView | None:
 
 
 async def _managed(process: Process) -> ManagedView | None:
-    """Return the balance of Zinc's managed accounts, and what came back there."""
+    """Return the balance of Zinc's managed accounts, and the refunds there."""
     rail = process.rails.get("v1")
     if rail is None or rail.on_v1 is None:
         return None
@@ -180,7 +180,7 @@ async def _modes(process: Process, policy: Policy, caller: str, modes: Sequence[
         mode: [rail.name for rail in process.rails.values() if rail.mode == mode] for mode in modes
     }
     role = process.role_of(caller)
-    # In one piece: each piece of the journal's work costs a change of threads, and between two the sums could change.
+    # This is one piece of work: each piece costs a change of threads, and between two pieces the sums could change.
     return await process.journal.run(
         lambda journal: [_mode(journal, policy, caller, role, mode, rails[mode], now) for mode in modes]
     )
@@ -207,7 +207,7 @@ def _mode(
         limits += _views("members.", kept.member, own, day_freed, month_freed)
     if kept.are_shared:
         together = journal.counted_together(mode, role)
-        # When which order of another caller leaves a limit is not told.
+        # The times at which orders of other callers leave a limit are not told.
         for table, rolling, held in ((f"roles.{role}.", kept.role, together.role), ("team.", kept.team, together.team)):
             limits += [] if rolling is None else _views(table, rolling, held)
     if mode == "live" or "agent" in rails:  # elsewhere a question about products costs nothing

@@ -87,7 +87,7 @@ def tool(service: Service) -> Tool:
 async def looked_up(
     service: Service, caller: str, lookup: OrderLookup, progress: watch.Progress | None = None
 ) -> OrderView:
-    """Look an order up and return what is told of it.
+    """Look an order up and return its view.
 
     Raises:
         ZincMcpError: see `followed.look`.
@@ -111,7 +111,7 @@ def read_lookup(given: Mapping[str, Any]) -> OrderLookup:
     """Return the arguments of a look-up.
 
     Raises:
-        InvalidArgumentsError: with every field to change.
+        InvalidArgumentsError: it names every field to change.
     """
     lookup = validated(OrderLookup, normalized(OrderLookup, given))
     handle_in(lookup.order_id)

@@ -84,7 +84,7 @@ def tool(service: Service) -> Tool:
 
 
 async def orders_view(process: Process, caller: str, wanted: OrdersWanted) -> OrderListView:
-    """List orders and return what is told of them.
+    """List orders and return the view of the list.
 
     Raises:
         InvalidArgumentsError: a time or a page cannot be read.

@@ -29,9 +29,9 @@ logger = logging.getLogger(CALLS)
 async def call_and_note(
     name: str, service: OpenService, watch: "Watch | None", given: Mapping[str, Any], ctx: Context
 ) -> CallToolResult | InputRequiredResult:
-    """Answer a call of a tool, and log who called it, how it ended, and how long it took; `watch` is told, too.
+    """Answer a call of a tool, and log its caller, ending and duration; tell `watch` of it, too.
 
-    A call that failed is logged even where the others are not: its result names the line.
+    A call that failed is logged even if the others are not, because its result names the line.
     """
     began = time.perf_counter()
     try:
@@ -80,7 +80,7 @@ def _note(
 
 
 def _shown(key: object) -> str | None:
-    """Return a key as it may be logged: one that a host has chosen may say anything, so a digest stands for it."""
+    """Return a key as it may be logged. A key that a host has chosen may say anything, so a digest stands for it."""
     if not isinstance(key, str):
         return None
     return key if _OURS.fullmatch(key) else f"sha256:{hashlib.sha256(key.encode()).hexdigest()[:12]}"

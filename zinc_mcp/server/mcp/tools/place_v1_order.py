@@ -25,16 +25,16 @@ _SAID = {
     "zma_priority_bid": "US cents on top",
     "retailer_account": "The user's own, not Zinc's:",
 }
-"""What is said of an argument, where its name does not say enough."""
+"""Descriptions of the arguments whose names do not say enough."""
 
 
 _NEEDED = [name for name, field in V1Address.model_fields.items() if field.is_required()]
 
 
 def v1_schema() -> dict[str, Any]:
-    """Return the input schema: V1Order's own at the top level, with what is inside its arguments in words."""
+    """Return the input schema: V1Order's own at the top level, with the objects inside its arguments in words."""
     schema = worded(input_schema(V1Order), _SAID)
-    # Without `required`: another host may give the name of a saved address alone, and a union takes more bytes.
+    # Without `required`, because a host may give the name of a saved address alone, and a union takes more bytes.
     schema["properties"]["shipping_address"] = {
         "type": "object",
         "properties": {name: {"type": "string"} for name in V1Address.model_fields},

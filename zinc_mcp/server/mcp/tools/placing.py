@@ -40,7 +40,7 @@ class Form(Generic[W]):
 
     model: type[W]
     address: Callable[[Address], object]
-    """Returns an address that the owner saved as this form takes it."""
+    """Turns an address that the owner saved into this form."""
     schema: Callable[[], dict[str, Any]]
     """Returns the published schema."""
 
@@ -100,7 +100,7 @@ def placing(
 def order_schema() -> dict[str, Any]:
     """Return the input schema of a tool that places orders of v2: OrderCreate's own, at the top level.
 
-    Some converters lose the fields of an object (docs/clients.md), so that the required names stand in words as well.
+    Some converters lose the fields of an object (docs/clients.md), so the required names stand in words as well.
     """
     schema = deepcopy(input_schema(OrderCreate))
     address = schema["properties"]["shipping_address"]
@@ -117,10 +117,10 @@ def order_schema() -> dict[str, Any]:
 async def read_order(
     given: Mapping[str, Any], saved: Callable[[str], Awaitable[Address]], form: Form[W]
 ) -> tuple[W, str | None]:
-    """Return the order and, when the address was given as `{"saved": name}`, that name; `saved` looks it up.
+    """Return the order and, if the address was given as `{"saved": name}`, that name; `saved` looks it up.
 
     Raises:
-        InvalidArgumentsError: with every field to change.
+        InvalidArgumentsError: it names every field to change.
     """
     arguments = normalized(form.model, given)
     name = None

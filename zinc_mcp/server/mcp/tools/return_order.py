@@ -26,7 +26,7 @@ def an_id(text: str) -> str:
     """Return an id or a key.
 
     Raises:
-        ValueError: it holds what neither holds.
+        ValueError: it has characters that no id or key has.
     """
     if any(not 33 <= ord(character) <= 126 for character in text):
         raise ValueError("must be an id or a key, without spaces")
@@ -72,7 +72,7 @@ class Return(BaseModel):
 
 
 def plain_words(text: str | None) -> str | None:
-    """Return a text that a person can read whole before it is sent; blank text is none.
+    """Return a text that a person can read whole before it is sent; None for a blank text.
 
     Raises:
         ValueError: it hides something, or holds the number of a card.

@@ -1,4 +1,4 @@
-"""The common part of every tool: its published form, its caller, and how many calls of one caller run at once."""
+"""The common part of every tool: its published form, its caller, and the bound on the calls of one caller."""
 
 import logging
 import secrets
@@ -29,8 +29,8 @@ logger = logging.getLogger("zinc_mcp")
 Body = Callable[[Mapping[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]]
 
 MOST_CALLS = 100
-"""Of one caller, in one process. A call goes on when its client hangs up, so that the bound on requests
-(`server.http.shares`) does not bound calls."""
+"""Calls of one caller that run at once in one process. A call goes on when its client hangs up, so the bound on
+requests (`server.http.shares`) does not bound calls."""
 
 
 class Calls:
@@ -45,7 +45,7 @@ class Calls:
         """Count a call while inside.
 
         Raises:
-            RefusedError: `too_many_calls`, `MOST_CALLS` of the caller's run already.
+            RefusedError: `too_many_calls`: `MOST_CALLS` calls of the caller run already.
         """
         if self._running[caller] >= MOST_CALLS:
             raise RefusedError(
@@ -77,7 +77,7 @@ class Service:
     tools: frozenset[str] = frozenset()
     """The names of the tools that are listed."""
     bodies: dict[str, Body] = field(default_factory=dict[str, Body])
-    """Of the tools that have been called, by name."""
+    """The bodies of the tools that have been called, by name."""
 
 
 def published(
@@ -103,7 +103,7 @@ def published(
         arguments: the input schema.
         shows: the fields that its result promises, with their JSON types.
         reads: whether it changes nothing.
-        repeats: whether it changes something, and calling it again changes nothing more.
+        repeats: whether it changes something, but a second call changes nothing more.
         destroys: whether it may change what cannot be undone; None: it does unless it only reads.
         meta: for hosts, under `_meta`.
     """
@@ -129,7 +129,7 @@ def published(
 def caller_of(ctx: Context) -> str:
     """Return the caller: `local` on stdio; over HTTP the one whose token came with this very message.
 
-    Never the session's: other people may know its id.
+    The caller is never taken from the session, because other people may know its id.
 
     Raises:
         RefusedError: a message over HTTP came without a token, so that its caller is not known.
