@@ -28,7 +28,7 @@ _STAGES: dict[str, Stage] = {
     "cancelled": "cancelled",
     "canceled": "cancelled",
     "cancelled_by_retailer": "cancelled",
-    # Older pages of the documentation use these two as order statuses (facts: LIST); both mean that it was placed.
+    # Older pages of the documentation use these two as order statuses (List Orders); both mean that it was placed.
     "ordered": "placed",
     "shipped": "placed",
 }
@@ -111,7 +111,7 @@ class JobResult(Answer):
 
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
-        # Seen in Zinc's own app: `error` as an object {code, message}, or {type: error, message} on top (facts, 5.3).
+        # Seen in Zinc's own app: `error` as an object {code, message}, or {type: error, message} on top (shop-ios).
         if isinstance(value, Mapping):
             found: dict[str, Any] = {str(name): item for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(inner := found.get("error"), Mapping):
@@ -154,7 +154,7 @@ class Tracking(Answer):
 
     @classmethod
     def _as_documented(cls, value: Any) -> Any:
-        # Zinc's app once decoded tracking numbers as plain strings (facts, 5.4).
+        # Zinc's app once decoded tracking numbers as plain strings (shop-ios).
         return {"tracking_number": value} if isinstance(value, str | int) else value
 
 

@@ -150,8 +150,8 @@ def must_change(problems: Sequence[Problem]) -> InvalidArgumentsError:
 def _bounded(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """Refuse arguments that are too large to look at, and read lists and objects that came as JSON text.
 
-    Hosts are prone to send such text (facts of the SDK: "Claude Desktop is prone to this"). Only whole arguments are
-    read so, and only into lists and objects: text is never taken for a number.
+    Hosts send such text ("Claude Desktop is prone to this", mcp 2.3, `func_metadata`). Only whole arguments are read
+    so, and only into lists and objects: text is never taken for a number.
     """
     if len(given) > MAX_ARGUMENTS:
         raise must_change([Problem("", f"are {len(given)} arguments; at most {MAX_ARGUMENTS} are read")])

@@ -1,7 +1,7 @@
 """The products of v1's retailers: a retailer's code and a product's number, and the page of the same product.
 
 v2 names a product by its page, v1 by its number. Both are one product here, so an order of either is known again.
-The codes are those of section 19.1 of Zinc's older documentation, which does not say what numbers each shop has.
+The codes are those of Zinc's older documentation, which does not say what numbers each shop has.
 """
 
 from dataclasses import dataclass

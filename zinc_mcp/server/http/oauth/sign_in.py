@@ -119,7 +119,6 @@ class SignIn:
 
         The cookie holds a secret, and `place`, from which the browser came.
 
-
         Raises:
             SignInError: the issuer names no usable address, or cannot be asked.
         """
