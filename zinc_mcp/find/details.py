@@ -20,7 +20,7 @@ MOST_PRODUCTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class LookedUp:
+class FoundProducts:
     """The products of an order, line by line; None if nothing is known."""
 
     products: list[Product | None]
@@ -28,10 +28,10 @@ class LookedUp:
     """The cost of the look-ups that this call made."""
 
 
-async def look_up_order(process: Process, caller: str, order: Wish, rail: Rail | None, policy: Policy) -> LookedUp:
+async def look_up_order(process: Process, caller: str, order: Wish, rail: Rail | None, policy: Policy) -> FoundProducts:
     """Ask Zinc for titles and prices, all at once and for at most `QUESTION_SECONDS`. Never fails."""
     if rail is None or rail.paying is not None:  # a wallet pays for what the caller asks, and for no question of ours
-        return LookedUp([None] * len(order.pages), 0)
+        return FoundProducts([None] * len(order.pages), 0)
     named = [shop_product(page) for page in order.pages[:MOST_PRODUCTS]]
     wanted = list(dict.fromkeys(each for each in named if each is not None))
     calls = [details_call(*each) for each in wanted]
@@ -46,4 +46,4 @@ async def look_up_order(process: Process, caller: str, order: Wish, rail: Rail |
             found[each] = product if is_in_dollars(each[0], product) else product.model_copy(update={"price": None})
             cost_cents += answer.cost_cents
     products = [None if each is None else found.get(each) for each in named]
-    return LookedUp([*products, *[None] * (len(order.pages) - len(products))], cost_cents)
+    return FoundProducts([*products, *[None] * (len(order.pages) - len(products))], cost_cents)

@@ -18,7 +18,7 @@ _FETCHING = frozenset({"uvx", "pipx", "uv"})
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FoundEntry:
     """An entry of a host under our name, or one that starts this program."""
 
     host: Host
@@ -61,26 +61,26 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class FoundHost:
     """A host on this machine with what its files say."""
 
     host: Host
     files: tuple[Path, ...]
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[FoundEntry, ...] = ()
     trouble: tuple[RefusedError, ...] = ()
     """The errors of its files that could not be read."""
 
 
-def look(machine: Machine, record: Mapping[str, Written]) -> Iterator[Looked]:
+def look(machine: Machine, record: Mapping[str, Written]) -> Iterator[FoundHost]:
     """Yield each host that was used on this machine."""
     for host in HOSTS:
         if was_used(host, machine):
             yield _looked(host, machine, record)
 
 
-def _looked(host: Host, machine: Machine, record: Mapping[str, Written]) -> Looked:
+def _looked(host: Host, machine: Machine, record: Mapping[str, Written]) -> FoundHost:
     files = tuple(path for path in map(Path, host.files(machine)) if os.path.lexists(path))
-    seen: list[Seen] = []
+    seen: list[FoundEntry] = []
     trouble: list[RefusedError] = []
     for path in files if host.form != "yaml" else ():
         try:
@@ -91,8 +91,8 @@ def _looked(host: Host, machine: Machine, record: Mapping[str, Written]) -> Look
         known = record.get(str(content.found.path))
         entries = {name: cast(Mapping[str, Any], each) for name, each in content.servers.items() if type(each) is dict}
         seen += [
-            Seen(host, path, name, entry, is_ours(entry, known if name == NAME else None))
+            FoundEntry(host, path, name, entry, is_ours(entry, known if name == NAME else None))
             for name, entry in entries.items()
             if name == NAME or starts_us(entry)
         ]
-    return Looked(host, files, tuple(seen), tuple(trouble))
+    return FoundHost(host, files, tuple(seen), tuple(trouble))

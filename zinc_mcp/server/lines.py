@@ -21,7 +21,7 @@ from zinc_mcp.server.messages import (
     MOST_MESSAGE_BYTES,
     QUICKLY_READ_BYTES,
     SEARCHED_BYTES,
-    Read,
+    ReadMessage,
     read_message,
     too_large,
 )
@@ -122,7 +122,7 @@ class Messages:
         return line
 
 
-async def _read(line: bytes, head: bytes | None) -> Read:
+async def _read(line: bytes, head: bytes | None) -> ReadMessage:
     if head is not None:
         return too_large(head, line)
     if len(line) <= QUICKLY_READ_BYTES:

@@ -69,7 +69,7 @@ class Refusal(JSONRPCError):
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadMessage:
     """A message that was read, or the answers to its sender. Both are empty where no answer is owed."""
 
     message: JSONRPCMessage | None = None
@@ -78,7 +78,7 @@ class Read:
     """Whether the message differs from the bytes that came."""
 
 
-def read_message(given: bytes) -> Read:
+def read_message(given: bytes) -> ReadMessage:
     """Read one message. One byte order mark before it is ignored (RFC 8259, section 8.1).
 
     Nothing is raised: one message that nobody foresaw must not end the server for all others.
@@ -93,7 +93,7 @@ def read_message(given: bytes) -> Read:
         return _refused(INTERNAL_ERROR, None, "this message could not be read")
 
 
-def too_large(head: bytes, tail: bytes) -> Read:
+def too_large(head: bytes, tail: bytes) -> ReadMessage:
     """Answer a message of more than `MOST_MESSAGE_BYTES`, of which only both ends were kept."""
     found = _id_in(head[:SEARCHED_BYTES], tail[-SEARCHED_BYTES:])
     why = f"a message may have {MOST_MESSAGE_BYTES:,} bytes"
@@ -158,7 +158,7 @@ def _end_of(pattern: re.Pattern[bytes], message: bytes, at: int) -> int:
     return at if found is None else found.end()
 
 
-def _read(given: bytes) -> Read:
+def _read(given: bytes) -> ReadMessage:
     if len(given) > QUICKLY_READ_BYTES and (objection := objection_to(given)) is not None:
         return _refused(INVALID_REQUEST, _id_in(given[:SEARCHED_BYTES], given[-SEARCHED_BYTES:]), objection)
     try:
@@ -167,29 +167,29 @@ def _read(given: bytes) -> Read:
         return _not_a_message(_text(given), error)
     if isinstance(message, JSONRPCNotification):
         return _notification(_text(given), message)
-    return Read(message)
+    return ReadMessage(message)
 
 
-def _notification(text: str, message: JSONRPCNotification) -> Read:
+def _notification(text: str, message: JSONRPCNotification) -> ReadMessage:
     """Tell notifications from requests with an unusable id, which the SDK's model takes for notifications."""
     try:
         whole = cast(dict[str, Any], _DECODER.decode(text))
     except ValueError:  # NaN, which the SDK takes and JSON does not
         return _refused(PARSE_ERROR, _id_at_start(text[:SEARCHED_BYTES]), "not JSON")
     if "id" not in whole:
-        return Read(message)
+        return ReadMessage(message)
     found = whole["id"]
     if found is None and message.method.startswith("notifications/"):
         # Some hosts fill in every optional field with null, which the newer era's SDK would take for a broken request.
-        return Read(message, is_rewritten=True)
+        return ReadMessage(message, is_rewritten=True)
     if isinstance(found, float) and found.is_integer() and abs(found) < _WHOLE_FLOATS:
         # A number without a fraction is that integer, as JSON Schema says and as bridges in between send it.
         request = JSONRPCRequest(jsonrpc="2.0", id=int(found), method=message.method, params=message.params)
-        return Read(request, is_rewritten=True)
+        return ReadMessage(request, is_rewritten=True)
     return _refused(INVALID_REQUEST, found, "an id is a string or a whole number")
 
 
-def _not_a_message(text: str, error: ValidationError) -> Read:
+def _not_a_message(text: str, error: ValidationError) -> ReadMessage:
     problem = error.errors(include_url=False, include_input=False)[0]
     is_json = problem["type"] != "json_invalid"
     why = str(problem.get("ctx", {}).get("error", "")) or "not JSON"
@@ -208,14 +208,14 @@ def _not_a_message(text: str, error: ValidationError) -> Read:
     return _object(cast(dict[str, Any], value), None if is_json else why)
 
 
-def _object(value: dict[str, Any], broken: str | None) -> Read:
+def _object(value: dict[str, Any], broken: str | None) -> ReadMessage:
     found = value.get("id")
     if "method" not in value and ("result" in value or "error" in value):
         # An answer from the host carries one of our ids: an error with that id would pass for the answer to a request.
         if _sendable(found) is None or isinstance(found, float):
-            return Read()
+            return ReadMessage()
         error = ErrorData(code=INVALID_REQUEST, message="The answer could not be read.")
-        return Read(JSONRPCError(jsonrpc="2.0", id=cast("int | str", found), error=error), is_rewritten=True)
+        return ReadMessage(JSONRPCError(jsonrpc="2.0", id=cast("int | str", found), error=error), is_rewritten=True)
     if broken is not None:
         return _refused(PARSE_ERROR, found, broken)
     if value.get("jsonrpc") != "2.0":
@@ -227,7 +227,7 @@ def _object(value: dict[str, Any], broken: str | None) -> Read:
     return _refused(INVALID_REQUEST, found, "params are an object and an id is a string or a whole number")
 
 
-def _each(code: int, values: list[object], why: str) -> Read:
+def _each(code: int, values: list[object], why: str) -> ReadMessage:
     """Answer each of several messages that came at once, if it has an id."""
     ids = [
         cast(dict[str, Any], value).get("id")
@@ -237,11 +237,11 @@ def _each(code: int, values: list[object], why: str) -> Read:
     ids = [found for found in ids if _sendable(found) is not None]
     if not ids or len(values) > MOST_AT_ONCE:
         return _refused(code, None, why)
-    return Read(refusals=tuple(_refusal(code, found, why) for found in ids))
+    return ReadMessage(refusals=tuple(_refusal(code, found, why) for found in ids))
 
 
-def _refused(code: int, found: object, why: str) -> Read:
-    return Read(refusals=(_refusal(code, found, why),))
+def _refused(code: int, found: object, why: str) -> ReadMessage:
+    return ReadMessage(refusals=(_refusal(code, found, why),))
 
 
 _MEANINGS = {

@@ -17,7 +17,7 @@ from zinc_mcp.spending.outcome import is_answered_wrongly
 from zinc_mcp.text import bounded_facts, plain
 from zinc_mcp.views import after_sale, delivery, parts
 from zinc_mcp.views.parts import View, short
-from zinc_mcp.views.sentences import NOTHING_MORE, Known, Reader, may_have_paid, sentences
+from zinc_mcp.views.sentences import NOTHING_MORE, OrderFacts, Reader, may_have_paid, sentences
 from zinc_mcp.zinc.aftercare.cases import Case
 from zinc_mcp.zinc.placed.timeline import Milestone
 from zinc_mcp.zinc.product_urls.reading import retailer_in
@@ -151,7 +151,7 @@ def order_view(
     mode = entry.mode if entry else mode
     since = None if unasked is None else f"{unasked.ago} ({unasked.as_of})" if unasked.ago else f"at {unasked.as_of}"
     title, summary, next_step = sentences(
-        Known(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
+        OrderFacts(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
     )
     requests = after_sale.requests(order, changes, now, DAY_SECONDS) + after_sale.cancellations(entry)
     if reader == "look" or (reader == "place" and outcome == "placed"):

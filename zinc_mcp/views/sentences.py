@@ -56,7 +56,7 @@ _DELIVERED = frozenset({"delivered"})
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class OrderFacts:
     """The facts from which the sentences are made."""
 
     reader: Reader
@@ -102,7 +102,7 @@ class Known:
         return self.price.printed.get(name) if self.price else None
 
 
-def sentences(known: Known) -> tuple[str, str, str]:
+def sentences(known: OrderFacts) -> tuple[str, str, str]:
     """Return the texts about an order: a heading for a person, a summary, and the next step."""
     entry, is_person = known.answer.entry, known.reader == "person"
     title = _TITLES[known.outcome]
@@ -138,13 +138,13 @@ def may_have_paid(entry: Entry | None, outcome: State) -> bool:
     return outcome in FOREVER and not placed_before
 
 
-def _after_asking_in_vain(known: Known, unasked: ZincMcpError, next_step: str) -> str:
+def _after_asking_in_vain(known: OrderFacts, unasked: ZincMcpError, next_step: str) -> str:
     if known.outcome not in OPEN and known.outcome != "placed":
         return next_step  # no answer of Zinc could change it
     return f"{'Do not order again. ' if known.outcome in DOUBTFUL else ''}{unasked.next_step}"
 
 
-def _for_a_person(known: Known, title: str, summary: str) -> tuple[str, str]:
+def _for_a_person(known: OrderFacts, title: str, summary: str) -> tuple[str, str]:
     """Return title and summary where a person is told more than a model, or about themselves."""
     entry = known.answer.entry
     if known.outcome == "waiting" and entry is not None:
@@ -160,7 +160,7 @@ def _for_a_person(known: Known, title: str, summary: str) -> tuple[str, str]:
     return title, f"{summary}{why}"
 
 
-def _for_a_model(known: Known) -> tuple[str, str]:
+def _for_a_model(known: OrderFacts) -> tuple[str, str]:
     handle = known.handle
     order = f"order {handle}" if handle and known.reader != "person" else "the order"
     first_word_up = order[0].upper() + order[1:]
@@ -221,7 +221,7 @@ def _for_a_model(known: Known) -> tuple[str, str]:
             return "The user said no: nothing was bought.", "Do not order it again unless the user asks."
 
 
-def _waiting(known: Known, look: str) -> tuple[str, str]:
+def _waiting(known: OrderFacts, look: str) -> tuple[str, str]:
     entry, wait = known.answer.entry, f"call {look} and wait_seconds 25."
     if entry is not None and is_approved(entry):
         return (
@@ -237,7 +237,7 @@ def _waiting(known: Known, look: str) -> tuple[str, str]:
     )
 
 
-def _in_doubt(known: Known, look: str) -> tuple[str, str]:
+def _in_doubt(known: OrderFacts, look: str) -> tuple[str, str]:
     if known.doubt == "placed_before":
         return (
             "Zinc says that it has had this order before, by the same key, and shows it to nobody here. Nothing was "
@@ -265,7 +265,7 @@ def _in_doubt(known: Known, look: str) -> tuple[str, str]:
     return "The order was sent and its outcome is not known: it may or may not have been placed.", next_step
 
 
-def _why_unknown(known: Known) -> str:
+def _why_unknown(known: OrderFacts) -> str:
     entry = known.answer.entry
     facts: Mapping[str, object] = ((entry.problem if entry else None) or {}).get("facts") or {}
     if facts.get("zinc_code") == "duplicate_order":
@@ -273,7 +273,7 @@ def _why_unknown(known: Known) -> str:
     return "it was probably placed"
 
 
-def _cost(known: Known) -> str:
+def _cost(known: OrderFacts) -> str:
     price, most = known.price, known.amount("held")
     if price is not None and price.doubt in ("price_unclear", "ending_unclear"):
         ceiling = f" {most}, the most it may cost, counts until that is clear." if most else ""
@@ -289,7 +289,7 @@ def _cost(known: Known) -> str:
     return f" Paid: {known.amount('paid')}, {known.fee}{returned}.{credited}"
 
 
-def _warning(known: Known) -> str:
+def _warning(known: OrderFacts) -> str:
     """Return a warning if more was charged than was allowed, or an empty text."""
     if known.price is None or known.price.doubt != "above_ceiling":
         return ""
@@ -300,11 +300,11 @@ def _warning(known: Known) -> str:
     )
 
 
-def _allowed(known: Known) -> str | None:
+def _allowed(known: OrderFacts) -> str | None:
     return known.amount("max_price") or known.amount("held")
 
 
-def _given_back(known: Known) -> str:
+def _given_back(known: OrderFacts) -> str:
     price = known.price
     if price is None:
         return ""
@@ -316,12 +316,12 @@ def _given_back(known: Known) -> str:
     return f" {known.amount('paid_up_front')} was paid up front by wallet{refunded}{due}."
 
 
-def _details(known: Known) -> str:
+def _details(known: OrderFacts) -> str:
     entry = known.answer.entry
     return command("orders", "show", given=[entry.key]) if entry else command("orders")
 
 
-def _not_coming(known: Known) -> str:
+def _not_coming(known: OrderFacts) -> str:
     """Return a sentence with the numbers of the items that were cancelled, failed or skipped."""
     if known.order is None or not known.not_coming:
         return ""
@@ -336,14 +336,14 @@ def _not_coming(known: Known) -> str:
     return f" {'Nothing of it comes' if all_of_them else 'Not everything comes'}: {', '.join(named)}{more}."
 
 
-def _odd_status(known: Known) -> str:
+def _odd_status(known: OrderFacts) -> str:
     """Return a sentence if Zinc shows the order with a status whose meaning is not known here."""
     if known.order is None or known.order.is_status_known:
         return ""
     return " Zinc shows it with a status that is not known here: see status."
 
 
-def _conceded(known: Known) -> str:
+def _conceded(known: OrderFacts) -> str:
     fulfillment = known.order.fulfillment if known.order is not None else None
     return " Not all of it is as it was asked for: see concessions." if fulfillment and fulfillment.concessions else ""
 
@@ -352,7 +352,7 @@ def _item_numbers(numbers: Sequence[int]) -> str:
     return f"item{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers[:MAX_NUMBERS]))}"
 
 
-def _says_why(known: Known) -> bool:
+def _says_why(known: OrderFacts) -> bool:
     return known.failure is not None and known.failure.model_dump(exclude_defaults=True) != {}
 
 
@@ -364,7 +364,7 @@ def _parcel_statuses(order: Order | None) -> frozenset[str]:
     return frozenset([*(parcel.status or "" for parcel in order.tracking_numbers), *unread])
 
 
-def _shipping(known: Known) -> str:
+def _shipping(known: OrderFacts) -> str:
     if known.order is None:
         return ""
     statuses = _parcel_statuses(known.order)
@@ -381,7 +381,7 @@ def _shipping(known: Known) -> str:
     return " A tracking number exists; the parcel has not moved yet."
 
 
-def _after_placing(known: Known, look: str) -> str:
+def _after_placing(known: OrderFacts, look: str) -> str:
     if _parcel_statuses(known.order) == _DELIVERED and not _odd_status(known):
         return NOTHING_MORE
     if known.price is not None and known.price.doubt == "above_ceiling":
@@ -391,7 +391,7 @@ def _after_placing(known: Known, look: str) -> str:
     return f"Tell the user. Call {look} another day for news of the delivery."
 
 
-def _failure(known: Known) -> tuple[str, str]:
+def _failure(known: OrderFacts) -> tuple[str, str]:
     what = "what failure says" if _says_why(known) else "that no reason was given"
     is_v1 = known.answer.entry is not None and known.answer.entry.rail == "v1"
     why, next_step = why_failed((known.failure.code if known.failure else None) or "", what, is_v1=is_v1)

@@ -10,7 +10,7 @@ from zinc_mcp.cli.screen import advice
 from zinc_mcp.hosts.entries import NAME, shown_variables
 from zinc_mcp.hosts.machine import this_machine
 from zinc_mcp.hosts.record import read_record
-from zinc_mcp.hosts.survey import Looked, Seen, look
+from zinc_mcp.hosts.survey import FoundEntry, FoundHost, look
 from zinc_mcp.hosts.trial import Trial, try_start
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.text import plain
@@ -32,7 +32,7 @@ def host_findings(settings: Settings) -> Iterator[Finding]:
     yield from _journals(looked, settings)
 
 
-def _host(looked: Looked, tried: dict[tuple[object, ...], Trial]) -> Iterator[Finding]:
+def _host(looked: FoundHost, tried: dict[tuple[object, ...], Trial]) -> Iterator[Finding]:
     title = looked.host.title
     for error in looked.trouble:
         yield Finding("note", title, error.summary, advice(error))
@@ -54,7 +54,7 @@ def _host(looked: Looked, tried: dict[tuple[object, ...], Trial]) -> Iterator[Fi
             yield Finding("note", title, sentence, "Remove all but one there, or the model sees each tool twice.")
 
 
-def _started(seen: Seen, tried: dict[tuple[object, ...], Trial]) -> Finding:
+def _started(seen: FoundEntry, tried: dict[tuple[object, ...], Trial]) -> Finding:
     title, program = seen.host.title, plain(seen.words[0], 300)
     if seen.is_off:
         return Finding("note", title, f"has this server switched off ({plain(seen.path, 400)})")
@@ -77,7 +77,7 @@ def _started(seen: Seen, tried: dict[tuple[object, ...], Trial]) -> Finding:
     return Finding("ok", title, f"starts {program}{given}; it lists {len(ended.tools)} tools")
 
 
-def _journals(looked: list[Looked], settings: Settings) -> Iterator[Finding]:
+def _journals(looked: list[FoundHost], settings: Settings) -> Iterator[Finding]:
     """Yield which hosts keep different journals: limits and repeats are counted in each by itself."""
     titles: dict[str, list[str]] = {}
     for each in looked:

@@ -19,7 +19,7 @@ from zinc_mcp.hosts.plan import carry_out, files_of, plan_install, plan_uninstal
 from zinc_mcp.hosts.program import start_of_this_program
 from zinc_mcp.hosts.record import read_record
 from zinc_mcp.hosts.snippet import snippet
-from zinc_mcp.hosts.survey import Seen, look
+from zinc_mcp.hosts.survey import FoundEntry, look
 from zinc_mcp.hosts.table import BY_ID, HOSTS, Host
 from zinc_mcp.known_settings import did_you_mean
 from zinc_mcp.owner.settings import load_settings
@@ -229,7 +229,7 @@ def _install(host: Host, path: Path, wanted: Start | Remote, how: _How) -> bool:
         return False
     copy = carry_out(plan, how.home, time.time())
     say_written(copy)
-    seen = Seen(host, path, NAME, plan.entry or {}, is_ours=True)
+    seen = FoundEntry(host, path, NAME, plan.entry or {}, is_ours=True)
     if isinstance(wanted, Start) and not how.no_start and not try_entry(seen):
         return False
     show_notes(seen, plan.content.other_names)

@@ -11,7 +11,7 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.hosts.entries import NAME, shown, shown_variables, words_of
 from zinc_mcp.hosts.plan import Plan
 from zinc_mcp.hosts.snippet import snippet
-from zinc_mcp.hosts.survey import Seen
+from zinc_mcp.hosts.survey import FoundEntry
 from zinc_mcp.hosts.trial import try_start
 from zinc_mcp.known_settings import SETTINGS
 from zinc_mcp.owner.settings import load_settings
@@ -41,7 +41,7 @@ def say_written(copy: Path | None) -> None:
     show_line(f"Done.{f' The file as it was before: {plain(copy, 400)}' if copy is not None else ''}")
 
 
-def try_entry(seen: Seen) -> bool:
+def try_entry(seen: FoundEntry) -> bool:
     """Start the server as its host starts it, say what came of it, and return whether it answered."""
     ended = try_start(seen.words, seen.environment(os.environ))
     if ended.tools:
@@ -53,7 +53,7 @@ def try_entry(seen: Seen) -> bool:
     return False
 
 
-def show_notes(seen: Seen, other_names: Sequence[str]) -> None:
+def show_notes(seen: FoundEntry, other_names: Sequence[str]) -> None:
     """Say what the person should know about an entry that was written."""
     for name in other_names:
         show_line(f"It also starts this program under the name {plain(name, 60)}: remove one of the two there.")
@@ -72,7 +72,7 @@ def show_notes(seen: Seen, other_names: Sequence[str]) -> None:
         show_line(f"Mind: {seen.host.hazard}")
 
 
-def _show_money(seen: Seen) -> None:
+def _show_money(seen: FoundEntry) -> None:
     try:
         settings = load_settings(seen.environment(os.environ))
     except SettingsError:
@@ -89,7 +89,7 @@ def _show_money(seen: Seen) -> None:
         show_command("policy")
 
 
-def in_words(seen: Seen) -> str:
+def in_words(seen: FoundEntry) -> str:
     """Return how a host starts the server, for a line of the list."""
     name = "" if seen.name == NAME else f" under the name {plain(seen.name, 60)}"
     if not seen.is_ours:
@@ -102,7 +102,7 @@ def in_words(seen: Seen) -> str:
     return f"starts {plain(' '.join(seen.words), 300)}{name}{given}{off}"
 
 
-def members_of(seen: Seen) -> dict[str, object]:
+def members_of(seen: FoundEntry) -> dict[str, object]:
     """Return the same for a program."""
     return {
         "name": plain(seen.name, 60),
@@ -115,6 +115,6 @@ def members_of(seen: Seen) -> dict[str, object]:
     }
 
 
-def _settings(seen: Seen) -> dict[str, str]:
+def _settings(seen: FoundEntry) -> dict[str, str]:
     """Return the variables that the entry sets, without the values of those that may be secret."""
     return {name: str(value) for name, value in shown_variables(seen.variables).items()}

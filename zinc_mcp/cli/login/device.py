@@ -23,7 +23,7 @@ from zinc_mcp.invocation import command
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.private_files import make_folder, open_file
 from zinc_mcp.server.pages.browser import has_desktop, show_in_browser
-from zinc_mcp.zinc.account.sign_in import MAX_WAIT_SECONDS, DeviceCode, Issued, Waiting, poll, start
+from zinc_mcp.zinc.account.sign_in import MAX_WAIT_SECONDS, DeviceCode, IssuedKey, Waiting, poll, start
 from zinc_mcp.zinc.client import ZincClient
 
 SIGN_IN_SECONDS = 15.0
@@ -49,7 +49,7 @@ class _Waiting:
     is_unreachable: bool = False
 
 
-def sign_in(settings: Settings, name: str, test_key: SecretStr | None) -> Issued | None:
+def sign_in(settings: Settings, name: str, test_key: SecretStr | None) -> IssuedKey | None:
     """Show a code and wait for the person. None: Ctrl-C, or a signal to stop; nothing was kept.
 
     An answer that is under way when the signal comes is still read: a key is in one answer only.
@@ -63,7 +63,7 @@ def sign_in(settings: Settings, name: str, test_key: SecretStr | None) -> Issued
     return ended
 
 
-async def _signed_in(settings: Settings, name: str, test_key: SecretStr | None) -> Issued | ZincMcpError | None:
+async def _signed_in(settings: Settings, name: str, test_key: SecretStr | None) -> IssuedKey | ZincMcpError | None:
     client = ZincClient(settings.api_url, route=settings.route, wire_seconds=SIGN_IN_SECONDS)
     try:
         return await _until_a_signal(partial(_asked, client, settings, name, test_key))
@@ -73,7 +73,7 @@ async def _signed_in(settings: Settings, name: str, test_key: SecretStr | None) 
 
 async def _asked(
     client: ZincClient, settings: Settings, name: str, test_key: SecretStr | None
-) -> Issued | ZincMcpError:
+) -> IssuedKey | ZincMcpError:
     """Show a code to the person, and wait for their answer. An error is returned: a task group would wrap it."""
     try:
         code = await start(client, name, test_key)
@@ -118,12 +118,12 @@ def _open_browser(settings: Settings, code: DeviceCode) -> Path | None:
 
 
 async def _until_a_signal(
-    work: Callable[[], Awaitable[Issued | ZincMcpError]],
-) -> Issued | ZincMcpError | None:
+    work: Callable[[], Awaitable[IssuedKey | ZincMcpError]],
+) -> IssuedKey | ZincMcpError | None:
     """Do some work to its end, or until somebody wants this program to stop."""
     if sys.platform == "win32":
         return await work()
-    ended: Issued | ZincMcpError | None = None
+    ended: IssuedKey | ZincMcpError | None = None
     failed: OSError | None = None
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with anyio.create_task_group() as tasks:
@@ -144,7 +144,7 @@ async def _until_a_signal(
     return ended
 
 
-async def _key_of(client: ZincClient, code: DeviceCode) -> Issued | ZincMcpError:
+async def _key_of(client: ZincClient, code: DeviceCode) -> IssuedKey | ZincMcpError:
     """Poll until there is a key, or a reason why there will be none."""
     waiting = _Waiting(code.interval_seconds, time.monotonic() + code.expires_seconds)
     shown = _Countdown(waiting.ends)
@@ -153,7 +153,7 @@ async def _key_of(client: ZincClient, code: DeviceCode) -> Issued | ZincMcpError
             await shown.sleep(waiting.interval_seconds)
             is_last = time.monotonic() > waiting.ends
             answer = await _polled(client, code)
-            if isinstance(answer, Issued | ZincMcpError):
+            if isinstance(answer, IssuedKey | ZincMcpError):
                 return answer
             if answer == "denied":
                 return RefusedError("The answer on Zinc's page was no, so there is no key.", owner_step=_again())
@@ -173,9 +173,9 @@ async def _key_of(client: ZincClient, code: DeviceCode) -> Issued | ZincMcpError
         shown.end()
 
 
-async def _polled(client: ZincClient, code: DeviceCode) -> Issued | Waiting | ZincMcpError:
+async def _polled(client: ZincClient, code: DeviceCode) -> IssuedKey | Waiting | ZincMcpError:
     """Poll once, to the end: a key would be lost with an answer that is not read."""
-    answer: Issued | Waiting | ZincMcpError = "lost"
+    answer: IssuedKey | Waiting | ZincMcpError = "lost"
     with anyio.CancelScope(shield=True):
         try:
             answer = await poll(client, code)

@@ -15,7 +15,7 @@ from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.secrets.records import Place
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.text import plain, printed
-from zinc_mcp.zinc.account.sign_in import MAX_NAME, Issued, create_test_key, kind_of_key
+from zinc_mcp.zinc.account.sign_in import MAX_NAME, IssuedKey, create_test_key, kind_of_key
 from zinc_mcp.zinc.client import MAX_KEY, ZincClient
 from zinc_mcp.zinc.origin import check_origin
 
@@ -85,7 +85,7 @@ def _by_device(keeper: Keeper, name: str) -> None:
     _show_extras(issued)
 
 
-def _show_extras(issued: Issued) -> None:
+def _show_extras(issued: IssuedKey) -> None:
     if issued.orders_moved is not None:
         count = issued.orders_moved
         show_line(f"{count} test order{' was' if count == 1 else 's were'} moved to the account.")

@@ -20,7 +20,7 @@ from zinc_mcp.server.http.known import KnownCallers
 from zinc_mcp.server.http.oauth.challenges import METADATA_PATHS, insufficient, not_let_in, unauthorized
 from zinc_mcp.server.http.oauth.terms import Terms
 from zinc_mcp.server.http.oauth.tokens import StrangerError
-from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, TOO_LARGE, Read, read_message
+from zinc_mcp.server.messages import MOST_MESSAGE_BYTES, TOO_LARGE, ReadMessage, read_message
 
 HEALTH_PATH, READY_PATH = "/healthz", "/readyz"
 OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
@@ -237,7 +237,7 @@ def _too_large() -> Response:
     return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 413)
 
 
-def _answer(read: Read) -> Response:
+def _answer(read: ReadMessage) -> Response:
     """Return one error for one body. For several messages it has no id, because the protocol has no list of answers."""
     if not read.refusals:
         return Response(status_code=202)

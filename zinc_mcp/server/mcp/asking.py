@@ -37,7 +37,14 @@ from zinc_mcp.owner.pin import asked_pin
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.owner.team.member import LOCAL, name_of
 from zinc_mcp.process import Answer
-from zinc_mcp.server.mcp.dialogue import Dialogues, HostAnswer, Shown, answer_about_page, answer_in_form, form_for
+from zinc_mcp.server.mcp.dialogue import (
+    Dialogues,
+    HostAnswer,
+    ShownQuestion,
+    answer_about_page,
+    answer_in_form,
+    form_for,
+)
 
 if TYPE_CHECKING:
     from zinc_mcp.process import Process
@@ -173,7 +180,7 @@ async def ask_person(
             if address is None:
                 return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
             text = question.invitation
-        shown = Shown(about, text, address, form_for(entry))
+        shown = ShownQuestion(about, text, address, form_for(entry))
         if str(ctx.protocol_version) >= MODERN:
             return _input_required(shown)
         dialogue, is_shared = dialogues.open(ctx, shown, caller, seconds_to_decide(entry, process.times.clock()))
@@ -239,7 +246,7 @@ def expired(kind: Kind = "order") -> RefusedError:
     )
 
 
-def _input_required(shown: Shown) -> InputRequiredResult:
+def _input_required(shown: ShownQuestion) -> InputRequiredResult:
     state = SealedQuestion(shown.about, on_the_page=shown.address is not None).sealed()
     if shown.address is not None:
         opening = ElicitRequest(params=ElicitRequestURLParams(message=shown.text, url=shown.address))

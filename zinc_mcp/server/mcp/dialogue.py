@@ -59,7 +59,7 @@ def form_for(entry: Entry) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownQuestion:
     """A question, or the invitation to open the page, as a host shows it."""
 
     about: QuestionRef
@@ -76,7 +76,7 @@ class Dialogues:
         self._process = process
         self._open: dict[tuple[int, QuestionRef], Dialogue] = {}
 
-    def open(self, ctx: Context, shown: Shown, caller: str, seconds: float) -> "tuple[Dialogue | None, bool]":
+    def open(self, ctx: Context, shown: ShownQuestion, caller: str, seconds: float) -> "tuple[Dialogue | None, bool]":
         """Return the dialogue in the host of this call, and whether it was open already.
 
         A new dialogue is opened in the background, for `seconds`. It is None if the caller has too many.
@@ -111,7 +111,7 @@ class Dialogue:
         process: "Process",
         ctx: Context,
         host: object,
-        shown: Shown,
+        shown: ShownQuestion,
         caller: str,
         seconds: float,
         earlier: "Dialogue | None",

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from zinc_mcp.errors import JournalError, SettingsError
 from zinc_mcp.owner.team.member import Identity, is_by_issuer, name_of
-from zinc_mcp.server.http.oauth.sign_in import BEGUN_SECONDS, OVER, Ended, SignIn, SignInError
+from zinc_mcp.server.http.oauth.sign_in import BEGUN_SECONDS, OVER, EndedSignIn, SignIn, SignInError
 from zinc_mcp.server.http.oauth.tokens import StrangerError
 from zinc_mcp.server.http.requests import PAGE_PATH
 from zinc_mcp.server.pages.documents import closed, sheet
@@ -105,7 +105,7 @@ class SignInPages:
         answer.delete_cookie(ended.cookie, secure=self._sign_in.is_over_tls, httponly=True, samesite="lax")
         return answer
 
-    def _signed_in(self, ended: Ended, token: str) -> Response:
+    def _signed_in(self, ended: EndedSignIn, token: str) -> Response:
         caller = ended.access.caller
         chosen = entry_id(ended.place)
         return sheet(

@@ -54,7 +54,7 @@ class DeviceCode:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedKey:
     """A new key, with the facts that Zinc tells about it."""
 
     key: SecretStr
@@ -114,7 +114,7 @@ async def start(client: ZincClient, name: str, test_key: SecretStr | None = None
     )
 
 
-async def poll(client: ZincClient, code: DeviceCode) -> Issued | Waiting:
+async def poll(client: ZincClient, code: DeviceCode) -> IssuedKey | Waiting:
     """Ask whether the person has decided (`POST /device/token`, without a key).
 
     Raises:
@@ -189,14 +189,14 @@ async def account_of(client: ZincClient, key: SecretStr) -> Account:
     )
 
 
-def _issued(answer: NetworkAnswer) -> Issued | Waiting:
+def _issued(answer: NetworkAnswer) -> IssuedKey | Waiting:
     found = members(answer.json())
     key = found.get("key") or found.get("api_key")
     if not isinstance(key, str) or kind_of_key(key) is None:
         return "lost"  # Zinc shows the key in this one answer only
     moved, credit = members(found.get("sandbox")), members(found.get("starter_credit"))
     orders, cents = moved.get("orders_moved"), _cents(credit.get("cents"))
-    return Issued(SecretStr(key), orders if type(orders) is int and 0 <= orders < 10**9 else None, cents)
+    return IssuedKey(SecretStr(key), orders if type(orders) is int and 0 <= orders < 10**9 else None, cents)
 
 
 async def _post(client: ZincClient, path: str, body: Mapping[str, str], headers: dict[str, str]) -> NetworkAnswer:

@@ -60,7 +60,7 @@ class SignInError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class BegunSignIn:
     """A sign-in that has begun: the address for the browser, and the cookie that it keeps meanwhile."""
 
     address: str = field(repr=False)
@@ -71,7 +71,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedSignIn:
     """A person who has signed in."""
 
     access: Access
@@ -114,7 +114,7 @@ class SignIn:
         """Whether browsers come back over TLS, so that cookies can be kept from everything else."""
         return self._redirect.startswith("https://")
 
-    async def begin(self, place: str) -> Begun:
+    async def begin(self, place: str) -> BegunSignIn:
         """Return the address where a browser signs in, and the cookie that it keeps until it comes back.
 
         The cookie holds a secret, and `place`, from which the browser came.
@@ -136,9 +136,9 @@ class SignIn:
             "code_challenge_method": "S256",
             **self._resource(),
         }
-        return Begun(f"{at}?{urlencode(asked, quote_via=quote)}", self._cookie_of(state), f"{secret}.{place}")
+        return BegunSignIn(f"{at}?{urlencode(asked, quote_via=quote)}", self._cookie_of(state), f"{secret}.{place}")
 
-    async def end(self, answer: QueryParams, cookies: Mapping[str, str]) -> Ended:
+    async def end(self, answer: QueryParams, cookies: Mapping[str, str]) -> EndedSignIn:
         """Return the person who has signed in, from the answer with which the issuer sent the browser back.
 
         Raises:
@@ -167,7 +167,7 @@ class SignIn:
         granted = self._terms.rights_in({"scope": tokens.get("scope", self._scope())})
         if "read" not in granted:
             raise SignInError(_NO_READING.format(self._terms.scopes["read"]))
-        return Ended(self._people.access(identity, granted), state, cookie, place)
+        return EndedSignIn(self._people.access(identity, granted), state, cookie, place)
 
     def _cookie_of(self, state: str) -> str:
         # `__Host-`: no other host, not even a part of this one's domain, can set it (RFC 6265bis, section 4.1.3.2).
