@@ -23,11 +23,11 @@ class Found(Generic[A]):
     answer: A
     cost_cents: int
     age_seconds: float | None = None
-    """How long ago it was asked, if the answer was remembered."""
+    """The age of a remembered answer; None for a new one."""
 
 
 def draft_of(caller: str, role: Role | None, rail: Rail, call: DataCall[Any]) -> Draft:
-    """Return the entry of a question before it is opened. The same question has the same digest, whoever asks it."""
+    """Return the entry of a question before it is opened. The same question has one digest for all callers."""
     asked = canonical(["look_up", rail.origin, call.path, call.compared]).encode()
     digest = hashlib.sha256(asked).hexdigest()[:40]
     return Draft(

@@ -26,7 +26,7 @@ class Change:
     text: str
     cuts: Cuts | None
     made: int
-    """How many of the maps on the path were not there before."""
+    """The number of maps on the path that were not there before."""
 
 
 def read(form: Form, text: str) -> dict[str, Any]:

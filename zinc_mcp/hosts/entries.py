@@ -153,7 +153,7 @@ def _remote(host: Host, remote: Remote) -> dict[str, Any]:
 
 
 def words_of(entry: object) -> list[str]:
-    """Return the command of an entry with its arguments, in whatever shape; empty if it starts no program."""
+    """Return the command of an entry with its arguments, from any shape; empty if it starts no program."""
     if not isinstance(entry, dict):
         return []
     members = cast(dict[str, object], entry)

@@ -46,7 +46,7 @@ def digest(data: bytes) -> str:
 
 
 def entry_digest(entry: object) -> str:
-    """Return the digest of an entry, whatever the order of its members."""
+    """Return the digest of an entry. The order of its members does not matter."""
     return digest(json.dumps(entry, sort_keys=True, default=repr).encode())
 
 

@@ -12,7 +12,7 @@ from zinc_mcp.hosts.formats.jsonc import Dialect
 from zinc_mcp.hosts.machine import Machine
 
 Form = Literal[Dialect, "toml", "yaml"]
-"""How a host reads its file."""
+"""The form in which a host reads its file."""
 
 Passes = Literal["all", "few", "not secrets"]
 """The variables of its own that a host hands to a server."""

@@ -107,7 +107,7 @@ class Messages:
         raise anyio.EndOfStream
 
     async def aclose(self) -> None:
-        """Do nothing: whoever gave the bytes closes their source."""
+        """Do nothing: the opener of the source closes it."""
 
     async def _line(self) -> tuple[bytes, bytes | None] | None:
         line = self._lines.next()
@@ -199,7 +199,7 @@ class Stdout:
                 raise anyio.BrokenResourceError from error
 
     async def aclose(self) -> None:
-        """Do nothing: whoever gave the descriptor closes it."""
+        """Do nothing: the opener of the descriptor closes it."""
 
     def _write(self, line: memoryview) -> None:
         while line:

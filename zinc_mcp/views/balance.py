@@ -30,7 +30,7 @@ class AccountView(View):
     order_fee_cents: int | None
     billed_by_invoice: bool | None
     unread: str | None
-    """Why Zinc did not show it."""
+    """The reason why Zinc did not show it."""
 
 
 class ManagedView(View):
@@ -40,7 +40,7 @@ class ManagedView(View):
     credits: list[dict[str, Any]]
     """Those of the newest transactions that gave money back for an order. Only they prove a refund."""
     unread: str | None
-    """Why Zinc did not show the balance."""
+    """The reason why Zinc did not show the balance."""
     credits_unread: str | None
 
 

@@ -36,7 +36,7 @@ PRICE_LABELS = {
 
 
 class UnaskedView(View):
-    """Why Zinc could not be asked, and the time of the state that is shown instead."""
+    """The reason why Zinc could not be asked, and the time of the state that is shown instead."""
 
     code: str
     reason: str
@@ -45,7 +45,7 @@ class UnaskedView(View):
 
 
 class RefusalView(View):
-    """Why a new order would be refused, shown beside the earlier order that answers the call."""
+    """The reason why a new order would be refused, shown beside the earlier order that answers the call."""
 
     code: str
     reason: str
@@ -91,7 +91,7 @@ class OrderView(View):
     timeline: list[dict[str, str]]
     """The steps of the order with their times, oldest first, where they were asked for."""
     timeline_unread: str | None
-    """Why they could not be read."""
+    """The reason why they could not be read."""
     estimated_delivery: str | None
     merchant_order_ids: list[str]
     failure: parts.FailureView | None

@@ -1,7 +1,7 @@
 """The base of Zinc's answers: it reads them leniently, and bounds and cleans every text so that it can be stored.
 
-Zinc adds fields monthly and its enums grow. So an unknown key is ignored, an unknown enum value is kept as its string,
-a documented field of an undocumented type falls back to its default, and a malformed row of a list is skipped. A read
+Zinc adds fields monthly and its enums grow. So an unknown key is ignored, and an unknown enum value is kept as its
+string. A documented field of an undocumented type gets its default, and a malformed row of a list is skipped. A read
 never fails because of a part that is not needed.
 """
 

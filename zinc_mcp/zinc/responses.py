@@ -265,7 +265,7 @@ class Order(Answer):
 
     @property
     def named_stage(self) -> Stage:
-        """The stage that the order's status names, whatever its parts say."""
+        """The stage that the order's status names, even if its parts contradict it."""
         return _STAGES.get(self.status, "accepted")
 
     @property

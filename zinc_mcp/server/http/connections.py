@@ -35,7 +35,7 @@ MOST_ON_LOOPBACK = 64
 WAITING_PART = 4
 """One connection in this many is reserved for those that wait. One member has requests on at most as many."""
 STREAMS_PART = 2
-"""Of the connections that serve members, at most one in this many has a stream: idle streams leave room for calls."""
+"""At most one in this many connections that serve members has a stream, so idle streams leave room for calls."""
 KEPT_PART = 15
 """At most one connection in this many is kept for one member: about as many as may have a request under way."""
 

@@ -82,7 +82,7 @@ class KnownCallers:
         """Return the access that a token of this server gives."""
         members = self._members.known()
         if members:
-            self._local = None  # for good: a team whose members are removed does not become the owner's alone
+            self._local = None  # for ever: a team whose members are removed does not become the owner's alone
         caller = self._members.caller_by(token)
         if caller is not None:
             return Access(caller, may=members[caller].rights, proof=members[caller].hash)

@@ -79,7 +79,7 @@ class ProductView(View):
     offers: list[dict[str, Any]]
     offers_left_out: int | None
     not_read: dict[str, str]
-    """Why details or offers are missing."""
+    """The reasons why details or offers are missing, by their names."""
     cost_cents: int
     remembered: list[str]
     """Those of details and offers for which Zinc was not asked this time."""

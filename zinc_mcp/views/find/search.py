@@ -38,7 +38,7 @@ class ResultView(View):
     free_shipping: bool | None
     needs_variant: bool | None
     not_orderable: str | None
-    """Why an order does not take this address as it stands."""
+    """The reason why an order does not take this address unchanged."""
 
 
 class SearchView(View):

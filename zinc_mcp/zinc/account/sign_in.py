@@ -23,14 +23,14 @@ from zinc_mcp.zinc.client import GAVE_UP, MAX_KEY, ZincClient, members
 from zinc_mcp.zinc.failures import read_failure
 
 MAX_WAIT_SECONDS = 1800.0
-"""The longest time for which a code is polled, whatever Zinc says."""
+"""The longest time for which a code is polled, even if Zinc allows more."""
 MAX_INTERVAL_SECONDS = 60.0
 MAX_LINK = 2000
 """Characters of the link to the page of a code."""
 MAX_NAME = 80
 """Characters of the name that Zinc's page shows for the program that signs in."""
 _USUAL_INTERVAL_SECONDS = 5.0
-"""Where Zinc names none (RFC 8628, section 3.2)."""
+"""The time between two polls if Zinc names none (RFC 8628, section 3.2)."""
 _USUAL_WAIT_SECONDS = 900.0
 _MAX_DEVICE_CODE = 2000
 _LIVE, _TEST = "zn_live_", "zn_test_"

@@ -59,7 +59,7 @@ class SearchResults(LookUpAnswer):
     """None: the answer holds no list of results."""
     excluded_by_price: Count | None = None
     hint: Text | None = None
-    """Why nothing was found, in Zinc's words."""
+    """The reason why nothing was found, in Zinc's words."""
 
 
 class Specific(Answer):

@@ -1,7 +1,7 @@
 """`check_product`: whether one product can be ordered and, if wanted, its details and offers."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
@@ -14,6 +14,7 @@ from zinc_mcp.server.mcp.arguments import input_schema, normalized, validated
 from zinc_mcp.server.mcp.results import ALWAYS, crashed, failed, shown
 from zinc_mcp.server.mcp.tools.tool import Service, caller_of, logged, published
 from zinc_mcp.views.find.product import product_view
+from zinc_mcp.zinc.answers import Switch
 from zinc_mcp.zinc.product_urls.reading import read_product_url
 from zinc_mcp.zinc.texts.countries import ALPHA_2
 
@@ -24,8 +25,6 @@ _DESCRIPTION = (
 )
 _UNCHANGED = "nothing was bought, and a look-up may have been paid for"
 
-_Switch = Annotated[bool, Field(strict=True)]
-
 
 class Check(BaseModel):
     """The arguments of `check_product`."""
@@ -34,8 +33,8 @@ class Check(BaseModel):
 
     url: str = Field(description="The product page, as an order takes it")
     country: str = Field("US", description="ISO 3166-1 alpha-2")
-    details: _Switch = Field(False, description="Also title, price, variants")
-    offers: _Switch = Field(False, description="Also sellers, conditions, handling days")
+    details: Switch = Field(False, description="Also title, price, variants")
+    offers: Switch = Field(False, description="Also sellers, conditions, handling days")
 
     @field_validator("url")
     @classmethod
