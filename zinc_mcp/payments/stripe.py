@@ -42,7 +42,7 @@ _SETTLING_SECONDS = 60.0
 _CODE = re.compile(r"[a-z_]{1,60}")
 
 
-class NoAnswerError(Exception):
+class StripeSilentError(Exception):
     """Stripe gave no readable answer; `sent` says whether the request may have reached it."""
 
     def __init__(self, *, sent: bool) -> None:
@@ -95,13 +95,13 @@ class TokenIssuer:
         """Ask for a token. If the answer is lost, ask once more under the same key, which gives the same token.
 
         Raises:
-            NoAnswerError: it is not known what Stripe did, or nothing was sent.
+            StripeSilentError: it is not known what Stripe did, or nothing was sent.
         """
         lost = False
         for _ in range(2):
             try:
                 answer = await self._asked("POST", "", form, idempotency_key)
-            except NoAnswerError as error:
+            except StripeSilentError as error:
                 if not error.sent and not lost:
                     raise
                 lost = True
@@ -110,13 +110,13 @@ class TokenIssuer:
             if answer.status == 200 or (answer.status < 500 and answer.status != 409 and not lost):
                 return answer
             lost = True
-        raise NoAnswerError(sent=True)
+        raise StripeSilentError(sent=True)
 
     async def read(self, token: str) -> Mapping[str, Any]:
         """Return the token's present state; empty if Stripe does not tell it."""
         try:
             answer = await self._asked("GET", f"/{token}")
-        except NoAnswerError:
+        except StripeSilentError:
             return {}
         return answer.members if answer.status == 200 else {}
 
@@ -124,7 +124,7 @@ class TokenIssuer:
         """Revoke a token and return its present state; empty if Stripe does not tell it."""
         try:
             answer = await self._asked("POST", f"/{token}/revoke", {})
-        except NoAnswerError:
+        except StripeSilentError:
             return {}
         # A spent or expired token cannot be revoked; its state tells which it is.
         return answer.members if answer.status == 200 else await self.read(token)
@@ -147,10 +147,10 @@ class TokenIssuer:
             answer = await self._exchange.ask(verb, path, headers, seconds=_ANSWER_SECONDS, content=content)
             return Answer(answer.status, strict_object(answer.content.decode()))
         except NotSentError:
-            raise NoAnswerError(sent=False) from None
+            raise StripeSilentError(sent=False) from None
         except (network.NoAnswerError, UnicodeDecodeError, InvalidChallengeError):
             # Not chained: an error of the HTTP library may hold the request, which holds the key.
-            raise NoAnswerError(sent=True) from None
+            raise StripeSilentError(sent=True) from None
 
 
 def _member(members: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -247,7 +247,7 @@ class StripeWallet(PaymentWallet):
     async def _issued(self, recovery: Mapping[str, Any]) -> Answer:
         try:
             answer = await self._issuer.issue(self._form(recovery), str(recovery["idempotency_key"]))
-        except NoAnswerError as error:
+        except StripeSilentError as error:
             if error.sent:
                 raise PaymentOutcomeUnknownError("wallet_did_not_answer", recovery) from None
             raise PaymentRefusedError("wallet_unavailable") from None
@@ -286,7 +286,7 @@ class StripeWallet(PaymentWallet):
             return OPEN
         try:
             answer = await self._issuer.issue(self._form(recovery), str(recovery["idempotency_key"]))
-        except (KeyError, NoAnswerError):
+        except (KeyError, StripeSilentError):
             return OPEN
         if answer.token is not None:
             return answer.token if known in (None, _digest("token", answer.token)) else OPEN
