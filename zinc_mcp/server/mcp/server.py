@@ -64,8 +64,7 @@ class Server(MCPServer[Any]):
         return await super().read_resource(uri, context)
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
-        """List the template of one order. The SDK would derive its own from a function, which takes a start longer than
-        the list of tools."""
+        """List the template of one order. The SDK derives one from a function, which takes longer than all tools."""
         return [order_template()] if "get_order" in self.offered else []
 
     def has_tool(self, name: str) -> bool:
