@@ -19,7 +19,7 @@ from zinc_mcp.journal.storage.tables import ANY_MODE, ENTRIES, IS_CHANGE, UNFINI
 from zinc_mcp.journal.storage.version import check
 
 MOST_CHANGES = 200
-"""Changes of one order that are read, the newest first."""
+"""The number of changes of one order that are read, the newest first."""
 
 _OF_ORDER = (
     sa.select(ENTRIES)
@@ -60,16 +60,17 @@ class Changes(Database):
 
         Args:
             draft: what is wanted.
-            owner: who opens it.
+            owner: the process that opens it.
             lease_seconds: for how long no other process may end it.
-            window_seconds: how long an earlier one for the same stands; one in doubt stands for ever.
-            repeat_seconds: how long the same again is a repeat, so that one that Zinc has denied meanwhile answers it.
+            window_seconds: how long an earlier change of the same kind and content stands; in doubt it stands for ever.
+            repeat_seconds: how long the same change counts as a repeat: if Zinc has denied the earlier one, that is the
+                answer.
             admits: checks it against the other changes of its order, under the journal's lock.
             sending: returns the columns that change where it is sent at once, without a question.
 
         Raises:
             JournalError: it failed, or its file is not the one that stands at its path any more.
-            RefusedError: `paused`, or what `admits` says.
+            RefusedError: `paused`, or the refusal of `admits`.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         written = self.file.newest

@@ -1,6 +1,6 @@
-"""The figures of a whole journal, over all callers: what is open, what counts, and how orders end. For metrics.
+"""The figures of a whole journal for metrics, over all callers: open orders, money that counts, and endings of orders.
 
-No look reads more than what is open and what is new, however many orders are over.
+They are read from the open and the new entries alone, however many orders are over.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ Ending = tuple[Mode, RailName, State]
 """Of an order that is over: its kind of money, the way it was paid, and its state."""
 
 _LATE = 1000
-"""On PostgreSQL an entry may be committed after some with higher ids; so many ids are looked at again."""
+"""The number of ids that are looked at again: on PostgreSQL an entry may be committed after some with higher ids."""
 _SLICE = 500
 _STATES = frozenset(get_args(State))
 
@@ -41,11 +41,12 @@ class OpenMoney:
     """By kind of money and state: the orders that somebody still has to move on, or that were paid and have no order,
     and the cents that they count against limits."""
     expected_back_cents: Mapping[Mode, int]
-    """Paid up front, ended without an order, and not proved to have come back."""
+    """The cents that were paid up front for orders that ended with nothing bought, and are not proved to be back."""
     spent_day_cents: Mapping[Mode, int]
-    """The cents that orders and look-ups of 24 hours count against limits, without the open and the expected ones: the
-    price, or the highest price where Zinc has told none."""
+    """The cents that all other orders and look-ups of the last 24 hours count against limits: the price, or the highest
+    price if Zinc has told no price."""
     pauses: int
+    """The number of pauses, of the whole journal or of one caller on one rail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,10 @@ class Followed:
 
 
 class Figures(Database):
-    """The part of a journal that adds up all of it."""
+    """The part of a journal that counts and adds up its entries."""
 
     def open_money(self) -> OpenMoney:
-        """Add up what is open, and what counts of the last 24 hours."""
+        """Add up the open orders, and the money of the last 24 hours that counts against limits."""
         with self._reading() as connection:
             unfinished, unproved = (_rows(connection, which) for which in (UNFINISHED_INDEX, UNPROVED_INDEX))
             of_orders = _by_state(unfinished).where(unfinished.c.kind == "order")
@@ -86,7 +87,7 @@ class Figures(Database):
         return OpenMoney(found, expected, spent_day, int(paused))
 
     def follow_endings(self, before: Followed | None) -> Followed:
-        """Look which orders have ended since the look before; None: none is told, and the next look begins here.
+        """Find the orders that have ended since the look `before`. None: this is the first look, and it tells none.
 
         An order is told once, by its state at that look, whichever process or command has ended it.
         """

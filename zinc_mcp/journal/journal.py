@@ -99,7 +99,7 @@ class Journal(
         Args:
             draft: what is wanted.
             limits: those that the reservation must keep. Those over several callers are checked under a lock over all.
-            owner: who opens it.
+            owner: the process that opens it.
             lease_seconds: for how long no other process may end it.
             window_seconds: how long an earlier order for the same stands.
             again: ids of twins that may be bought again (the policy or a person said so); one in doubt never.
@@ -171,8 +171,8 @@ class Journal(
         """Return for each draft the entry of its look-up, and whether that is a new one.
 
         The same look-up is remembered for all callers, unless it ended in a state that is `forgotten`. A new one has
-        its cost reserved and is marked as being asked. A refusal says that it is not remembered, and why it may not
-        cost now.
+        its cost reserved and is marked as being asked. If it may not cost anything now, its refusal stands in the place
+        of the entry.
         """
         self.file.check(self.file.newest)
         lease, now = self._leases.lease(owner, lease_seconds), self._times.earliest()
@@ -195,7 +195,7 @@ class Journal(
     def adopt(self, draft: Draft, key: str, order_id: str, status: str, opened_at: float) -> Entry:
         """Write down an order that Zinc lists for this twin and that this journal, lost or replaced, does not know.
 
-        Another caller's entry with its key is not about it.
+        An entry of another caller with the same key is another order.
         """
         has_its_key = sa.and_(ENTRIES.c.key == key, ENTRIES.c.caller == draft.caller)
         with self._writing() as connection:
@@ -245,12 +245,13 @@ class Journal(
 
         Args:
             entry: the version to move on from.
-            state: where to.
-            what: for the event: why, in a few words.
-            detail: for the event.
-            admission: checks the whole policy again where the entry is going to be sent for the first time.
-            to_send: it is going to be sent, or its wallet asked, right after; so it is whenever it gets such a state.
-            payment: is written in the same transaction.
+            state: the new state.
+            what: the event: its reason, in a few words.
+            detail: facts of the event.
+            admission: checks the whole policy again if the entry is going to be sent for the first time.
+            to_send: the entry is going to be sent, or its wallet asked, right after. This is also true of an entry that
+                gets the state `signing` or `sending`.
+            payment: the payment to write in the same transaction.
             **changes: columns that change.
 
         Raises:
@@ -310,10 +311,10 @@ class Journal(
             return moved
 
     def free_never_sent(self) -> None:
-        """Free the entries of which this process knows that they never were sent, as soon as the journal works again.
+        """Free the entries of which this process knows that it did not send them, now that the journal works again.
 
-        Their marking was committed or not, but the answer to that was lost, and so nothing was sent. The lock is taken
-        first: it is free once the lost transaction has ended.
+        They were marked for sending in a transaction whose answer was lost, so nothing was sent. The lock is taken
+        first: it is free once that transaction has ended.
         """
         while self._never_sent:
             entry, before = self._never_sent[0]

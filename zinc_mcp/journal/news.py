@@ -1,8 +1,8 @@
-"""News of entries: wakes what waits for a change, when any process on the journal has written one.
+"""News of entries: it wakes the calls that wait for a change when any process on the journal has written one.
 
-On PostgreSQL the database tells them (`journal.storage.notifying`). Without that, and wherever a message is lost, the
-waiting calls look again after a while. An order that one part of a process has just read at Zinc is
-given to those of this process that wait for it.
+On PostgreSQL the database tells the news (`journal.storage.notifying`). Without it, and if a message is lost, the
+waiting calls look again after a while. An order that one part of a process has just read at Zinc is given to the calls
+of this process that wait for it.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.zinc.responses import Order
 
 _MOST_REMEMBERED = 1000
-"""Entries of which the latest news is remembered, for those who were just reading them."""
+"""The number of entries whose latest news is remembered, for calls that were just reading them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class News:
         """Called when the members of the team may have changed."""
 
     def mark(self) -> int:
-        """Return what `wait` needs to notice news that comes while an entry is being read."""
+        """Return the mark by which `wait` notices news that came while an entry was being read."""
         return self._count
 
     def tell(self, entry_id: int, state: str) -> None:
@@ -73,15 +73,14 @@ class News:
         self.on_members()
 
     def show(self, entry: Entry, order: Order) -> None:
-        """Wake those who wait for an entry, and give them what Zinc has just shown."""
+        """Wake those who wait for an entry, and give them the order that Zinc has just shown."""
         self._wake(entry.id, Heard(entry, order))
 
     async def wait(self, entry_id: int, seconds: float, since: int | None = None) -> Heard | None:
         """Wait until there is news of an entry, and no longer than these seconds.
 
-        It returns what Zinc has just shown of it; None: that was not the news, or there was none.
-
-        `since`: the mark from before it was read. With news from after that, this returns at once.
+        It returns the order that Zinc has just shown, if that was the news, and otherwise None. `since` is the mark
+        from before the entry was read. If there was news after it, this returns at once.
         """
         if since is not None and self._told.get(entry_id, 0) > since:
             return None

@@ -58,7 +58,7 @@ class Looked:
     newest: int = 0
     """The newest entry of this look: the next one begins after it."""
     last: str | None = None
-    """The row at which the next page of followed entries begins; None: at the first one."""
+    """The last row of this page of followed entries: the next page begins after it. None: this was the last page."""
 
 
 class Notices(Database):
@@ -126,17 +126,17 @@ class Notices(Database):
             _swapped(connection, _CURSOR, str(cursor), str(newest))
 
     def note_last_notice(self, what: Mapping[str, Any]) -> None:
-        """Keep what came of the latest notice, for the owner who asks."""
+        """Keep the result of the latest message, for the owner who asks."""
         with self._writing() as connection:
             rows.set_meta(connection, _LAST, json.dumps(dict(what)))
 
     def last_notice(self) -> Mapping[str, Any]:
-        """Return what came of the latest notice; empty without one."""
+        """Return the result of the latest message; empty if there was none."""
         with self._reading() as connection:
             return _read(rows.meta(connection, _LAST))
 
     def _begin(self) -> int:
-        """Begin to follow: entries that are over by now are told nothing of."""
+        """Begin to follow entries; nothing is told about those that are over by now. Return the newest entry."""
         with self._writing() as connection:
             newest = connection.execute(sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0))).scalar_one()
             _swapped(connection, _CURSOR, None, str(newest))
@@ -149,7 +149,7 @@ def row_of(entry_id: int) -> str:
 
 
 def _swapped(connection: sa.Connection, name: str, before: str | None, after: str) -> bool:
-    """Change a row from exactly what it was; say whether that was so. The journal's lock keeps others out."""
+    """Change a row if it still holds the text `before`; say whether it did. The journal's lock keeps others out."""
     if before is not None:
         changed = sa.update(META).where(META.c.name == name, META.c.value == before).values(value=after)
         return connection.execute(changed).rowcount == 1

@@ -53,7 +53,7 @@ _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.counted_at), 0.0)).wh
 _SEALED_AT_ONCE = 100
 """Entries whose secrets are sealed anew in one transaction."""
 SEEN_SECONDS = 300.0
-"""For so long after a change by a program of an earlier version, that program counts as one that runs."""
+"""A program of an earlier version counts as running for this time after its last change."""
 _BY_EARLIER = sa.or_(EVENTS.c.writer.is_(None), EVENTS.c.writer < SCHEMA_VERSION)
 _LAST_BY_EARLIER = sa.select(sa.func.coalesce(sa.func.max(EVENTS.c.at), 0.0)).where(_BY_EARLIER)
 _LEASED_BY_EARLIER = sa.select(ENTRIES).where(
@@ -63,7 +63,7 @@ _LEASED_BY_EARLIER = sa.select(ENTRIES).where(
     sa.exists().where(EVENTS.c.entry_id == ENTRIES.c.id, EVENTS.c.version == ENTRIES.c.version, _BY_EARLIER),
 )
 _MOST_PUT_RIGHT = 10_000
-"""Entries whose times are put right when the owner says that the clock is."""
+"""The number of entries whose times are put right when the owner says that the clock is right."""
 _LATEST: sa.BindParameter[float] = sa.bindparam("latest", type_=sa.Double())
 _FROM_THE_FUTURE = (
     sa.select(ENTRIES)
@@ -78,7 +78,10 @@ class OwnedJournal(Database):
     """The part of a journal that only the owner's commands and pages change."""
 
     def pause(self, reason: str, of: Entry | None = None) -> None:
-        """Stop all placing and sending by every process on this journal, until `resume`; `of`: its caller and rail."""
+        """Stop all placing and sending by every process on this journal, until `resume`.
+
+        With the entry `of`, only its caller on its rail is stopped.
+        """
         with self._writing() as connection:
             name = "paused" if of is None else pause_of(of.caller, of.mode, of.rail)
             rows.set_meta(connection, name, reason[:500])
@@ -98,7 +101,7 @@ class OwnedJournal(Database):
             rows.set_meta(connection, "tried_to_write", repr(self._clock()))
 
     def note_clock(self) -> None:
-        """Write down by how much the clocks are apart, so that the owner can accept it in a terminal."""
+        """Write down the difference of the clocks, so that the owner can accept it in a terminal."""
         with self._writing() as connection:
             newest = number(connection.execute(_NEWEST).scalar_one())
             rows.set_meta(connection, "clock_noted", Clock(self._times.apart_seconds(), newest).kept())
@@ -128,7 +131,7 @@ class OwnedJournal(Database):
             return rows.meta(connection, "paused")
 
     def pauses(self) -> list[str]:
-        """Return why the journal, or one caller of it on one rail, is paused."""
+        """Return the reasons of all pauses, of the whole journal or of one caller on one rail."""
         with self._reading() as connection:
             return list(connection.execute(sa.select(META.c.value).where(*_PAUSES).order_by(META.c.name)).scalars())
 
@@ -157,9 +160,10 @@ class OwnedJournal(Database):
             return connection.execute(sa.delete(ADDRESSES).where(ADDRESSES.c.name == name)).rowcount > 0
 
     def purge(self, older_than_seconds: float) -> int:
-        """Forget what finished entries that old were about (`purge`), and return of how many; digests and money stay.
+        """Forget the content of finished entries that are this old, and return their number; digests and money stay.
 
-        Other processes place orders meanwhile. On SQLite the journal's files hold nothing of it afterwards.
+        Other processes can place orders meanwhile. On SQLite the journal's files hold nothing of that content
+        afterwards, unless another process goes on reading the log: then a warning is logged.
         """
         forgotten = self._forget(self._clock() - older_than_seconds)
         if forgotten:
@@ -167,10 +171,10 @@ class OwnedJournal(Database):
         return forgotten
 
     def forget_caller(self, caller: str) -> tuple[int, int]:
-        """Forget a caller: what all their finished entries were about, their PIN, and their name.
+        """Forget a caller: the content of all their finished entries, their PIN, their visits, and their name.
 
-        Digests, keys, money and states stay, under a caller that no member has. Returns of how many entries it forgot
-        the content, and how many of theirs are not over, so that they stay until a later call.
+        Digests, keys, money and states stay, under a caller that no member has. Returns the number of entries whose
+        content it forgot, and the number of the caller's entries that are not over and stay until a later call.
         """
         renamed = f"forgotten#{caller.rpartition('#')[2]}"
         forgotten, after = self._forget(None, caller), 0
@@ -213,7 +217,7 @@ class OwnedJournal(Database):
 
         Args:
             key: the order's; of several that share it, the one in doubt is meant.
-            order_id: Zinc's, or None.
+            order_id: Zinc's id of the order; None if it was not bought.
             holder_ended: the owner states that the process which was sending it has ended.
             mode: of the order, where several with this key are in doubt.
             caller: likewise.
@@ -231,7 +235,7 @@ class OwnedJournal(Database):
                 )
             if entry.state in ("signing", "sending") and self._leases.is_held(entry):
                 raise RefusedError("This order is being sent just now.", owner_step="Try again in two minutes.")
-            same_machine = self._engine.dialect.name == "sqlite"  # on a network folder there is no such journal
+            same_machine = self._engine.dialect.name == "sqlite"  # a journal of SQLite is never in a network folder
             if order_id is None and entry.sender is not None and not holder_ended:
                 if may_still_run(entry.sender, same_machine=same_machine):
                     raise RefusedError(
@@ -264,7 +268,7 @@ class OwnedJournal(Database):
         """Seal all secrets with the first key, also those that were kept plain. Servers with all keys go on meanwhile.
 
         Returns:
-            How many secrets that were, and the ids of the entries with a secret that cannot be read; it stays as it is.
+            The number of these secrets, and the ids of entries with a secret that cannot be read and stays as it is.
 
         Raises:
             JournalError: a secret is sealed with a key that is not known here. The secrets before it are sealed anew.
@@ -319,10 +323,10 @@ class OwnedJournal(Database):
             )
 
     def refunded(self, key: str, cents: int, *, mode: Mode | None = None, caller: str | None = None) -> Entry:
-        """Take the owner's word that so much, in all, has come back of what a wallet paid up front for an order.
+        """Take the owner's word that `cents` in all have come back of the money that a wallet paid for an order.
 
-        Of several orders that share the key, the one is meant whose money is not proved to have come back. `mode` and
-        `caller` tell those apart of which that is true.
+        If several orders share the key, the one is meant whose money is not proved to have come back. `mode` and
+        `caller` choose among several such orders.
 
         Raises:
             RefusedError: no such entry, or several; it has not ended, or more is said to have come back than was paid.
@@ -335,7 +339,7 @@ class OwnedJournal(Database):
 
 
 def _resolved_change(connection: sa.Connection, entry: Entry, zinc_id: str | None, now: float) -> Entry:
-    """Take the owner's word on a return or report in doubt: Zinc has it under this id, or it has not got it."""
+    """Take the owner's word on a return or report in doubt: Zinc has it under this id, or (None) does not have it."""
     what, detail = "resolved by the owner", {"bought": zinc_id}
     changes: dict[str, Any] = {**FREE, "sender": None, "problem": None}
     if zinc_id is not None:
@@ -351,7 +355,8 @@ def _meant(
 ) -> Entry:
     """Return the order that the owner means by a key: the only one of which the first of `may_be` is true.
 
-    Where it is true of none, the next is asked; at last it is the newest one, about which can be said why not.
+    If that is true of none, the next of `may_be` decides. If all of them are true of none, the newest order is
+    returned, so that the caller can say why it is not possible for that one.
 
     Raises:
         RefusedError: there is none with this key, or several may be meant.

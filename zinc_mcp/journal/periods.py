@@ -18,9 +18,9 @@ from zinc_mcp.journal.storage.tables import (
 )
 
 PERIOD_SLICE = 500
-"""Entries of a period that are read at once."""
+"""The number of entries of a period that are read at once."""
 MOST_COMPARED = 5_000
-"""Entries of one account that are compared with Zinc's list."""
+"""The number of entries of one account that are compared with Zinc's list."""
 
 _AT = sa.func.coalesce(ENTRIES.c.first_sent_at, ENTRIES.c.opened_at)
 _COSTS = sa.or_(IS_ORDER, sa.and_(IS_LOOK_UP, ENTRIES.c.attempts > 0))
@@ -115,7 +115,10 @@ class Periods(Database):
             return entries_of(connection, query)
 
     def looked_up_cents(self, by: RailIdentity, since: float) -> int:
-        """Return the most that look-ups of an account have cost from `since` on."""
+        """Return the most cents that look-ups can have taken from an account from `since` on.
+
+        Those with other keys count as well: they may be keys of the same account at Zinc.
+        """
         query = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).where(
             IS_LOOK_UP,
             ENTRIES.c.mode == by.mode,

@@ -54,8 +54,8 @@ _ALL_ASKED = (
 )
 _ASKED = _ALL_ASKED.where(ENTRIES.c.caller == sa.bindparam("caller"))
 _MEMBERS = "*"
-"""Counts the wrong PINs of all members who have none of their own, and from whom the owner's is asked. No member can
-be called so."""
+"""Wrong PINs of all members without a PIN of their own are counted together, under this name: they are asked for the
+owner's PIN. No member can have this name."""
 
 
 class Questions(Database):
@@ -93,7 +93,7 @@ class Questions(Database):
             return _waiting(connection, caller, self._clock())
 
     def asked_under(self, key: str) -> list[Entry]:
-        """Return the entries with this key whose question stands, whosever they are, oldest first."""
+        """Return the entries of any caller with this key whose question stands, oldest first."""
         query = sa.select(ENTRIES).where(ENTRIES.c.key == key, ENTRIES.c.state == "waiting").order_by(ENTRIES.c.id)
         with self._reading() as connection:
             found = entries_of(connection, query.limit(100))
@@ -132,16 +132,17 @@ class Questions(Database):
 
         Args:
             about: the question that was answered.
-            caller: whose it must be; None for the owner, who decides about everybody's.
+            caller: the caller whose order it must be; None for the owner, who decides about everybody's.
             said: the decision, as the journal keeps it.
-            until: what a consent keeps about when the yes is over.
+            until: the members of a consent that say when the yes is over.
             admission: the policy as it stands.
             by_another: it can count as the yes of another person than the caller.
             seen: the entry as it was read before. Nothing is decided by it: it says what else has to be read, which is
                 then read together with the entry itself.
 
         Raises:
-            RefusedError: `question_closed`, `approval_expired`; `approval_required`: no dialogue is an answer any more.
+            RefusedError: `question_closed`, `approval_expired`; `approval_required`: the policy takes no answer from a
+                dialogue any more; `not_allowed`: another person has to say yes.
             PolicyDiffersError: this server has another policy than the published one; the question still stands.
             TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """
@@ -223,9 +224,10 @@ class Questions(Database):
 
     @contextmanager
     def _kept_after_all(self, about: QuestionRef, said: Mapping[str, Any]) -> Generator[list[Entry]]:
-        """Look whether a decision is written down whose writing failed: the answer to its commit may have been lost.
+        """If the writing of a decision fails, look whether it is written all the same, and add its entry to the list.
 
-        The lock is taken first: it is free once the lost transaction has ended. Then its entry is in the list.
+        Only the answer to its commit may have been lost. The lock is taken first: it is free once the lost transaction
+        has ended.
         """
         kept: list[Entry] = []
         try:
@@ -268,14 +270,14 @@ class Questions(Database):
                 rows.set_meta(connection, "pin_ends", None)
 
     def end_pin(self, at: float | None, caller: str = OWNER) -> None:
-        """Let a PIN end then, or stay."""
+        """Set the time at which a PIN ends; None: it stays."""
         with self._writing() as connection:
             _end_pin(connection, caller, at)
 
     def count_pin_try(self, caller: str = OWNER, place: Place = "page", now: float | None = None) -> PinTry | None:
-        """Write a try down before it is looked at; None when no PIN is needed.
+        """Write a try down before it is checked; None when no PIN is needed.
 
-        One that comes too early is not looked at and does not count, however many come at once.
+        A try that comes too early is not checked and does not count, however many come at once.
         """
         with self._writing() as connection:
             now = self._clock() if now is None else now
@@ -293,7 +295,7 @@ class Questions(Database):
             return PinTry(asked, place, then, looked_at=True)
 
     def pin_was_right(self, tried: PinTry) -> None:
-        """Forget the wrong ones given at that place; a PIN that was said to be forgotten stays."""
+        """Forget the wrong PINs that were counted at that place. A PIN that was said to be forgotten stays valid."""
         with self._writing() as connection:
             counted = {f"{tried.place}_wrong": 0, f"{tried.place}_free_at": None}
             _count(connection, tried.asked.counted_under, counted)
@@ -324,8 +326,8 @@ def _standing(connection: sa.Connection, about: QuestionRef, caller: str | None)
 
 
 def _check_without_time(connection: sa.Connection, entry: Entry, noted: Mapping[str, str], limits: Limits) -> None:
-    """Check that a yes may be taken however long ago everything else was; see `without_time.check_without_time`."""
-    # One that the question did not name may have been too old for it then, or come since.
+    """Check that a yes may be taken however recent all earlier orders are; see `without_time.check_without_time`."""
+    # An order that the question did not name may have been too old for it then, or have come since.
     if any(str(each.id) not in noted for each in opening.near_twins(connection, entry, 0.0)):
         raise without_time.time_unknown("There are earlier orders like it that the question did not name")
     without_time.check_limits_without_time(connection, entry, limits)
@@ -353,7 +355,7 @@ def _waited_for(counted: Mapping[str, Any], place: Place, now: float) -> float |
 
 
 def _pin(connection: sa.Connection, caller: str, now: float) -> tuple[str | None, float | None]:
-    """Return what is kept of a caller's own PIN, and when it ends; nothing of one that has ended."""
+    """Return what is kept of a caller's own PIN, and the time at which it ends; nothing of one that has ended."""
     row = _kept(connection, caller)
     kept, ends = row["kept"], row["ends"]
     if kept is None and caller == OWNER:
@@ -362,7 +364,7 @@ def _pin(connection: sa.Connection, caller: str, now: float) -> tuple[str | None
         try:
             ends = None if text is None else float(text)
         except ValueError:
-            raise JournalError("When the owner's PIN ends cannot be read in the journal.") from None
+            raise JournalError("The journal's record of the end of the owner's PIN cannot be read.") from None
     return (None, None) if ends is not None and ends <= now else (kept, ends)
 
 

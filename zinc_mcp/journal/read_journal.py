@@ -51,9 +51,9 @@ from zinc_mcp.journal.storage.totals import TOTALS
 from zinc_mcp.known_settings import RailName, Role
 
 _MOST_FILLING = 100
-"""Orders that are brought up to date before a full limit refuses."""
+"""The number of orders that are brought up to date before a full limit refuses."""
 _MOST_NEWEST = 200
-"""Orders of all callers among which those are looked for that fill a limit over several callers."""
+"""The number of newest orders of all callers that are searched for those that fill a limit over several callers."""
 _SLICE = 500
 # The `+` keeps SQLite from using the index of ids, by which it would read every order to find the few unfinished ones.
 _ID: sa.ColumnElement[int] = sa.literal_column("+zinc_entries.id", sa.Integer)
@@ -65,7 +65,7 @@ _KNOWN_TWIN = (
 
 
 class ReadJournal(Database):
-    """The part of a journal that lists and finds."""
+    """The part of a journal that lists and finds entries."""
 
     looks = Looks
 
@@ -92,7 +92,7 @@ class ReadJournal(Database):
     def all_under(self, handle: str) -> list[Entry]:
         """List the orders with this id of Zinc's, and the orders and changes with this key, newest first.
 
-        Several share a key where they are of other callers, or of practice and for real.
+        Several entries share a key if they are of several callers, or of practice and of real money.
         """
         is_its_id = sa.and_(ENTRIES.c.order_id.in_([handle, handle.lower()]), IS_ORDER)
         is_named = sa.or_(ENTRIES.c.key == handle, is_its_id)
@@ -146,7 +146,7 @@ class ReadJournal(Database):
 
         Args:
             states: some of `OPEN`.
-            mode: whose money.
+            mode: the kind of money.
             by: only those that this way to buy, with its payer and origin, may act on.
             kinds: orders, or changes of orders.
             sent_again: only those that were sent more than once.
@@ -234,8 +234,8 @@ class ReadJournal(Database):
     def filling(self, draft: Draft, full: LimitExceededError) -> list[Entry]:
         """List the orders that fill a limit, the newest first, and before them those that are still open.
 
-        Of a limit without a period they were paid up front, ended without an order, and are not proved to have come
-        back. Of a limit over several callers they are open, or among the newest orders of all.
+        For a limit without a period (`max_unproved`) they are orders that were paid up front and bought nothing, and
+        whose money is not proved to be back. For a limit over several callers they are open, or among the newest.
         """
         since = None if full.period_seconds is None else self._times.earliest() - full.period_seconds
         counts = UNPROVED if since is None else sa.and_(COUNTING, ENTRIES.c.counted_at > since)
@@ -245,7 +245,7 @@ class ReadJournal(Database):
         with self._reading() as connection:
             if full.whose in ("caller", "member") or since is None:
                 return entries_of(connection, of_caller.limit(_MOST_FILLING))
-            # A window of all callers may be far longer than what is brought up to date.
+            # In the window of a limit, all callers may have far more orders than can be brought up to date.
             unfinished = orders.where(UNFINISHED, ENTRIES.c.state.in_(OPEN), counts).order_by(ENTRIES.c.id.desc())
             found = entries_of(connection, unfinished.limit(_MOST_FILLING))
             found += entries_of(connection, orders.order_by(ENTRIES.c.id.desc()).limit(_MOST_NEWEST))
@@ -347,7 +347,7 @@ class ReadJournal(Database):
             return opening.near_twins(connection, entry, self._times.since(window_seconds))
 
     def created_at(self) -> str | None:
-        """Return when this journal was created, as it stands in it: another journal has another time."""
+        """Return the time at which this journal was created, as it keeps it: another journal has another time."""
         with self._reading() as connection:
             return rows.meta(connection, "created_at")
 

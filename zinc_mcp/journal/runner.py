@@ -39,7 +39,7 @@ T = TypeVar("T")
 AT_ONCE = 4
 """Pieces of work that a process does at the same time on PostgreSQL, each on a connection of its own."""
 READ_ONLY_SECONDS = 5.0
-"""After so long, a journal that could only be read is opened again, since it may be writable by now."""
+"""After this time, a journal that could only be read is opened again, since it may be writable by now."""
 PaymentChange = Callable[[Payment | None], Payment | None]
 """Returns a payment as it is changed, or None for no change. Applying it twice has the same result as once."""
 
@@ -80,7 +80,7 @@ class Runner:
         return done
 
     async def find(self, handle: str, *, caller: str | None = None, mode: Mode | None = None) -> Entry | None:
-        """`Journal.find`, without waiting for the thread where that can be.
+        """Find an entry as `Journal.find` does, without waiting for a thread if there is a reader.
 
         Raises:
             JournalError: as `run`.
@@ -88,7 +88,7 @@ class Runner:
         return await self._seen(lambda looks: looks.find(handle, caller=caller, mode=mode))
 
     async def find_with_changes(self, handle: str, caller: str) -> tuple[Entry | None, bool]:
-        """`Looks.find_with_changes`, without waiting for the thread where that can be.
+        """Find an entry as `Looks.find_with_changes` says, without waiting for a thread if there is a reader.
 
         Raises:
             JournalError: as `run`.
@@ -96,7 +96,7 @@ class Runner:
         return await self._seen(lambda looks: looks.find_with_changes(handle, caller))
 
     async def read(self, entry_id: int) -> Entry:
-        """`Journal.read`, without waiting for the thread where that can be.
+        """Read an entry as `Journal.read` does, without waiting for a thread if there is a reader.
 
         Raises:
             JournalError: as `run`.
@@ -104,7 +104,7 @@ class Runner:
         return await self._seen(lambda looks: looks.read(entry_id))
 
     async def has_changes(self, order_id: str, caller: str, mode: Mode) -> bool:
-        """`Looks.has_changes`, without waiting for the thread where that can be.
+        """Say whether an order was changed, as `Looks.has_changes` says, without waiting for a thread if possible.
 
         Raises:
             JournalError: as `run`.
@@ -114,7 +114,7 @@ class Runner:
     async def move(
         self, entry: Entry, state: State, what: str, *, admission: Admission | None = None, **changes: Any
     ) -> Entry:
-        """`Journal.move` on the journal's thread.
+        """Move an entry on as `Journal.move` does, on a thread of the journal.
 
         Raises:
             StaleEntryError: somebody else moved the entry first.
@@ -123,7 +123,7 @@ class Runner:
         return await self.run(lambda journal: journal.move(entry, state, what, admission=admission, **changes))
 
     async def may_be_listed(self, draft: Draft, window_seconds: float) -> bool:
-        """Say whether only Zinc may know a twin of this draft: the journal is younger than that, and knows none.
+        """Say whether only Zinc may know a twin of this draft: the journal is younger than the window, and knows none.
 
         Raises:
             JournalError: as `run`.
@@ -138,7 +138,7 @@ class Runner:
     async def aclose(self) -> None:
         """Close the journal if it was opened."""
         with anyio.CancelScope(shield=True):
-            if self._reader is not None:  # first: the last one to close the file takes the log into it
+            if self._reader is not None:  # first: the last connection writes the log into the file, and a reader cannot
                 reader, self._reader = self._reader, None
                 await reader.aclose()
             await self._on_thread(self._close)
@@ -193,7 +193,7 @@ class Runner:
 
 
 class _Threads:
-    """A fixed number of threads, started at the first needs.
+    """A fixed number of threads, started when they are first needed.
 
     Python's own `ThreadPoolExecutor` makes a future of its own beside the event loop's, with locks and callbacks. For
     the two pieces of work of a placing call this is a fiftieth of the whole call (`bench/place_order.py`).

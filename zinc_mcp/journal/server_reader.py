@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     import psycopg
 
 READERS = 2
-"""Connections of one process that only look, opened at the first needs. Each answers one look at a time."""
+"""The connections of one process that only look, opened when they are needed. Each answers one look at a time."""
 _CONNECT_SECONDS = 2
-"""Then the journal's threads read. psycopg allows no less."""
+"""The longest wait for a connection; after it, the journal's threads read. psycopg allows no shorter one."""
 _AGAIN_SECONDS = 5.0
-"""A server that could not be reached is left to the journal's threads for so long."""
+"""For this time a server that could not be reached is left to the journal's threads."""
 
 
 class ServerReader:
     """See `reading.Reader`. Used by one event loop at a time.
 
-    Whatever fails is left to the journal's threads, which connect anew and say what is wrong.
+    After a failure the journal's threads look instead: they connect anew, and say what is wrong.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
-        """Connect as the connections of an engine do, at the first needs."""
+        """Remember the engine. The connections are opened when they are needed, with its settings."""
         self._engine = engine
         self._free = anyio.Semaphore(READERS, fast_acquire=True)
         self._idle: list[tuple[psycopg.AsyncCursor[Any], int]] = []
@@ -46,7 +46,7 @@ class ServerReader:
         text, always = spelled(look.query)
         row: Row | None = None
         async with self._free:
-            with anyio.CancelScope(shield=True):  # giving a statement up takes a connection of its own
+            with anyio.CancelScope(shield=True):  # to cancel a statement takes another connection
                 cursor, met = await self._cursor()
                 try:
                     await cursor.execute(text.encode(), {**always, **look.given})
@@ -90,7 +90,7 @@ class ServerReader:
         try:
             await cursor.execute(of_session(connection))
             if await cursor.fetchone() is None:
-                connection.prepare_threshold = None  # there is a pooler between
+                connection.prepare_threshold = None  # there is a pooler in between
         except BaseException as error:
             await connection.close()
             if isinstance(error, psycopg.Error):

@@ -1,6 +1,7 @@
-"""The refusals of full limits: which limit it is, what it has left, and when an order fits again.
+"""The refusals of full limits: they name the limit, its rest, and the time at which an order fits again.
 
-Of limits over several callers no order of another caller is told: only what is left in all, and when that is enough.
+The refusal of a limit over several callers tells no order of another caller. It tells only the rest of the limit, and
+the time at which the rest is enough.
 """
 
 from collections.abc import Mapping
@@ -29,18 +30,18 @@ def of_money(
     """Return the refusal of an order that a limit in cents does not admit beside `held`.
 
     Args:
-        connection: tells when money leaves the limit.
-        order: what is refused.
-        whose: whose orders count.
+        connection: for the time at which money leaves the limit.
+        order: the order that is refused.
+        whose: the callers whose orders count.
         seconds: the window, which is 24 hours or 30 days.
         cents: the limit.
-        held: what counts.
-        now: the present time by which it was counted.
+        held: the cents that count already.
+        now: the present time by which they were counted.
     """
     asked, left = order.reserved_cents, max(0, cents - held)
     period, key = ("24 hours", "max_day") if seconds == DAY_SECONDS else ("30 days", "max_month")
     limit = f"the limit of {printed(cents)}{_whose(whose, order)} in {period}"
-    fee = "" if order.rail == "v1" else " with Zinc's fee"  # v1 tells none
+    fee = "" if order.rail == "v1" else " with Zinc's fee"  # v1 tells no fee
     again = " No order of that size fits under it."
     if asked <= cents:
         again = _again(_fits_in(connection, order, whose, seconds, now, cents=held + asked - cents))
@@ -69,7 +70,7 @@ def of_orders(
 
 
 def unproved(limit_cents: int, cents: int) -> LimitExceededError:
-    """Return the refusal of an order by wallet while too much of what was paid up front is not proved to be back."""
+    """Return the refusal of an order by wallet while too much money that was paid up front is not proved to be back."""
     refusal = LimitExceededError(
         f"{printed(cents)} was paid up front by wallet for orders that ended with nothing bought, "
         "and it is not proved to have come back. The owner's limit for that (max_unproved) is "
@@ -131,13 +132,13 @@ def _fits_in(
     """Return the time until so much has left a limit by age, in seconds, to the minute; None if that is not known."""
 
     def left_by(span: int, first: int, last: int) -> int | None:
-        """Take what leaves it in each minute or hour, the oldest first; return the one with which it is enough."""
+        """Subtract all that leaves the limit in each span, oldest first; return the start with which it is enough."""
         nonlocal cents, orders
         given = {"mode": order.mode, "caller": order.caller, "role": order.role or "", "span": span}
         for start, its_cents, its_orders in ask(
             connection, _AGEING[whose], {**given, "first": first, "last": last}
         ).rows():
-            if isinstance(order, Entry) and floor(order.counted_at) // span == start:  # it was not counted itself
+            if isinstance(order, Entry) and floor(order.counted_at) // span == start:  # it was left out
                 its_cents, its_orders = its_cents - order.counts_cents, its_orders - 1
             if cents <= its_cents and orders <= its_orders:
                 return int(start)

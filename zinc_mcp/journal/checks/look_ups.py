@@ -22,7 +22,10 @@ _COUNTED = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0), s
 
 
 def remembered(connection: sa.Connection, draft: Draft, since: float, forgotten: frozenset[State]) -> Entry | None:
-    """Return the newest same look-up, of any caller."""
+    """Return the newest entry for the same look-up, of any caller; None if none of them is to be remembered.
+
+    It was opened after `since`, and is in no state of `forgotten`.
+    """
     query = (
         sa.select(ENTRIES)
         .where(ENTRIES.c.twin == draft.twin, ENTRIES.c.mode == draft.mode, IS_LOOK_UP)
@@ -42,7 +45,7 @@ def refusal(
     own_policy: OwnPolicy | None,
     marks: Marks | None,
 ) -> RefusedError | None:
-    """Return why a look-up may not cost now; None if it may.
+    """Return the refusal of a look-up that may not cost anything now; None if it may.
 
     Raises:
         NarrowLockError: the lock is not over all callers, and no policy is published yet.
@@ -80,6 +83,6 @@ def refusal(
 
 
 def counted(connection: sa.Connection, caller: str, mode: Mode, since: float) -> tuple[int, float | None]:
-    """Return the cents that a caller's look-ups count since then, and when the oldest of them began to count."""
+    """Return the cents of a caller's look-ups that count since `since`, and the time from which the oldest counts."""
     [(cents, oldest_at)] = ask(connection, _COUNTED, {"mode": mode, "caller": caller, "since": since}).rows()
     return int(cents), number(oldest_at) or None

@@ -157,7 +157,7 @@ class Counted(shared.Held):
     unproved_cents: int
     """Money that was paid up front by wallet, bought nothing, and is not proved to have come back."""
     together: shared.Together | None = None
-    """Those of several callers, where their limits have to be kept."""
+    """The money and the orders of several callers, if limits over them have to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Before:
     newest_id: int
     """The id of the newest entry of all."""
     twins: int
-    """All entries there ever were for the same intention."""
+    """The number of all entries that there ever were for the same intention."""
     counted: Counted
 
 
@@ -190,11 +190,13 @@ class Asking:
     before: Asked
     together: Asked | None
     named: Asked | None
+    """The entry with the caller's own key, if one was given."""
     an_order: Asked | None
+    """Any entry whose order at Zinc has that key as its id."""
 
 
 def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: float) -> Asking:
-    """Ask for what decides whether a draft becomes an entry.
+    """Ask for the content that decides whether a draft becomes an entry.
 
     Raises:
         NarrowLockError: limits over several callers are to be kept, and the lock is not over all of them.
@@ -215,7 +217,7 @@ def ask_before(connection: sa.Connection, draft: Draft, limits: Limits, now: flo
 
 
 def looked_up(connection: sa.Connection, asking: Asking, draft: Draft, limits: Limits) -> Before:
-    """Return what was asked for."""
+    """Return the content that `ask_before` has asked for."""
     [(paused, schema, clock, policy, member, newest, newest_id, twins, *cents)] = asking.before.rows()
     limited = draft.rail == "agent" and limits.unproved_cents is not None
     unproved = unproved_cents(connection, draft.caller, draft.mode) if limited else 0
@@ -234,8 +236,8 @@ def named_by_key(asking: Asking, draft: Draft) -> Standing | None:
     """Return the standing entry that the caller's own key names, if there is one.
 
     Raises:
-        RefusedError: `key_conflict`, the key belongs to another order or is the id of any order; `key_used`, Zinc has
-            seen it and it ended.
+        RefusedError: `key_conflict`, the key belongs to another order or is the id of any order; `key_used`, the order
+            with this key was sent to Zinc and has ended.
     """
     if asking.named is None or asking.an_order is None:
         return None
@@ -270,7 +272,7 @@ def named_by_key(asking: Asking, draft: Draft) -> Standing | None:
 def standing_twin(connection: sa.Connection, draft: Draft, since: float, again: Collection[int]) -> Standing | None:
     """Return the newest earlier entry for the same intention that still stands.
 
-    Those in `again` may be bought again, but one in doubt never, however old it is.
+    The entries in `again` may be bought again, except those in doubt, however old they are.
 
     Raises:
         UnreadableEntryError: it cannot be read, so that nobody knows whether it stands.
@@ -315,7 +317,7 @@ def resembles(connection: sa.Connection, draft: Draft, since: float) -> bool:
 
 
 def counted(connection: sa.Connection, caller: str, mode: Mode, since: float, beside: int = 0) -> tuple[int, int]:
-    """Return (cents, orders) that count against a caller's limits since then, without the entry `beside`."""
+    """Return (cents, orders) that count against a caller's limits after `since`, without the entry `beside`."""
     [(cents, orders)] = ask(connection, _COUNTED, _counting(caller, mode, since, beside)).rows()
     return int(cents), int(orders)
 
@@ -382,11 +384,11 @@ def _check(
 
 
 def intention(draft: Draft) -> dict[str, str]:
-    """Return what is equal for the same intention."""
+    """Return the values that are equal for the same intention."""
     return {"twin": draft.twin, "caller": draft.caller, "mode": draft.mode}
 
 
 def unproved_cents(connection: sa.Connection, caller: str, mode: Mode) -> int:
-    """Return what was paid up front by wallet, bought nothing, and is not proved to have come back."""
+    """Return the cents that were paid up front by wallet, bought nothing, and are not proved to have come back."""
     [(cents,)] = ask(connection, _UNPROVED, {"mode": mode, "caller": caller}).rows()
     return int(cents)

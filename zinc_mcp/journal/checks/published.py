@@ -35,9 +35,9 @@ def check(connection: sa.Connection, own: OwnPolicy | None, digest: str | None) 
     """Check that a server's policy is the published one. Where none is published, publish it.
 
     Args:
-        connection: of the transaction in which it matters.
-        own: the server's; None where no other server shares the journal.
-        digest: of the published one, as it was read in this transaction.
+        connection: with the transaction that opens, approves or sends the order.
+        own: the server's policy; None where no other server shares the journal.
+        digest: the digest of the published policy, as it was read in this transaction.
 
     Raises:
         PolicyDiffersError: it is not.

@@ -1,7 +1,7 @@
 """The yes of another person, which a caller's orders of 24 hours need above a sum.
 
-An order is over the sum together with those that were opened before it and still count. So of many small orders the one
-that passes the sum needs that yes, and each after it, in whatever order they are decided.
+An order is added to those that were opened before it and still count. So of many small orders the first that passes the
+sum needs that yes, and each one after it. It makes no difference which of them is decided first.
 """
 
 from collections.abc import Mapping
@@ -25,15 +25,16 @@ _EARLIER = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).w
 
 
 def opens_above(connection: sa.Connection, draft: Draft, limits: Limits, now: float | None) -> bool:
-    """Say whether an order that is being opened needs it.
+    """Say whether an order that is being opened needs the yes of another person.
 
-    `now` is None where Zinc has not told the time: then all counts, however old it seems by this machine's clock.
+    `now` is None where Zinc has not told the time: then every earlier order counts, however old it seems by this
+    machine's clock.
     """
     return _is_above(connection, draft, limits, now, _NEWEST_ID)
 
 
 def is_due(connection: sa.Connection, entry: Entry, limits: Limits, now: float | None) -> bool:
-    """Say whether an order needs it; `now` is as in `opens_above`."""
+    """Say whether an order needs the yes of another person; `now` is as in `opens_above`."""
     return _is_above(connection, entry, limits, now, entry.id)
 
 
@@ -47,7 +48,7 @@ def _is_above(connection: sa.Connection, order: Draft | Entry, limits: Limits, n
 
 
 def check_given(connection: sa.Connection, entry: Entry, limits: Limits, now: float | None) -> None:
-    """Check that an order which is going to be sent has it, where it needs it; `now` is as in `opens_above`.
+    """Check that an order which is going to be sent has that yes if it needs one; `now` is as in `opens_above`.
 
     Raises:
         RefusedError: `not_allowed`.
@@ -60,9 +61,9 @@ def check_given(connection: sa.Connection, entry: Entry, limits: Limits, now: fl
 def missing(limits: Limits) -> RefusedError:
     """Return the refusal of an order, or of a yes, without the yes of another person.
 
-    Nobody is another person for an order of their own, however they sign in and whatever PIN they know. Nor is anybody
-    whose access was made or changed in the last day, or who then changed the caller's: they may act for both. For
-    somebody whom only the issuer knows, another person is known there as well.
+    Nobody is another person for an order of their own, however they sign in and whatever PIN they know. A person does
+    not count either if their access was made or changed in the last day, or if they changed the caller's access in that
+    time: they may act for both. If only the issuer knows the caller, the other person has to be known there as well.
     """
     above = printed(limits.second_yes_cents or 0)
     return RefusedError(

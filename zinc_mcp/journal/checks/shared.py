@@ -24,10 +24,11 @@ class Held:
     """The money and the orders that count against limits."""
 
     day_cents: int
+    """Over 24 hours."""
     day_orders: int
     """Over 24 hours."""
     month_cents: int
-    """Over 30 days, where they are limited."""
+    """Over 30 days. If no limit over 30 days was asked for, it may be over 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,14 @@ class Together:
     """The money and the orders that count against the limits over several callers."""
 
     role: Held
-    """Of all that were opened by somebody with the caller's role."""
+    """Of all orders that were opened by somebody with the caller's role."""
     team: Held
     """Of all callers, the owner among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The rest of all limits for further orders of a caller; None where nothing limits it."""
+    """The rest that all limits leave for further orders of a caller; None where there is no limit."""
 
     day_cents: int | None
     month_cents: int | None
@@ -52,7 +53,7 @@ class Left:
 def ask_together(
     connection: sa.Connection, order: Draft | Entry, limits: Limits, now: float, beside: int = _NO_ENTRY
 ) -> Asked:
-    """Ask for what counts beside an order, where it is going to be reserved.
+    """Ask for the money and the orders that count beside an order which is going to be reserved.
 
     Raises:
         NarrowLockError: others may reserve something meanwhile.
@@ -63,7 +64,7 @@ def ask_together(
 
 
 def together_in(asked: Asked) -> Together:
-    """Return what was asked for."""
+    """Return the money and the orders that `ask_together` has asked for."""
     [found] = asked.rows()
     day_cents, day_orders, month_cents, *of_role = map(int, found)
     team = Held(day_cents=day_cents, day_orders=day_orders, month_cents=month_cents)
@@ -72,12 +73,12 @@ def together_in(asked: Asked) -> Together:
 
 
 def count_together(connection: sa.Connection, mode: Mode, role: Role | None, now: float) -> Together:
-    """Count it to tell it; nothing is reserved by that."""
+    """Count the money and the orders of several callers to tell them; nothing is going to be reserved."""
     return together_in(_ask(connection, _given(mode, role, now, by_month=True, beside=_NO_ENTRY)))
 
 
 def left_of(limits: Limits, own: Held, together: Together | None) -> Left:
-    """Return what limits leave beside what counts."""
+    """Return the rest that limits leave beside the money and the orders that count."""
     kept: list[tuple[Rolling | None, Held]] = [(limits, own), (limits.member, own)]
     if together is not None:
         kept += [(limits.role, together.role), (limits.team, together.team)]

@@ -13,9 +13,9 @@ _EVER = 0.0
 
 
 def check_without_time(connection: sa.Connection, draft: Draft, limits: Limits, again: Collection[int]) -> None:
-    """Check that an order may be opened however long ago everything else was, because Zinc did not tell the time.
+    """Check that an order may be opened however recent all earlier orders are, because Zinc did not tell the time.
 
-    This machine's clock may be wrong: by it alone, a standing twin and what fills a limit would look old.
+    This machine's clock may be wrong: by it alone, a standing twin and the orders that fill a limit might look old.
 
     Raises:
         TimeUnknownError: it depends on the time.
@@ -31,7 +31,7 @@ def check_without_time(connection: sa.Connection, draft: Draft, limits: Limits, 
 
 
 def check_limits_without_time(connection: sa.Connection, entry: Entry, limits: Limits) -> None:
-    """Check that the limits admit an entry however long ago everything else was; see `check_without_time`.
+    """Check that the limits admit an entry however recent all earlier orders are; see `check_without_time`.
 
     Raises:
         TimeUnknownError: it depends on the time.
@@ -43,7 +43,7 @@ def check_limits_without_time(connection: sa.Connection, entry: Entry, limits: L
 
 
 def time_unknown(why: str) -> TimeUnknownError:
-    """Return the refusal of something that depends on the time, which Zinc did not tell. `why` is a clause."""
+    """Return the refusal of an order that depends on the time, which Zinc did not tell. `why` begins its sentence."""
     again = "Check the network and ZINC_API_URL, and try again in a minute."
     return TimeUnknownError(
         f"{why}, and Zinc did not answer the question for the time: this machine's clock may be wrong, so it does not "

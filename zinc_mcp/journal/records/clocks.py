@@ -27,11 +27,11 @@ from typing import Any
 from zinc_mcp.journal.records.entry import Entry
 
 APART_SECONDS = 600.0
-"""From here on Zinc's clock and ours are too far apart to be both right. A clock that nobody sets drifts by seconds a
-day, and an answer is a minute old at most; a wrong zone, a flat battery or a mistyped date is half an hour or more."""
+"""If Zinc's clock and ours differ by more, they cannot both be right. A clock that nobody sets drifts by seconds a day,
+and an answer is a minute old at most. A wrong zone, a flat battery or a mistyped date makes half an hour or more."""
 
 FUTURE_SECONDS = 300.0
-"""By how much an entry may be ahead: the machines of a team differ by seconds."""
+"""The time of an entry may be ahead of ours by this much: the clocks of a team's machines differ by seconds."""
 
 Uptime = Callable[[], tuple[str, float]]
 """Says which boot of which machine this is, and how many seconds its steady clock shows."""
@@ -47,7 +47,10 @@ class Times:
     """The clocks of one process. Times are seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
-        """`steady` counts seconds and cannot be set: the machine's, where a test has no clocks."""
+        """Remember the clocks. `steady` counts seconds and cannot be set.
+
+        Without it, the machine's own steady clock counts, or a test's `clock` where a test has one.
+        """
         self.clock = clock
         steady = steady or (time.monotonic if clock is time.time else clock)
         self.steady = steady
@@ -89,18 +92,18 @@ class Times:
         return None if self._heard is None else self._second()
 
     def earliest(self) -> float:
-        """Return the earlier time of the two witnesses: what still stands by either, stands."""
+        """Return the earlier time of the two witnesses: an order stands as long as either of them says so."""
         return min(self.clock(), self._second())
 
     def since(self, seconds: float) -> float:
-        """Return when a period began that ends now, by the witness that says that less time has gone by.
+        """Return the beginning of a period that ends now, by the witness that says that less time has gone by.
 
-        While Zinc has not told the time, it is not known how long ago anything was: then it is the beginning of time.
+        While Zinc has not told the time, nobody knows how long ago anything was: then it is 0.0, before everything.
         """
         return 0.0 if self.zinc() is None else self.earliest() - seconds
 
     def latest(self) -> float:
-        """Return the later time of the two witnesses: what has run out by either, has run out."""
+        """Return the later time of the two witnesses: a time limit is over as soon as either of them says so."""
         return max(self.clock(), self._second())
 
     @property
@@ -109,7 +112,7 @@ class Times:
         return self.answered and abs(self.apart_seconds()) <= APART_SECONDS
 
     def apart_seconds(self) -> float:
-        """Return by how much the second witness is ahead of our clock."""
+        """Return the seconds by which the second witness is ahead of our clock; negative if it is behind."""
         return self._second() - self.clock()
 
     def _second(self) -> float:
@@ -118,11 +121,11 @@ class Times:
         return told + self.steady() - at
 
     def doubt(self, newest: float, accepted: str | None) -> str | None:
-        """Say why it is uncertain what time it is; None when it is not.
+        """Say why the present time is uncertain; None when it is certain.
 
         Args:
             newest: the latest time in the journal.
-            accepted: what the owner has accepted (`Clock.kept`).
+            accepted: the difference that the owner has accepted, as `Clock.kept` returned it.
         """
         now = Clock.read(accepted)
         apart = self.apart_seconds()
@@ -142,14 +145,15 @@ class Clock:
 
     apart_seconds: float = 0.0
     newest: float = 0.0
+    """The latest time in the journal."""
 
     def kept(self) -> str:
-        """Return it as the journal keeps it."""
+        """Return the text that the journal keeps."""
         return json.dumps([self.apart_seconds, self.newest])
 
     @classmethod
     def read(cls, kept: str | None) -> "Clock":
-        """Return what the journal has kept; nothing where that cannot be read."""
+        """Read a text that `kept` returned; no difference if there is none or it cannot be read."""
         try:
             apart, newest = json.loads(kept or "[0, 0]")
             return cls(float(apart), float(newest))
@@ -195,7 +199,7 @@ class LeaseClock:
 
 
 def machine_uptime() -> tuple[str, float]:
-    """Return this boot, and the seconds of `time.monotonic`, which is one clock for all processes of a machine."""
+    """Return the name of this boot, and the seconds of `time.monotonic`: one clock for all processes of a machine."""
     return _boot(), time.monotonic()
 
 
@@ -212,7 +216,7 @@ def this_process() -> str:
 def may_still_run(holder: str, *, same_machine: bool) -> bool:
     """Say whether the process that `this_process` named may still run; in doubt it may.
 
-    `same_machine`: it can only have been a process of this machine, so that a process of another boot has ended.
+    `same_machine`: the process can only have run on this machine, so one of another boot has ended.
     """
     boot, _, rest = holder.partition("|")
     pid, _, rest = rest.partition("|")
@@ -222,7 +226,7 @@ def may_still_run(holder: str, *, same_machine: bool) -> bool:
     if namespace != _namespace() or not pid.isdecimal() or os.name != "posix":
         return True
     try:
-        os.kill(int(pid), 0)  # asks, and does nothing (kill(2))
+        os.kill(int(pid), 0)  # signal 0 does nothing: it only finds out whether there is such a process (kill(2))
     except ProcessLookupError:
         return False
     except OSError:
@@ -237,7 +241,7 @@ def may_still_run(holder: str, *, same_machine: bool) -> bool:
 def _boot() -> str:
     if sys.platform == "linux":
         with suppress(OSError):
-            # Another one in a container with a clock of its own (proc(5), "boot_id").
+            # A container with a clock of its own has an id of its own (proc(5), "boot_id").
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:64]
     return platform.node()[:64]
 

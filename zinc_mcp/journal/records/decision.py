@@ -32,9 +32,9 @@ Noted = Mapping[str, str]
 OWNER = "local"
 """The caller whose PIN is the owner's."""
 SECOND_YES = "second_yes"
-"""In a consent: the question says that another person than the caller has to say yes."""
+"""The name of a member of an entry's consent: the question says that another person than the caller has to say yes."""
 FORGET_SECONDS = 86_400.0
-"""A PIN stays valid for this time after somebody has said that it is forgotten. Its owner can see this and object."""
+"""A PIN stays valid for this time after somebody has said that it is forgotten, so its owner can notice and object."""
 FREE_TRIES = 3
 """The number of wrong PINs in a row that cost no time."""
 LONGEST_WAIT_SECONDS = 900.0
@@ -218,7 +218,7 @@ def refuse_when_paused(why: str | None) -> None:
 
 
 def wait_seconds(wrong: int) -> float:
-    """Return the wait before the next try, after so many wrong PINs: 0, then 1, 2, 4, 8 and 15 minutes."""
+    """Return the seconds to wait after so many wrong PINs in a row: none, then 1, 2, 4, 8 and at last 15 minutes."""
     return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
 
 

@@ -46,17 +46,17 @@ STANDING: frozenset[State] = frozenset(
 """An entry in one of these states is the answer to a later call for the same thing."""
 
 DOUBTFUL: frozenset[State] = frozenset({"signing", "sending", "unknown"})
-"""Signed or sent, and not yet known to have landed."""
+"""An entry in one of these states is signed or sent, and it is not known whether Zinc has the order."""
 
 FOREVER: frozenset[State] = frozenset({"signing", "sending", "unknown", "paid_no_order"})
 """An entry in one of these states blocks its twin for ever: money may have moved, and no order is known for it."""
 
 NOTHING_SENT: frozenset[State] = frozenset({"refused", "declined"})
-"""Ended before anything left this process, so only we have seen its key."""
+"""An entry in one of these states ended before anything left this process, so only we have seen its key."""
 
 WITHOUT_ORDER: frozenset[State] = frozenset({"rejected", "refused", "declined"})
-"""Ended without an order, as far as we knew. An order may exist all the same: the owner may have been wrong, or a
-backup may have been put back."""
+"""An entry in one of these states ended without an order, as far as we knew. An order may exist all the same: the owner
+may have been wrong, or a backup may have been put back."""
 
 ORDERS: frozenset[Kind] = frozenset({"order"})
 CHANGES: frozenset[Kind] = frozenset({"return", "case"})
@@ -71,7 +71,7 @@ NAMES: Mapping[Kind, tuple[str, str]] = {
 """By kind: our word for it, and the way to ask for it again."""
 
 ADOPTED = "adopted"
-"""A fact of an entry that was written down from Zinc's list: what the list does not show of it is not known."""
+"""The name of a fact of an entry that was made from Zinc's list of orders. It has only what that list shows."""
 
 PLACED_BEFORE = "order_exists"
 """The problem's code of an entry in doubt that paid nothing: Zinc already had an order with its key."""
@@ -81,10 +81,10 @@ LEFT_TO_PEOPLE = "left_to_people"
 owner can look, so only the owner's word ends it (v1, "Errors")."""
 
 LANDED: frozenset[State] = frozenset({"accepted", "placed", "failed", "cancelled"})
-"""Zinc has the order."""
+"""In these states Zinc has the order."""
 
 OPEN: frozenset[State] = frozenset({"waiting", "signing", "sending", "unknown", "accepted"})
-"""A process or a person still has to move it on."""
+"""A process or a person still has to move on an entry in one of these states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ class Limits(Rolling):
     second_yes_cents: int | None = None
     """Above it, in 24 hours, another person has to say yes."""
     member: Rolling | None = None
-    """Others for the same caller, as a member of a team."""
+    """Further limits for the same caller, as a member of a team."""
     role: Rolling | None = None
     """For all orders that were opened by somebody with the caller's role, taken together."""
     team: Rolling | None = None
@@ -245,7 +245,7 @@ class Limits(Rolling):
 
     @property
     def of_money(self) -> "Limits":
-        """Those that also count for a look-up, which is no order and is not paid up front."""
+        """The limits that a look-up has to keep as well: it is no order, and is not paid up front."""
 
         def without(rolling: Rolling | None) -> Rolling | None:
             return None if rolling is None else replace(rolling, orders_day=None)
@@ -330,7 +330,7 @@ def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why:
 
 
 class StaleEntryError(Exception):
-    """Another process moved the entry first; `current` is the entry as it stands now. Never leaves `checkout`."""
+    """Another process moved the entry first; `current` is the entry as it is now. No tool or command lets it through."""
 
     def __init__(self, current: Entry) -> None:
         super().__init__("the entry has moved on")

@@ -21,7 +21,7 @@ def check_known(marks: Marks | None, caller: str, kept: str | None) -> None:
         kept: the mark in the journal, as it was read in this transaction; None where the caller is no member there.
 
     Raises:
-        RefusedError: `not_allowed`, it does not. It soon will.
+        RefusedError: `not_allowed`: it does not, until it has heard of the last change.
     """
     if marks is not None and marks(caller) != kept:
         raise RefusedError(

@@ -101,7 +101,7 @@ class Settlement:
 
     @property
     def columns(self) -> dict[str, int | None]:
-        """The journal's columns."""
+        """The values of the journal's columns, by name."""
         return {name: getattr(self, name) for name in ("spent_cents", "counts_cents", "refunded_cents")}
 
 

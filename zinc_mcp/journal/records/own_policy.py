@@ -20,7 +20,7 @@ class OwnPolicy:
     """Everything in the settings of a server that decides whether an order may be placed."""
 
     values: Mapping[str, Any]
-    """From each key that is set to its value, as JSON has it."""
+    """By key: the value of each setting that is made, as JSON has it."""
 
     @cached_property
     def digest(self) -> str:
@@ -28,7 +28,7 @@ class OwnPolicy:
         return hashlib.sha256(self.kept().encode()).hexdigest()
 
     def kept(self) -> str:
-        """Return it as the journal keeps it."""
+        """Return the text that the journal keeps."""
         return json.dumps(self.values, sort_keys=True, separators=(",", ":"))
 
     @classmethod

@@ -25,7 +25,7 @@ ANCHOR_FIELD = f"{RESERVED_METADATA}anchor"
 """Holds the anchor of the order (`consent.anchor`)."""
 
 _NAMESPACE = uuid.UUID("6f1f2f0e-3d0b-5d0e-9a55-2a1c0f6f7b11")
-"""Ours alone: keys of this program never meet another program's UUIDv5s."""
+"""The namespace of this program alone, so that no other program derives the same keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def digests(caller: str, mode: str, order: Comparable) -> Digests:
 
 
 def twin_digest(caller: str, order: Comparable) -> str:
-    """Return the digest that is equal for the same intention: who, where to, and what.
+    """Return the digest that is equal for the same intention: caller, place, products, variants and quantities.
 
     Rail, key, price, metadata, purchase order number and gift text do not count, nor does the telephone number. A
     product that is named by its number counts as its page.
@@ -58,16 +58,16 @@ def twin_digest(caller: str, order: Comparable) -> str:
 def near_digests(caller: str, mode: str, order: Comparable) -> tuple[str, ...]:
     """Return a digest for each product: equal for orders that may be one wish in other words.
 
-    Who, where to, and which product: another quantity, variant, seller or a filler beside it changes nothing, nor does
-    what is only likely to be another spelling of the place or of the product's address.
+    A digest is over caller, mode, place and product. Another quantity, variant or seller, or another product beside it,
+    changes nothing. Nor does a likely other spelling of the place or of the product's address.
     """
     return _near(caller, mode, order.goods(), order.ship_to)
 
 
 def digests_of_body(caller: str, mode: str, body: bytes) -> tuple[str, tuple[str, ...]] | None:
-    """Return the twin digest and the near digests that an order which was sent earlier has by today's folding.
+    """Return the twin digest and the near digests of an order that was sent earlier, by today's rules.
 
-    None if it is no order today.
+    None if today's rules do not take it for an order.
     """
     try:
         found = digests(caller, mode, _order_in(body))
@@ -77,7 +77,7 @@ def digests_of_body(caller: str, mode: str, body: bytes) -> tuple[str, tuple[str
 
 
 def order_of(entry: Entry) -> OrderCreate:
-    """Return the order of v2 that an entry's bytes are.
+    """Return the v2 order in an entry's bytes.
 
     Raises:
         RefusedError: they were purged, cannot be read, or an older version took what this one does not.
@@ -89,7 +89,7 @@ def order_of(entry: Entry) -> OrderCreate:
 
 
 def any_order_of(entry: Entry) -> "OrderCreate | V1Order":
-    """Return the order that an entry's bytes are, of v2 or of v1.
+    """Return the order in an entry's bytes, of v2 or of v1.
 
     Raises:
         RefusedError: they were purged, cannot be read, or an older version took what this one does not.
@@ -112,7 +112,7 @@ def _order_in(sent: bytes) -> "OrderCreate | V1Order":
     if not isinstance(read, dict):
         raise ValueError("no order")
     body = cast(dict[str, Any], read)
-    if "retailer" in body:  # v2 takes the retailer from the pages
+    if "retailer" in body:  # only v1 names it: v2 takes the retailer from the addresses of the products
         from zinc_mcp.zinc.v1.order import V1Order  # only here: most processes have no order of v1
 
         return V1Order.from_body(body)
@@ -123,7 +123,7 @@ def _order_in(sent: bytes) -> "OrderCreate | V1Order":
 
 
 def change_digest(parts: Sequence[object]) -> str:
-    """Return the digest that is equal for the same change of an order: who, in which mode, which order, and what."""
+    """Return the digest that is equal for the same change: the same caller, mode, order and content."""
     return _digest(["change", *parts])
 
 
@@ -141,9 +141,9 @@ def derived_key(caller: str, mode: str, twin: str, earlier: int) -> str:
 
 
 def given_key(caller: str, key: str) -> str:
-    """Return the key to use on the wire for one the caller gave: unchanged, but a member's own for a member.
+    """Return the key to use on the wire for a key that the caller gave: unchanged for the owner, derived for a member.
 
-    Members share one Zinc account: without this, two members who both say `order-1` would collide.
+    Members share one Zinc account, so the orders of two members who both give `order-1` would be taken for one.
     """
     return key if caller == "local" else str(uuid.uuid5(_NAMESPACE, canonical(["given", caller, key])))
 
@@ -151,7 +151,7 @@ def given_key(caller: str, key: str) -> str:
 def to_bytes(order: Comparable, key: str, twin: str, anchor: Callable[[Mapping[str, Any]], str] | None = None) -> bytes:
     """Return the exact bytes to send: the order, its key, and the notes by which it can be found again.
 
-    `anchor` makes the anchor that stands beside these notes, of the order with its key.
+    `anchor` gets the order with its key, and returns the anchor that stands beside these notes.
     """
     body = order.body(key, {KEY_FIELD: key, TWIN_FIELD: twin})
     if anchor is not None:
@@ -175,7 +175,7 @@ def _near(caller: str, mode: str, goods: Sequence[Goods], ship_to: Address) -> t
 
 
 def _essence(value: Any) -> Any:
-    """Return plain data without what says nothing: null, empty text, empty lists and objects."""
+    """Return plain data without the parts that say nothing: null, empty text, empty lists and objects."""
     if isinstance(value, dict):
         parts = {name: _essence(part) for name, part in cast(dict[str, Any], value).items()}
         return {name: part for name, part in parts.items() if part or isinstance(part, int | float)}

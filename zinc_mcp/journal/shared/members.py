@@ -1,7 +1,8 @@
 """The members of a team on PostgreSQL, as all servers on the journal have them.
 
-Here a member is a name, a caller and a text that `owner.team` reads; no token is in it, but its hash. Each change gives
-all of them another revision, and the changed ones another mark, and tells the servers that listen.
+Here a member is a name, a caller and a text that `owner.team` reads. The text holds the hash of the member's token, and
+not the token. With each change the team gets another revision, and each changed member another mark, and the servers
+that listen are told.
 """
 
 import secrets
@@ -17,7 +18,7 @@ from zinc_mcp.journal.storage.tables import MEMBERS, META
 
 _REVISION = "members"
 """The name under which the revision is kept."""
-# One statement, and so one state of the database; with one row at least.
+# One statement reads one state of the database. It returns at least one row, with the revision.
 _ALL = sa.select(
     sa.select(META.c.value).where(META.c.name == _REVISION).scalar_subquery().label("revision"), MEMBERS
 ).select_from(sa.select(sa.literal(1).label("one")).subquery().outerjoin(MEMBERS, sa.true()))
@@ -30,7 +31,7 @@ class KeptMember:
     caller: str
     kept: str
     mark: str = ""
-    """Another one after each change; the journal gives it."""
+    """The journal gives another one with each change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class KeptTeam:
     """All members at one time."""
 
     revision: str | None
-    """Another one after each change. None: no member was ever kept in this journal."""
+    """The journal gives another one with each change. None: no member was ever kept in this journal."""
     members: Mapping[str, KeptMember]
     """By name."""
 
@@ -56,7 +57,7 @@ class KeptMembers(Database):
             return _read(connection)
 
     def team_since(self, revision: str | None) -> KeptTeam | None:
-        """Return all members; None where this is still their revision, and not the one before the first member.
+        """Return all members; None if `revision` is still theirs. Without a revision they are always returned.
 
         Raises:
             JournalError: they cannot be read.
@@ -91,7 +92,7 @@ class KeptMembers(Database):
                     for name, each in changed.items()
                 ]
                 connection.execute(sa.insert(MEMBERS), new)
-            # Random: a journal that was set back to a backup must not come to the same revision another way.
+            # Random, so that a journal put back from a backup never gives an old revision to other members.
             rows.set_meta(connection, _REVISION, secrets.token_hex(8))
             notifying.tell_of_members(connection)
 

@@ -18,10 +18,10 @@ from zinc_mcp.journal.storage.statements import NO_LOCK
 from zinc_mcp.journal.storage.tables import META
 
 SHARE = 10
-"""Entries that one server takes at a time."""
+"""The number of entries that one server takes at a time."""
 _NEVER = json.dumps([0.0, None])
 Listed = Callable[[sa.Connection, int, int], Sequence[Entry]]
-"""Lists entries with a higher id than the first number, oldest first, as many as the second one at most."""
+"""Lists entries with a higher id than the first number, oldest first; the second number is the most that it lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Share:
     """Entries that a server looks up alone in one round."""
 
     began: float
-    """When the round began, in seconds since the epoch: that is its name."""
+    """The time at which the round began, in seconds since the epoch. It identifies the round."""
     entries: Sequence[Entry]
 
 
@@ -42,10 +42,11 @@ class Sweeps(Database):
         The share is empty where the round is over.
 
         Args:
-            name: of the rounds; at most 40 characters.
+            name: the name of the rounds; at most 40 characters.
             listed: lists the entries of a round.
-            round_seconds: a round begins no earlier than so long after the one before it began.
-            of_round: only of the round that began then. None: of the one that is under way, or else of a new one.
+            round_seconds: the shortest time from the beginning of a round to the beginning of the next one.
+            of_round: take entries only of the round that began at this time. None: of the round that is under way, or
+                else of a new one.
         """
         from sqlalchemy.dialects.postgresql import insert
 

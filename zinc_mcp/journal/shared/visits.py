@@ -1,6 +1,6 @@
 """The visits of members to the approval page, so that every server on the journal knows them.
 
-A visit is kept by the hash of its token. Neither a token nor anything that lets somebody in can be read here.
+A visit is kept under the hash of its token. Nothing that is kept here lets anybody in.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from zinc_mcp.journal.storage.statements import NO_LOCK
 from zinc_mcp.journal.storage.tables import VISITS
 
 USED_EVERY_SECONDS = 1.0
-"""A use is written down when the last one that was is so old: a window that asks on and on does not write each time."""
+"""A use is written down only if the last written one is this old: a page that asks again and again writes no more."""
 
 _NOBODY = ""
 
@@ -23,7 +23,8 @@ class KeptVisit:
 
     visitor: str
     proof: str
-    """The token or identity that let the visitor in. The visit ends when it is not theirs any more."""
+    """The hash of the token, or the sign-in at the issuer, by which the visitor came in. The visit ends when it is not
+    theirs any more."""
 
 
 class KeptVisits(Database):
@@ -32,10 +33,11 @@ class KeptVisits(Database):
     def open_visit(
         self, digest: str, visit: KeptVisit, *, idle_seconds: float, most: int, once: str | None = None
     ) -> bool:
-        """Keep a new visit. Those that are over are forgotten; of the visitor's others, the `most` - 1 used last stay.
+        """Keep a new visit; say whether it is kept. Visits that are over are forgotten.
 
-        `once` is the hash of what opens it, where that opens one visit alone: it is kept as a visit of nobody for as
-        long as a visit without use. Returns whether the visit is kept: not when it was opened so before.
+        Of the visitor's other visits, the `most` - 1 that were used last stay. `once` is the hash of a sign-in that may
+        open one visit only. It is kept like a visit of nobody, for as long as a visit without use. The new visit is not
+        kept if the sign-in has opened one before.
 
         Raises:
             JournalError: it cannot be written.
@@ -56,7 +58,7 @@ class KeptVisits(Database):
         return True
 
     def use_visit(self, digest: str, *, idle_seconds: float) -> KeptVisit | None:
-        """Return a visit, which is used by this; None when it is not known, or was not used for so long.
+        """Return a visit and count this as a use of it; None if it is not known, or was not used for `idle_seconds`.
 
         Raises:
             JournalError: it cannot be read or written.

@@ -1,4 +1,4 @@
-"""A journal's database: SQLite or PostgreSQL, how its transactions begin, and what its failures mean."""
+"""A journal's database, SQLite or PostgreSQL: it is opened, its transactions begin, and its failures are explained."""
 
 import json
 import logging
@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 _TRIES = 5
 _TIME: sa.Select[float] = sa.select(sa.text("CAST(extract(epoch FROM clock_timestamp()) AS double precision)"))
 _TIME_SECONDS = 60.0
-"""So old may the database's time be. A steady clock carries it on, and stands while the machine sleeps."""
+"""The database's time is asked for again after this time. Meanwhile a steady clock counts, which does not count while
+the machine sleeps."""
 _DAMAGED = "The journal's file is damaged. Keep it: it says what was bought."
 _NO_FILE = "The journal's file cannot be opened."
 _SENTENCES: Mapping[str, str] = {
@@ -44,7 +45,7 @@ _SENTENCES: Mapping[str, str] = {
     "25P03": "This process stood still in the middle of a change, so the database has undone the change.",
     "53100": "The journal's disk is full.",
 }
-"""By PostgreSQL's codes, since its texts depend on the server's language."""
+"""Our sentences by PostgreSQL's codes of errors, since its texts depend on the server's language."""
 _READ_ONLY_CODES = ("25006", "42501")
 
 
@@ -92,13 +93,14 @@ class Database:
     ) -> Self:
         """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
 
-        `times` also knows Zinc's. `sealing` keeps the secrets of orders; without it they are kept as they are. `marks`
-        are compared with those of the journal before an order of a member is opened. A file that cannot be written is
-        opened to be read.
+        `times` also has Zinc's time. `sealing` seals the secrets of orders; without it they are kept as they are.
+        `marks` are compared with those of the journal before an order of a member is opened. A file that cannot be
+        written is opened to be read.
 
         Raises:
-            JournalError: it cannot be used: a network folder, no permission, a full disk, damaged, half of it missing,
-                something else, open to others, or only for a newer version of this program.
+            JournalError: the journal cannot be used. It lies on a network folder, it may not be read, the disk is full,
+                it is damaged or incomplete, it is another program's, others can write to it, or only a newer version of
+                this program may use it.
         """
         try:
             engine = _opened(lambda: connect(url), lambda engine: create(engine, clock()))
@@ -230,7 +232,7 @@ def connect_to_read(url: str) -> sa.Engine:
 def explained() -> Generator[None]:
     """Turn the database's failures into `JournalError`s, which name the cause and no consequence.
 
-    Parameters (addresses!) never get into them.
+    No parameter of a statement gets into them, since it may be a person's address.
     """
     try:
         yield
@@ -271,7 +273,7 @@ def _parsed(url: str) -> sa.URL:
 
 
 def _path_in(url: sa.URL) -> Path:
-    """Return the file that a SQLite URL names, and nothing but names.
+    """Return the file that a SQLite URL names; the URL may say nothing else.
 
     A relative path would give each host another journal, depending on where it starts its processes. A database in
     memory forgets. With a query, SQLite may use another file than the one that was checked.

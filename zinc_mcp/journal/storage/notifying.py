@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _CHANNEL = "zinc_entries"
 _MEMBERS = "members"
-"""Is told instead of an entry. Programs of the version before do not heed it."""
+"""The message that the members have changed. Programs of the version before ignore it."""
 _CONTENT = ("state", "status", "seen", "consent")
 _ON_POSTGRESQL = (
     f"""
@@ -30,7 +30,7 @@ BEGIN
     PERFORM pg_notify('{_CHANNEL}', new.id || ' ' || new.state);
     RETURN NULL;
 END $$""",
-    # Only what somebody may wait for: PostgreSQL commits transactions that tell something one after the other.
+    # Only changes that somebody may wait for: PostgreSQL commits transactions with messages one after the other.
     f"CREATE TRIGGER zinc_news AFTER UPDATE OF {', '.join(_CONTENT)} ON zinc_entries FOR EACH ROW "
     f"WHEN ({' OR '.join(f'old.{name} IS DISTINCT FROM new.{name}' for name in _CONTENT)}) "
     "EXECUTE FUNCTION zinc_tell_news()",
@@ -53,7 +53,7 @@ def create(connection: sa.Connection) -> None:
 
 
 class Hearer(Protocol):
-    """Those who are told the news: `journal.news.News`."""
+    """The receiver of the news: `journal.news.News`."""
 
     def tell(self, entry_id: int, state: str) -> None:
         """Hear of an entry, which is now in this state."""

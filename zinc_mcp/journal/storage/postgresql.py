@@ -116,7 +116,7 @@ class Together:
         self._waiting.append(sent)
 
     def write(self, text: str, given: Values, otherwise: Callable[[sa.Connection], None] | None = None) -> None:
-        """Add a change. `otherwise` is called, after the transaction was undone, where it divided by zero."""
+        """Add a change. If it divides by zero, the transaction is undone, and then `otherwise` is called."""
         self._ahead.clear()
         self._waiting.append(_Sent(self, text, given, writes=True, otherwise=otherwise))
 
@@ -307,7 +307,7 @@ def driver_of(connection: sa.Connection) -> "psycopg.Connection[Any]":
 def failed_by(connection: sa.Connection, error: "psycopg.Error") -> sa_exc.DBAPIError:
     """Return a failure of the driver as SQLAlchemy reports it; a connection that is gone is used no more.
 
-    A server that takes no changes any more is as one that is gone: another one may have taken its place.
+    A server that takes no changes any more counts as gone: another one may have taken its place.
     """
     is_read_only = error.sqlstate == READ_ONLY_SERVER
     if is_read_only or driver_of(connection).closed:

@@ -1,9 +1,9 @@
 """The purge of a journal: the facts that it forgets, and those that it keeps.
 
-It forgets what was ordered and where it went, once an order is over and old enough. Digests, money, states (ours and
-Zinc's), times, ids, the retailer, the account there, a payment's method and reference, and who answered a question,
-where and when, stay.
-It keeps only the names that are listed here, so it also forgets everything that later versions add.
+It forgets the products and the address of an order that is over and old enough. It keeps digests, money, states (ours
+and Zinc's), times, ids, the retailer, the account there, and a payment's method and reference. Of an answered question
+it keeps the person, the place and the time. It keeps only the names that are listed here, so it also forgets everything
+that later versions add.
 """
 
 import json
@@ -17,7 +17,8 @@ from zinc_mcp.journal.records.money import CREDITED_THEN, OWNERS_WORD
 from zinc_mcp.journal.storage.tables import ENTRIES, EVENTS, FORGETTABLE, PAYMENTS, SCHEMA_VERSION
 
 SLICE = 200
-"""Entries that one transaction of a purge forgets: others wait for it. A question is at most 256 KB of each."""
+"""The number of entries that one transaction of a purge forgets. Other processes wait for it, and the question of one
+entry alone has up to 256 KB."""
 
 PAUSE_SECONDS = 0.12
 """The pause between two slices. SQLite looks at a lock more often than that, so a process that waits gets it first."""
@@ -49,9 +50,15 @@ _FORGOTTEN = (
 
 
 def forget_slice(connection: sa.Connection, before: float | None, now: float, caller: str | None = None) -> int:
-    """Forget the content of some entries that are over and were last changed before then; return of how many.
+    """Forget the content of at most `SLICE` entries that are over; return their number, which is 0 if none is left.
 
-    None is at any time. Of one caller, or of all. Runs inside a writing transaction; 0 means that none is left.
+    It runs inside a writing transaction.
+
+    Args:
+        connection: the one with the transaction.
+        before: only entries that were last changed before this time; None: entries of any age.
+        now: the present time, for the events.
+        caller: only entries of this caller; None: those of all callers.
     """
     query: sa.Select[Any] = (
         sa.select(ENTRIES.c.id, ENTRIES.c.version, ENTRIES.c.state, *_texts(connection))
@@ -80,8 +87,8 @@ def forget_slice(connection: sa.Connection, before: float | None, now: float, ca
 def rename_slice(connection: sa.Connection, caller: str, renamed: str, now: float, after: int) -> int | None:
     """Give some of a caller's entries another caller, where they are over and purged, and rename their decisions.
 
-    Goes on behind the entry `after`; returns the last one it looked at, or None when none is left. A caller is named in
-    their own entries, and in those of others that they decided about.
+    It begins after the entry `after`, and returns the last one that it looked at, or None when none is left. A caller
+    is named in their own entries, and in those of others that they decided about.
     """
     own = ENTRIES.c.caller == caller
     decided = ENTRIES.c.consent.contains(json.dumps(caller), autoescape=True)

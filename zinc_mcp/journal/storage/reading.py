@@ -28,12 +28,12 @@ _FOLDED: sa.BindParameter[str] = sa.bindparam("folded", type_=sa.String())
 
 
 class NothingSeenError(Exception):
-    """The journal could not be read just now: its threads can wait for it, and say what is wrong with it."""
+    """The journal could not be read just now. Its own threads can wait for it, and say what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look(Generic[T]):
-    """A query for one row, its values, and what the row tells; None stands for no row."""
+    """A query for one row, its values, and the function that reads the row; it gets None if there is no row."""
 
     query: sa.Select[Any]
     given: Mapping[str, Any]
@@ -101,8 +101,8 @@ class Reader(Protocol):
 class FileReader:
     """Looks entries up on a connection that only reads and never waits. Used by one thread at a time.
 
-    A look-up takes microseconds, and a turn of the journal's thread a good part of a millisecond, under load many.
-    SQLite lets one read while another writes (WAL), and shows what was last committed.
+    A look-up takes microseconds. A turn of the journal's thread takes a good part of a millisecond, and under load many
+    milliseconds. SQLite lets one read while another writes (WAL), and shows the state of the last commit.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -110,7 +110,7 @@ class FileReader:
 
     @classmethod
     def opened(cls, engine: sa.Engine) -> Self | None:
-        """Return a reader of an engine's file, or None when it has none of its own on this machine."""
+        """Return a reader of an engine's file, or None if there is no file on this machine or it cannot be opened."""
         path = Path(engine.url.database or "")
         if not path.is_file():
             return None
@@ -123,7 +123,7 @@ class FileReader:
         words = spelled(look.query)
         values = {**words.always, **look.given}
         try:
-            # All of them: a statement that is not read to its end keeps the log from being taken into the file.
+            # All rows: a statement that is not read to its end keeps the log from being written into the file.
             rows = self._connection.execute(words.text, [values[name] for name in words.names]).fetchall()
         except (sqlite3.Error, ValueError) as error:
             raise NothingSeenError from error

@@ -132,9 +132,9 @@ def insert(
     sending: Mapping[str, Any] | None = None,
     its_id: Asked | None = None,
 ) -> Entry:
-    """Insert an entry with its reservation: waiting, or with what changes when it is sent, as being sent.
+    """Insert an entry with its reservation: it is waiting, or being sent if `sending` has the columns for that.
 
-    `its_id` is what `next_id` has asked for, where that was before other reads.
+    `its_id` is the answer to `next_id`, if that was asked before other reads.
     """
     values: dict[str, Any] = {
         **{name: getattr(draft, name) for name in _OF_DRAFT},
@@ -262,11 +262,11 @@ class Deciding(NamedTuple):
     caller: str | None
     """The mark of the member whose entry it is (`records.known`); None: they are no member in this journal."""
     by: str | None
-    """The mark of whoever answers."""
+    """The mark of the member who answers."""
 
 
 def deciding(connection: sa.Connection, entry: Entry, by: str | None = None) -> Deciding:
-    """Return what decides about an entry; `by` is the caller who answers, if that is another one."""
+    """Return the content that decides about an entry; `by` is the caller who answers, if that is another one."""
     row = first(connection, _DECIDING, _of_team(entry, by))
     return Deciding(None, None, None, None) if row is None else Deciding(*row)
 
@@ -352,8 +352,8 @@ def seal_payments_anew(
     A secret that another process changes meanwhile is left: that process has sealed it.
 
     Returns:
-        How many secrets were sealed anew, the entries of those that cannot be read, and the id of the last entry that
-        was looked at; None when there is none left.
+        The number of secrets that were sealed anew, the entries of those that cannot be read, and the id of the last
+        entry that was looked at; None when there is none left.
 
     Raises:
         JournalError: a secret is sealed with a key that is not known here.

@@ -107,7 +107,7 @@ def check_readable(engine: sa.Engine) -> None:
 
 
 def kept(connection: sa.Connection) -> Kept:
-    """Return what a journal says about its schema.
+    """Return the version of its schema that a journal states.
 
     Raises:
         JournalError: only a newer version may use it, or it does not say so.

@@ -28,7 +28,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.private_files import make_folder, open_file, writable_by_others
 
 BUSY_SECONDS: float = 15
-"""For so long a process waits until another one's change is written."""
+"""A process waits at most this time until another one's change is written."""
 
 Values = Mapping[str, Any]
 """The values of a statement's parameters, by name."""
@@ -75,8 +75,8 @@ class JournalFile:
     def check(self, newest: int, written: int | None = None) -> None:
         """Check, before anything is opened or sent, that what is written is what others will read.
 
-        `newest` is the id of the newest entry, where it has been read: it never falls below that of the entry which
-        this process had `written` before it read.
+        `newest` is the id of the newest entry that was read. It is never lower than the id of the newest entry that
+        this process had `written` before it read; None: that it has written until now.
 
         Raises:
             JournalError: the file is another one, or has less in it than this process has written.
@@ -208,8 +208,7 @@ def begin_writing(connection: sa.Connection) -> None:
 def execute(connection: sa.Connection, statement: ExecutableReturnsRows | sa.UpdateBase, given: Values) -> Done:
     """Run a statement that was built once, with these values.
 
-    In the driver's words: a statement of a placing call then takes a quarter of the time, which went into finding the
-    same words again. Not for `IN` and types that the driver does not know.
+    It cannot run statements with `IN`, or with types that the driver does not know.
     """
     words = spelled(statement, frozenset(given) if isinstance(statement, sa.Insert) else None)
     values = {**words.always, **given}

@@ -1,4 +1,4 @@
-"""The statements of a journal's hot roads, run on either database at the least cost.
+"""The statements that run most often, on either database at the least cost.
 
 On SQLite a statement runs at once. On PostgreSQL those of a transaction wait until one of them has to be answered, and
 are sent together (`postgresql.Together`).
@@ -36,9 +36,9 @@ class Lock:
 
 _SHARED = (f"SELECT pg_advisory_xact_lock_shared({_ZINC})", None)
 WHOLE = Lock(((f"SELECT pg_advisory_xact_lock({_ZINC})", None),))
-"""Nobody else opens, sends or decides anything."""
+"""The lock under which nobody else opens, sends or decides anything."""
 NO_LOCK = Lock(())
-"""The change names the version that it changes, and depends on nothing else."""
+"""No lock, for a change that names the version of the entry that it changes, and depends on nothing else."""
 
 
 def of_caller(caller: str) -> Lock:

@@ -162,22 +162,22 @@ def one_of(column: sa.Column[str], words: Collection[str]) -> sa.ColumnElement[b
 IS_ORDER = ENTRIES.c.kind == sa.literal_column("'order'")
 """Look-ups stand in the same table, and in no list of orders."""
 IS_CHANGE = ENTRIES.c.kind.in_([sa.literal_column("'return'"), sa.literal_column("'case'")])
-"""It changes a placed order: `entry.CHANGES`."""
+"""The condition that an entry changes a placed order: `entry.CHANGES`."""
 IS_LOOK_UP = ENTRIES.c.kind == sa.literal_column("'look_up'")
 UNFINISHED = sa.text("state IN ('waiting', 'signing', 'sending', 'unknown', 'accepted')")
-"""A process or a person still has to move it on: `entry.OPEN`."""
+"""The condition that a process or a person still has to move an entry on: `entry.OPEN`."""
 ANY_MODE = sa.text("mode IN ('live', 'test', 'sandbox')")
 """Lets an index that begins with the mode be searched for all of them."""
 COUNTING = sa.text("counts_cents > 0")
-"""It takes something from the limits."""
+"""The condition that an entry takes something from the limits."""
 UNPROVED = sa.text(
     "rail = 'agent' AND counts_cents > 0 AND state IN ('failed', 'cancelled', 'rejected', 'paid_no_order')"
 )
-"""Paid up front, ended without an order, and not proved to have come back."""
+"""The condition that an entry was paid up front and bought nothing, and that the money is not proved to be back."""
 FORGETTABLE = sa.text(
     "body IS NOT NULL AND state IN ('placed', 'failed', 'cancelled', 'rejected', 'refused', 'declined')"
 )
-"""It is over, nothing has to be looked up any more, and what was ordered is still kept."""
+"""The condition that an entry is over, that nothing has to be looked up for it any more, and that its body is kept."""
 
 
 def _index(
@@ -328,7 +328,7 @@ def rows_of(
 
 
 def number(found: object) -> float:
-    """Return the time that a look at many rows has found; 0.0 where that is none."""
+    """Return the time that a query over many rows has found; 0.0 if it has found no number."""
     # SQLite puts text above every number: a row whose time cannot be read says nothing about the clock.
     return float(found) if isinstance(found, int | float) else 0.0
 

@@ -51,7 +51,7 @@ def create(connection: sa.Connection) -> None:
 
 
 def drop(connection: sa.Connection) -> None:
-    """Take the totals of an earlier version away, with their triggers."""
+    """Remove the totals of an earlier version, and their triggers."""
     on_postgresql = connection.dialect.name == "postgresql"
     for statement in _AWAY_ON_POSTGRESQL if on_postgresql else _AWAY_ON_SQLITE:
         connection.exec_driver_sql(statement)
@@ -147,7 +147,8 @@ def counted(since: str, beside: str | None = None) -> sa.Select[Any, Any]:
 def by_mode(minute: int) -> sa.Select[Any, Any]:
     """Return a query for what counts against limits from the beginning of a minute on: rows of mode and cents.
 
-    `minute`: since the epoch. It seeks the totals of each caller, since those of all times lie between them.
+    `minute`: since the epoch. The query looks up the new totals of one caller after the other: in the index, the old
+    totals of each caller lie between them.
     """
     modes = [sa.select(sa.literal(mode).label("mode"), _caller_after(mode, "")) for mode in get_args(Mode)]
     callers = sa.select(sa.union_all(*modes).subquery("first_callers")).cte("callers", recursive=True)
@@ -187,8 +188,8 @@ def _of_each(
 ) -> sa.Select[Any, Any, Any]:
     """Return a query for the totals of each of `those`: what `by` groups them by, their cents and orders.
 
-    PostgreSQL is made to look into the index for one caller after the other: it would read all totals, since it does
-    not know how few of them are as new as these. SQLite does so by itself.
+    PostgreSQL is made to look into the index for one caller after the other. By itself it would read all totals, since
+    it does not know how few of them are as new as these. SQLite does so by itself.
     """
     theirs = (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == those.c.caller, *conditions)
     cents, orders = sa.func.sum(TOTALS.c.cents).label("cents"), sa.func.sum(TOTALS.c.orders).label("orders")

@@ -1,8 +1,9 @@
 """The version of a journal's schema, checked before anything is written.
 
-A journal keeps two numbers. `schema` is the version that a program must at least have: a process that is older writes
-nothing, not even after it has begun, since a newer one may keep something elsewhere, and would not find what this one
-writes. `added` is the version up to which all has been added that older programs need not know (`schema.ADDING`).
+A journal keeps two numbers. `schema` is the version that a program must at least have. An older process writes nothing,
+even if it opened the journal before: a newer process may keep something in another place, and would not find the rows
+of the older one. `added` is the version up to which all has been added that older programs need not know
+(`schema.ADDING`).
 """
 
 import sqlalchemy as sa
@@ -53,7 +54,7 @@ def version_in(kept: object) -> int:
     """Return the version of a schema as a journal keeps it.
 
     Raises:
-        JournalError: it is none.
+        JournalError: it is not the number of a version.
     """
     if not isinstance(kept, str) or not kept.isascii() or not kept.isdecimal() or not 0 < int(kept[:9]):
         raise half_made()

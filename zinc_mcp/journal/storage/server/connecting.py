@@ -1,10 +1,10 @@
-"""Connections to PostgreSQL: their settings, a pooler between, and which of several servers they lead to.
+"""Connections to PostgreSQL: their settings, a pooler in between, and the choice among several servers.
 
 A pooler such as PgBouncer answers the login itself, with a process number that is not the server's. In session mode it
-keeps a server's session for each client, in transaction mode only until the end of a transaction: then a setting, a
-prepared statement or a LISTEN of one client gets to another one, or is lost (PgBouncer, "SQL feature map for pooling
-modes"). So wherever there is a pooler, nothing is left in the session: settings hold for a transaction, and statements
-are not prepared. That is right in both modes.
+keeps a server's session for each client. In transaction mode a client has a session only until the end of a
+transaction: a setting, a prepared statement or a LISTEN of one client gets to another one, or is lost (PgBouncer, "SQL
+feature map for pooling modes"). So with a pooler nothing is left in the session: settings hold for a transaction, and
+statements are not prepared. This is right in both modes.
 """
 
 import select
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import psycopg
 
 BUSY_SECONDS: float = 15
-"""For so long a process waits until another one's change is written."""
+"""A process waits at most this time until another one's change is written."""
 HELD_SECONDS = 10
-"""After this time PostgreSQL undoes a change whose process stands still; other processes still wait then."""
+"""After this time PostgreSQL undoes a change whose process stands still. Other processes wait longer than that."""
 CONNECTIONS = 4
-"""Of one process: one for each piece of work that `runner.Runner` does at the same time."""
+"""The connections of one process: one for each piece of work that `runner.Runner` does at the same time."""
 READ_ONLY_SERVER = "25006"
 """`read_only_sql_transaction`: the server has become a standby, or takes no changes for another reason."""
 
@@ -46,7 +46,7 @@ _SETTINGS = (
     "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', {local}) END"
 )
 OF_TRANSACTION = _SETTINGS.format(busy=BUSY_SECONDS, local="true")
-"""Sets for one transaction what is otherwise set for a session."""
+"""The statement that makes for one transaction the settings that otherwise hold for a session."""
 _OF_SESSION = f"{_SETTINGS} WHERE pg_backend_pid() = {{pid}}"
 _POOLED = "zinc_mcp_pooled"
 _STANDBYS = "zinc_mcp_standbys"
@@ -55,9 +55,10 @@ _STANDBYS = "zinc_mcp_standbys"
 Pooling = Literal["none", "session", "transaction"]
 """The mode of the pooler before the server: how long it keeps a session for one client; `none`: there is no pooler."""
 _TURNS = (0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0)
-"""Without a rhythm: a pooler that uses its sessions in turn would give each of two clients always the same one."""
+"""The order in which two clients ask. It has no rhythm: with one, a pooler that uses its sessions in turn might give
+each client always the same session."""
 _ASKED_SECONDS = 5.0
-"""A pooler in session mode lets a client wait where it has no session left."""
+"""The longest time for these questions: a pooler in session mode lets a client wait if it has no session left."""
 
 
 def engine_to(url: sa.URL) -> sa.Engine:
@@ -108,13 +109,13 @@ def leave_server(connection: sa.Connection) -> None:
 
 
 def standbys_met(engine: sa.Engine) -> int:
-    """Return how often an engine has met a server that takes no changes: then older connections lead to such a one."""
+    """Return how often an engine has met a server that takes no changes; connections from before lead to such a one."""
     met: list[int] = engine.get_execution_options()[_STANDBYS]
     return met[0]
 
 
 def of_session(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bytes:
-    """Return what sets up the session of a new connection, and answers with no row where there is a pooler between."""
+    """Return the statement that sets up the session of a new connection; with a pooler in between it returns no row."""
     return _OF_SESSION.format(busy=BUSY_SECONDS, local="false", pid=connection.info.backend_pid).encode()
 
 
@@ -160,10 +161,10 @@ async def connected(url: str, **given: Any) -> "AsyncGenerator[psycopg.AsyncConn
 
 
 async def pooling_at(url: str) -> Pooling:
-    """Ask what stands before the server at a database's address, a SQLAlchemy URL.
+    """Find out the mode of the pooler before the server at a database's address, a SQLAlchemy URL.
 
-    Two clients that are both connected never share a session in session mode. In transaction mode each one gets any
-    that is free.
+    Two clients that are both connected never share a session in session mode. In transaction mode each transaction gets
+    any session that is free.
 
     Raises:
         psycopg.Error, OSError: it cannot be reached.
@@ -188,7 +189,7 @@ async def _session(connection: "psycopg.AsyncConnection[Any]") -> int:
 
 
 def has_spoken(driver: "psycopg.Connection[Any]") -> bool:
-    """Say whether the server has said something on a connection on which nothing was asked: usually that it ends it."""
+    """Say whether the server has sent something without a question: usually that it ends the connection."""
     if not hasattr(select, "poll"):
         return bool(select.select([driver.fileno()], [], [], 0)[0])
     poll = select.poll()
