@@ -79,7 +79,7 @@ class Rail(RailIdentity, Protocol):
         ...
 
     def after_sale(self, order_key: SecretStr | None) -> AfterSale | None:
-        """Return what can be done about an order after its purchase, with the account's key or the order's own.
+        """Return the requests about an order after its purchase, made with the account's key or the order's own.
 
         None: that key is not there.
         """
@@ -91,7 +91,7 @@ Ending = Literal["settled", "unpaid", "open"]
 
 
 class LeaseOverError(Exception):
-    """The time to send was over before the first byte left, so nothing was sent. It never leaves `checkout`."""
+    """The time to send was over before the first byte left, so nothing was sent. Each sending function catches it."""
 
 
 @dataclass(frozen=True, slots=True)

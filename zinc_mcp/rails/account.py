@@ -117,7 +117,7 @@ class AccountRail:
         return await cancel_order(self._client, order_id, self._api_key)
 
     def after_sale(self, order_key: SecretStr | None) -> ZincAfterSale:
-        """Return what this account's key can do about its orders."""
+        """Return the requests about this account's orders after their purchase."""
         return ZincAfterSale(self._client, self._api_key)
 
 

@@ -1,4 +1,4 @@
-"""What can be done about an order after its purchase: returns and cases. The key never leaves these objects."""
+"""The requests about an order after its purchase: returns and cases. The key never leaves these objects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class ReturnAsked:
 
 @dataclass(frozen=True, slots=True)
 class SentOrder:
-    """What the journal knows of an order, where Zinc itself does not show it."""
+    """The facts about an order that the journal has and that Zinc may not show."""
 
     content: bytes | None
     """The bytes that were sent; None after a purge, or for an order of another journal."""
@@ -77,7 +77,7 @@ class AfterSale(Protocol):
         ...
 
     def wanted(self, change: Change, order_id: str) -> Mapping[str, Any]:
-        """Return what a request asks for, by the names of v2: what is found at Zinc is compared with it.
+        """Return the content of a request by the names of v2, to compare it with what is found at Zinc.
 
         Raises:
             ValueError: it is no request that this object has made.
@@ -152,7 +152,7 @@ class ZincAfterSale:
         return closing_change(case_id)
 
     def wanted(self, change: Change, order_id: str) -> Mapping[str, Any]:
-        """Return what is sent."""
+        """Return the content that is sent."""
         return change.sent
 
     async def send(self, change: Change, leaving: Leaving) -> NetworkAnswer:

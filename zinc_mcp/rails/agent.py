@@ -41,7 +41,7 @@ _TIME_SECONDS = 3.0
 
 @contextmanager
 def _by_its_own_key() -> Generator[None]:
-    """Tell the truth where Zinc does not take the key that came with an order: it is no key of the owner's.
+    """Say which key it is that Zinc does not take: the one that came with the order, and no key of the owner's.
 
     Raises:
         OrderRejectedError: Zinc answered no.
@@ -283,12 +283,12 @@ class AgentRail:
             raise UnreadableAnswerError("Zinc did not answer the question that was paid for.") from error
 
     def after_sale(self, order_key: SecretStr | None) -> ZincAfterSale | None:
-        """Return what an order's own key can do about it, as far as Zinc lets it."""
+        """Return the requests about an order that its own key can make, as far as Zinc lets it."""
         return None if order_key is None else ZincAfterSale(self._client, order_key)
 
 
 def _with_reference(on_headers: OnPaidHeaders) -> OnPaidHeaders:
-    """Return a call that passes on, of a receipt, only the payment's reference."""
+    """Return a call that passes on only the payment's reference of a receipt."""
 
     async def read(order_key: SecretStr | None, receipt: str | None, accepted: bool) -> None:
         known = Receipt.from_payment_receipt(receipt)

@@ -33,12 +33,12 @@ from zinc_mcp.zinc.v1.order_list import find_orders, read_list, read_order
 _TIME_SECONDS = 3.0
 _TIME_TRIES = 2
 _FOUND_SECONDS = 2 * 86_400.0
-"""Orders of this time are looked through for notes, where it is not known when the order was sent."""
+"""If the time of sending is not known, an order is looked for among those of this time until now."""
 _BEFORE_SENDING_SECONDS = 3600.0
-"""An order is looked for from so long before it was sent, because Zinc's clock may differ."""
+"""An order is looked for from this time before its sending on, because Zinc's clock may differ."""
 
 _PROFILE_IN_BYTES = PROFILE_FIELD.encode()
-"""As a name stands in the bytes that are frozen, which escape nothing of ASCII."""
+"""The name of the field as it stands in the frozen bytes, in which no sign of ASCII is escaped."""
 
 _SAME_FOR_THE_SAME = frozenset(
     {
@@ -53,7 +53,7 @@ _SAME_FOR_THE_SAME = frozenset(
         "invalid_variant",
     }
 )
-"""Codes about the bytes of an order alone. What the first request of a key did cannot be the reason of one."""
+"""Codes of refusals about the bytes of an order alone. An earlier request with the same key cannot be their reason."""
 
 
 class V1Rail:
@@ -87,14 +87,14 @@ class V1Rail:
         self.account = self.former_account = fingerprint(token)
 
     async def fee_cents(self) -> int:
-        """Return nothing: v1 tells no fee (`Entry.fee_is_known`)."""
+        """Return 0: v1 tells no fee (`Entry.fee_is_known`)."""
         return 0
 
     async def ask_the_time(self) -> None:
         """Ask for a list of one order, which is free; ask once more if no answer came.
 
-        Nothing else is asked before an order, as the fee is on the account rail: so this is the only chance to hear
-        that our clock is wrong.
+        The account rail asks for its fee before an order. This rail asks nothing else before one, so only this answer
+        can show that our clock is wrong.
         """
         for _ in range(_TIME_TRIES):
             with suppress(ZincMcpError), anyio.move_on_after(_TIME_SECONDS):
@@ -102,7 +102,7 @@ class V1Rail:
                 return
 
     async def send(self, body: bytes | SecretBody, leaving: Leaving) -> Order:
-        """Place the order; see `V1Client.create` for what it raises. `spending.own_account` makes what goes out."""
+        """Place the order; see `V1Client.create` for what it raises. `spending.own_account` makes the bytes to send."""
         # The bytes are read only if the name stands in them.
         if not isinstance(body, SecretBody) and _PROFILE_IN_BYTES in body and PROFILE_FIELD in (_sent(body) or {}):
             raise AssertionError("an order for an account of one's own is not sent without it")
@@ -122,7 +122,7 @@ class V1Rail:
         return await find_orders(self._client, metadata_key, value, self._token, since=since)
 
     async def find_sent(self, key: str, body: bytes, sent_at: float | None) -> list[Order]:
-        """List the orders with our key in their notes, from the time of sending, and then whenever they were made."""
+        """List the orders with our key in their notes: those made since the sending, and if there are none, any."""
         sent = _sent(body)
         if sent_at is not None:
             since = sent_at - _BEFORE_SENDING_SECONDS
@@ -144,11 +144,11 @@ class V1Rail:
         await read_list(self._client, self._token, into, since, until)
 
     async def look_up(self, call: DataCall[A]) -> A:
-        """Say that v1 is asked nothing about products from here."""
+        """Refuse: v1 is asked nothing about products from here."""
         raise UnreadableAnswerError("Zinc's v1 is not asked about products from here.")
 
     def after_sale(self, order_key: SecretStr | None) -> V1AfterSale:
-        """Return what this token can do about its orders."""
+        """Return the requests about this token's orders after their purchase."""
         return V1AfterSale(self._client, self._token)
 
     async def abort(self, order_id: str) -> Order:
@@ -160,7 +160,7 @@ class V1Rail:
         return await ask_to_cancel(self._client, order_id, number, key, self._token)
 
     async def cancellation(self, cancellation_id: str, number: str) -> Outcome:
-        """Return what became of a cancellation; see `read_outcome`."""
+        """Return the outcome of a cancellation; see `read_outcome`."""
         return await read_outcome(self._client, cancellation_id, number, self._token)
 
     async def balance(self) -> tuple[int | None, str]:
@@ -168,7 +168,7 @@ class V1Rail:
         return await read_balance(self._client, self._token)
 
     async def credits(self) -> tuple[ManagedCredit, ...]:
-        """Read what came back for orders of Zinc's managed accounts; see `read_credits`."""
+        """Read the credits for orders of Zinc's managed accounts; see `read_credits`."""
         return await read_credits(self._client, self._token)
 
 

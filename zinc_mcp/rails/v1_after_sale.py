@@ -39,7 +39,7 @@ class V1AfterSale:
         """Return the request that asks for a return.
 
         Raises:
-            RefusedError: v1 takes nothing back of this retailer, or no word of the retailer's for the reason is known.
+            RefusedError: v1 takes nothing back for this retailer, or the retailer's word for the reason is not known.
         """
         if asked.retailer not in CHANGED_AT:
             raise RefusedError(
@@ -137,7 +137,7 @@ class V1AfterSale:
         return found[0]
 
     async def completed(self, order: Order, sent: SentOrder) -> Order:
-        """Return an order with what v1 shows elsewhere: its products as sent, its returns and its case."""
+        """Return an order with the facts that v1 does not show with it: its products as sent, its returns, its case."""
         body = _read(sent.content)
         more: dict[str, Any] = {}
         if not order.items and (items := _items(body, "ordered" if order.stage == "placed" else "pending")):

@@ -22,25 +22,25 @@ logger = logging.getLogger(__name__)
 async def carry(
     process: Process,
     attempt: Attempt,
-    road: Callable[[], Awaitable[None]],
+    steps: Callable[[], Awaitable[None]],
     *,
     sent: str,
     crashed: Callable[[], ZincMcpError],
     moves_money: bool,
 ) -> None:
-    """Go a road to its end, and tell the calls that wait.
+    """Run the steps of an attempt to their end, and tell the calls that wait.
 
     Args:
         process: what this process shares.
         attempt: the entry that is being sent.
-        road: sends it, and writes down what the answer proves.
-        sent: the sentence, without its end, that it was sent.
-        crashed: makes what is told if our own code fails.
+        steps: send it, and write down what the answer proves.
+        sent: the sentence that it was sent, without its full stop.
+        crashed: makes the error to tell if our own code fails.
         moves_money: whether it may buy something.
     """
     try:
         with anyio.CancelScope(shield=True):
-            await road()
+            await steps()
     except JournalError as error:
         attempt.error = await _told(process, attempt, error, sent, moves_money=moves_money)
         with suppress(JournalError):  # the next work that succeeds frees the entries that were marked and never sent
@@ -60,7 +60,7 @@ async def carry(
 
 
 async def leave_in_doubt(process: Process, attempt: Attempt) -> None:
-    """Let others look up an entry that is still in doubt at the end of its road."""
+    """Let other processes look up an entry that is still in doubt after the last step."""
     if attempt.entry.state == "unknown":
         await settle(process, attempt, "unknown", "left in doubt", **FREE)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOCKED_SECONDS = 0.01
 _MOST_LOCKED = 100
-"""A server asks so often for its share where others are taking their own, each time after `_LOCKED_SECONDS`."""
+"""While others take their shares, a server asks at most this many times for its own, `_LOCKED_SECONDS` apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Sought:
     """The entries that a sweep looks for."""
 
     name: str
-    """A short word, another one for each of them."""
+    """A short word, different for each kind of sweep."""
     states: frozenset[State]
     kinds: frozenset[Kind] = ORDERS
     sent_again: bool = False
-    """Only what was sent more than once."""
+    """Whether only entries are looked for that were sent more than once."""
 
 
 class Turn:
@@ -43,11 +43,11 @@ class Turn:
     """
 
     def __init__(self, process: Process, rail: Rail, sought: Sought, most: int) -> None:
-        """`most`: entries in one sweep."""
+        """Remember which entries are looked for; `most` is the number of them in one sweep."""
         self._process, self._rail, self._sought = process, rail, sought
         self._left = most
         self._began: float | None = None
-        """When the round began of which this process has a share."""
+        """The time at which the round began of which this process has a share."""
 
     async def next(self) -> Sequence[Entry]:
         """Return the entries to look up next; none where the sweep is over.
@@ -73,7 +73,7 @@ class Turn:
     async def _share(self) -> Sequence[Entry]:
         run = self._process.journal.run
         if self._began is None and not await run(lambda journal: self._listed(journal, None, 0, 1)):
-            return ()  # mostly there is nothing: then nothing is written
+            return ()  # mostly there is no such entry: then nothing is written
         for _ in range(_MOST_LOCKED):
             share = await run(
                 lambda journal: journal.take_share(

@@ -312,7 +312,7 @@ async def settle(
         process: what this process shares.
         attempt: the entry that is being sent.
         state: its new state.
-        what: for the event.
+        what: the event, in a few words.
         order: the order at Zinc, for look-ups until the outcome is written down.
         unsent: this process has sent nothing of the entry, and no other process has tried. This ends the doubt of a
             process that only saw that the time to send was over.

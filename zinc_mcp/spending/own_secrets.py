@@ -1,6 +1,6 @@
-"""Secrets of this program and of an account of the owner's own, in what a tool is given: it is refused.
+"""The refusal of arguments of a tool that hold a secret of this program, or of an account of the owner's own.
 
-They would be kept in the journal, shown, and sent to Zinc. The values are known here, so no form has to be guessed.
+The secret would be kept in the journal, shown, and sent to Zinc. Its value is known here, so no form has to be guessed.
 """
 
 import re
@@ -17,7 +17,7 @@ from zinc_mcp.owner.settings import Settings
 from zinc_mcp.zinc.texts.notes import texts_in
 
 _SHORTEST = 6
-"""Characters of a secret. A shorter one may stand in any text by chance."""
+"""The least characters of a secret that is looked for. A shorter one may stand in any text by chance."""
 _SPACES = re.compile(r"[\s-]")
 
 
@@ -33,7 +33,7 @@ def secrets_in(settings: Settings) -> list[SecretStr]:
 
 
 def refuse_secrets(given: Mapping[str, Any], secrets: Iterable[SecretStr]) -> None:
-    """Do nothing if no text in these arguments holds one of these secrets, in whatever case or spacing.
+    """Check that no text in these arguments holds one of these secrets, in any case and spacing.
 
     Raises:
         InvalidArgumentsError: one does; the secret is not repeated.

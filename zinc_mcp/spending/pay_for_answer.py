@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def seconds_to_pay(process: Process, rail: "AgentRail") -> float:
-    """Return how long asking for the price, signing and sending may take together."""
+    """Return the longest time, in seconds, that asking for the price, signing and sending may take together."""
     return 2 * process.clocks.wire + rail.sign_seconds + process.clocks.lease_margin
 
 
@@ -92,7 +92,7 @@ async def _marked(process: Process, entry: Entry, rail: "AgentRail", quote: Quot
 
 
 def _about_a_question(refusal: RefusedError) -> RefusedError:
-    """Return the refusal of a payment in words about a question: those of a payment are about an order."""
+    """Return the refusal of a payment in words about a question. The refusal itself speaks of an order."""
     return RefusedError(
         _SENTENCES.get(str(refusal.facts.get("reason")), refusal.summary),
         "Nothing was paid. Tell the user, or go on without it.",
@@ -106,7 +106,7 @@ _SENTENCES = {
     "digest": "The payment was asked for something else than the question. Nothing was paid.",
     "funds": "The payment wallet does not hold enough for the question. Nothing was paid.",
 }
-"""By the reason of a refusal: the sentences that speak of an order otherwise."""
+"""By the reason of a refusal: the sentence about a question, for those that speak of an order."""
 
 
 async def _take_back(rail: "AgentRail", signed: Signed, why: Exception) -> None:

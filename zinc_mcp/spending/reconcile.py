@@ -95,9 +95,11 @@ class Reconciled:
     entries: int = 0
     """Entries of this account that were compared."""
     unread: ZincMcpError | None = None
-    """Why Zinc's list could not be read, or not all of it."""
+    """The reason why Zinc's list could not be read, or not all of it."""
     list_cut: bool = False
+    """Whether Zinc's list was longer than what was read of it."""
     journal_cut: bool = False
+    """Whether the journal holds more entries of this account than were compared."""
     unreadable: int = 0
     """Rows of Zinc's list that are no orders."""
     unsettled: int = 0
@@ -169,7 +171,7 @@ def belongs(entry: Entry, by: RailIdentity) -> bool:
 
 
 def made_at(entry: Entry) -> float:
-    """Return when an entry's order was made, by Zinc's clock if it is known."""
+    """Return the time at which an entry's order was made, by Zinc's clock if it has told it."""
     return entry.opened_at if entry.zinc_at is None else entry.zinc_at
 
 
