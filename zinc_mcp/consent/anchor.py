@@ -3,15 +3,15 @@
 Zinc holds it, with the date of the order, from before anybody could know of a dispute. So an owner can show later what
 was ordered and what the person was asked, and nobody can write another order or another question under it.
 
-A yes is bound to the exact bytes, and the anchor is inside these bytes. It can be, because it covers neither the bytes
-nor the digest that a yes is bound to. It covers the order without our own metadata, and the question's own content,
-which never holds our metadata. So first comes the question, from it the anchor, with it the bytes, and last the digest
-of the question, which covers both. From then on all of it is frozen, and a repeat sends the same bytes. An order that
-nobody is asked about has the anchor of no question from the beginning.
+A yes is bound to the exact bytes, and the anchor is inside these bytes. This is possible because the anchor covers
+neither the bytes nor the digest that a yes is bound to. It covers the order without our own metadata, and the content
+of the question, which never holds our metadata. So the question is made first, then the anchor from it, then the bytes
+with the anchor, and last the digest of the question, which covers both. From then on all of it is frozen, and a repeat
+sends the same bytes. An order that nobody is asked about has an anchor without a question from the beginning.
 
-The anchor is a digest over two others, each with a salt of its own. One is over what may be shown to anybody (the
-products, the price, what the person saw of them), the other over everything (the address too). So a file can prove
-the first without giving the second away. The salts are made of one that only the journal has.
+The anchor is a digest over two others, each with a salt of its own. One is over the part that may be shown to anybody
+(the products, the price, and what the person saw of them), the other over everything (the address too). So a file can
+prove the first and keep the second secret. Both salts are derived from one that only the journal has.
 """
 
 import hashlib
@@ -57,12 +57,12 @@ def leaf(salt: str, part: Mapping[str, Any]) -> str:
 
 
 def salt_for(salt: str, part: str) -> str:
-    """Return the salt of one part. It does not give the others away."""
+    """Return the salt of one part. It reveals neither the salt of the entry nor that of the other part."""
     return _digest([FORMAT, salt, part])
 
 
 def public_part(body: Mapping[str, Any], question: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what of an order and its question may be shown to anybody."""
+    """Return the parts of an order and its question that may be shown to anybody."""
     products = [_some(product, _SHOWN_OF_PRODUCTS) for product in _rows(body.get("products"))]
     return {
         "request": {"products": products, "max_price": body.get("max_price"), **_some(body, ("retailer",))},
@@ -91,7 +91,7 @@ def without_ours(body: Mapping[str, Any]) -> dict[str, Any]:
 def anchored(entry: Entry, question: Mapping[str, Any]) -> bytes | None:
     """Return the bytes of an entry with the anchor of its question, before anything of it was sent.
 
-    An entry without a salt keeps its bytes, and so has one that may have been sent.
+    An entry without a salt keeps its bytes, and so does one that may have been sent.
     """
     salt = salt_of(entry)
     if salt is None or entry.body is None or entry.state != "waiting" or entry.first_sent_at is not None:

@@ -1,4 +1,4 @@
-"""The question that an entry keeps, and the decision about it: until when it can be made, and whether it was a yes."""
+"""The question that an entry keeps, the time to decide about it, and whether the decision was a yes."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -59,7 +59,7 @@ def asked_change(entry: Entry) -> ChangeQuestion | None:
 
 
 def seconds_to_decide(entry: Entry, now: float) -> int:
-    """Return for how long the question of an entry can still be answered."""
+    """Return the seconds for which the question of an entry can still be answered."""
     until: float | None = (entry.consent or {}).get("until")
     return max(0, int((until or now) - now))
 
@@ -77,13 +77,13 @@ def ago(seconds: float) -> str:
 
 
 def how_it_stands(twin: Entry, now: float) -> str:
-    """Return when an earlier order was made, and how it stands, in words for a question."""
+    """Return the age and the state of an earlier order, in words for a question."""
     waits = "it still waits for a decision" if twin.state == "waiting" else f"that order is {twin.state}"
     return f"{ago(now - twin.opened_at)}, and {waits}"
 
 
 def described(near: Entry, now: float) -> str:
-    """Return an earlier order in words for a question: how much, for how much, and how it stands."""
+    """Return an earlier order in words for a question: its pieces, its highest price, its age and its state."""
     items = cast(list[Mapping[str, Any]], near.facts.get("items") or [])
     pieces = sum(each for each in (item.get("quantity", 1) for item in items) if isinstance(each, int))
     goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"

@@ -164,7 +164,7 @@ def leaves(value: object, path: str = "") -> Iterator[Labelled]:
 
 
 def by_account(account: Mapping[str, Any]) -> str:
-    """Return in words that an account of the owner's own at a retailer pays, by what an entry keeps of it."""
+    """Return the words that say that the owner's own account at a retailer pays. `account` is an entry's fact of it."""
     name = f"by your own account at the retailer, kept here as {quoted(str(account.get('profile')))}"
     if "payment" not in account:
         return name

@@ -192,7 +192,7 @@ def describe(line: Line, number: int | None = None) -> list[str]:
 
 
 def paid_by(rail: RailName, facts: Mapping[str, Any] | None = None) -> str:
-    """Return in words how an order of a rail is paid; `facts` are its entry's."""
+    """Return the words that say how an order of a rail is paid; `facts` are those of its entry."""
     account: Mapping[str, Any] | None = (facts or {}).get("retailer_account")
     if rail == "v1" and ADOPTED in (facts or {}):
         return "through Zinc's v1"  # by a managed account or one of the owner's own

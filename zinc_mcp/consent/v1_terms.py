@@ -65,7 +65,7 @@ def v1_terms(wire: dict[str, Any], order: Wish, account: Mapping[str, str] | Non
 
 
 def _by_criteria(criteria: Mapping[str, Any]) -> Sequence[Labelled]:
-    """Return what a product's own rules leave open, in words."""
+    """Return the words about a product's own rules for sellers, and about the rules that they leave open."""
     left_open = [what for name, what in _OF_NO_RULE if name not in criteria]
     if "condition_not_in" in criteria and "condition_in" not in criteria:
         left_open[0] = "other conditions than these"
