@@ -1,6 +1,6 @@
-"""Cancelling a placed order of v1 at its retailer: each of the retailer's orders is asked for once, then looked at.
+"""Cancelling a placed order of v1 at its retailer: for each of the retailer's orders one request, then its outcome.
 
-A request gives the id of its outcome, which the entry keeps. Where the answer was lost, another call of `cancel_order`
+A request gives the id of its outcome, which the entry keeps. If the answer was lost, another call of `cancel_order`
 asks with the same key, and v1 then gives the first answer again. `attempting_to_cancel` is neither a yes nor a no.
 A cancellation proves no refund: the order's money is left as it is.
 """
@@ -36,7 +36,7 @@ _Outcome = Literal["sent", "asked", "cancelled", "refused", "not_taken"]
 async def cancel_at_retailer(
     process: Process, entry: Entry, order: Order, rail: V1Rail, deadline: float
 ) -> tuple[How, Entry]:
-    """Ask Zinc to cancel a placed order at its retailer, and look what became of it until the deadline.
+    """Ask Zinc to cancel a placed order at its retailer, and read the outcome until the deadline.
 
     Raises:
         ZincUnreachableError: nothing was sent.
@@ -77,7 +77,7 @@ async def cancel_at_retailer(
 
 
 async def with_outcomes(process: Process, entry: Entry, rail: V1Rail) -> Entry:
-    """Read what became of the cancellations of an order that were not decided, and write it down.
+    """Read the outcomes of an order's cancellations that were not decided, and write them down.
 
     Raises:
         JournalError: it could not be written down.
@@ -107,7 +107,7 @@ def _part(entry: Entry, number: str) -> Part:
 
 
 async def _ask(process: Process, entry: Entry, order_id: str, number: str, rail: V1Rail, seconds: float) -> Entry:
-    """Ask for one of the retailer's orders. That it is asked for is durable before the request."""
+    """Ask Zinc to cancel one of the retailer's orders. The journal says so before the request leaves."""
     before = _part(entry, number)
     nth = int(before.get("nth", 0)) + (0 if before.get("outcome") == "sent" else 1)
     part = {"number": number, "nth": nth, "id": None, "outcome": "sent"}
@@ -158,4 +158,4 @@ _BY_OUTCOME: Sequence[tuple[_Outcome, How]] = (
     ("sent", "not_known"),
     ("not_taken", "not_taken"),
 )
-"""Of several parts the first of these decides how the whole ended."""
+"""If the parts have several outcomes, the first of these decides about the whole."""

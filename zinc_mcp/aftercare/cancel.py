@@ -1,7 +1,7 @@
 """Cancelling: a question that waits is withdrawn, and an order that is still pending is cancelled at Zinc.
 
-A cancellation buys nothing, and asking again is safe. It asks no person. What became of it is never guessed: the order
-is read, and only Zinc's own showing of our order as cancelled gives money back to the limits (`look_up.apply`).
+A cancellation buys nothing, and asking again is safe. It asks no person. Its outcome is never guessed: the order is
+read, and money goes back to the limits only if Zinc shows our order as cancelled (`look_up.apply`).
 """
 
 import time
@@ -56,7 +56,7 @@ async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
 async def withdraw_change(process: Process, caller: str, handle: str) -> Answer | None:
     """Withdraw the question about a return or report that a handle names by its key; None if it names none.
 
-    Where no question waits, the answer tells how the return or report stands.
+    If no question waits, the answer has the return or report as it is.
 
     Raises:
         JournalError: nothing was changed.
@@ -129,7 +129,7 @@ async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancell
 
 
 async def _cancel_accepted(process: Process, entry: Entry, deadline: float) -> Cancellation | Entry:
-    """Ask Zinc to cancel an order that it has accepted, once, and read what became of it."""
+    """Ask Zinc once to cancel an order that it has accepted, and read the outcome."""
     rail = process.rails.get(entry.rail)
     if rail is None or not is_ours(entry, rail) or entry.order_id is None:
         return Cancellation("elsewhere", Answer(entry))

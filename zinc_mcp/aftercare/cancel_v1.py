@@ -1,4 +1,4 @@
-"""Cancelling an order of v1: it is stopped while v1 works on it; once it is placed, its retailer is asked."""
+"""Cancelling an order of v1: while v1 works on it, v1 is asked to stop; once it is placed, the retailer is asked."""
 
 from functools import partial
 
@@ -51,10 +51,10 @@ async def cancel_placed(
     unasked: ZincMcpError | None,
     deadline: float,
 ) -> Cancellation | Entry:
-    """Ask for a placed order of v1 at its retailer.
+    """Ask the retailer of a placed order of v1 to cancel it.
 
     Raises:
-        ZincMcpError: how the order stands could not be found out; nothing was sent.
+        ZincMcpError: the state of the order could not be found out; nothing was sent.
     """
     if not is_ours(entry, rail):
         return Cancellation("elsewhere", Answer(entry))
@@ -68,7 +68,7 @@ async def cancel_placed(
 
 
 async def _seen_as_ours(process: Process, entry: Entry, rail: V1Rail) -> Entry:
-    """Return an entry of v1 after a look at its order: the answer to the order gave an id, and nothing that proves it.
+    """Return an entry of v1 after its order was read: until then only an id names the order, and proves nothing.
 
     Raises:
         UnreadableAnswerError: the id is that of another order; nothing was sent.

@@ -1,4 +1,4 @@
-"""Cancelling an order that Zinc has accepted, of the account or paid by a wallet: asked for once, then read."""
+"""Cancelling an order of v2 that Zinc has accepted: one request by the account's key or the order's own, then reads."""
 
 import time
 from contextlib import suppress
@@ -77,7 +77,7 @@ async def cancel_of_the_account(
 async def _read_without_entry(
     process: Process, rail: AccountRail, order: Order, said: Said, deadline: float
 ) -> Order | None:
-    """Read an order that has no entry until it shows what became of its cancellation; None if it cannot be read."""
+    """Read an order that has no entry until it shows the outcome of its cancellation; None if it cannot be read."""
     seen: Order | None = None
     until = min(deadline, time.monotonic() + process.clocks.proof)
     while True:

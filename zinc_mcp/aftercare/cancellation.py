@@ -21,12 +21,12 @@ ASKED = "cancellation asked for"
 """The event that is written before Zinc is asked."""
 
 Said = CancelAnswer | Literal["nothing", "working"]
-"""Also: no usable answer; v1 was asked to stop the order, and works on it still."""
+"""Zinc's answer to the request. `nothing`: no usable answer came. `working`: v1 still works on the order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """How a cancellation ended, and how the order stands."""
+    """The ending of a cancellation, and the order as it is then."""
 
     how: How
     answer: Answer
@@ -35,7 +35,7 @@ class Cancellation:
 async def ask_once(
     process: Process, entry: Entry, rail: Rail, request: Callable[[], Awaitable[Said]], deadline: float
 ) -> Cancellation | Entry:
-    """Write down that Zinc is asked, ask it once, and read what became of the order; the entry if it moved before.
+    """Write down that Zinc is asked, ask it once, and read the outcome; return the entry if it moved before.
 
     Raises:
         ZincUnreachableError: nothing was sent.
@@ -69,7 +69,7 @@ async def answered(process: Process, request: Callable[[], Awaitable[Said]], dea
 
 
 async def _read_again(process: Process, entry: Entry, rail: Rail, said: Said, deadline: float) -> Answer:
-    """Read an order until it shows what became of its cancellation, or the time is over."""
+    """Read an order until it shows the outcome of its cancellation, or the time is over."""
     order: Order | None = None
     until = min(deadline, time.monotonic() + process.clocks.proof)
     while True:
@@ -86,12 +86,12 @@ async def _read_again(process: Process, entry: Entry, rail: Rail, said: Said, de
 
 
 def seconds_for_the_wire(process: Process, deadline: float) -> float:
-    """Return how long Zinc may take to answer, so that there is time to read the order afterwards."""
+    """Return the seconds that Zinc may take to answer, so that there is time to read the order afterwards."""
     return max(0.0, min(process.clocks.wire, deadline - time.monotonic() - process.clocks.refresh))
 
 
 def may_show_more(said: Said, state: State, order: Order | None) -> bool:
-    """Say whether another look at the order may show more of what became of its cancellation."""
+    """Say whether another read of the order may show more about the outcome of its cancellation."""
     return state == "accepted" and (said in ("taken", "nothing", "working") or _contradicts(said, order))
 
 
@@ -101,12 +101,12 @@ def _contradicts(said: Said, order: Order | None) -> bool:
 
 
 def how_it_ended(said: Said, state: State, order: Order | None) -> How:
-    """Return how a cancellation ended, by Zinc's answer, and by the order if it was read afterwards."""
+    """Return the ending of a cancellation, by Zinc's answer, and by the order if it was read afterwards."""
     if state == "cancelled":
         return "cancelled"
     if state == "failed":
         return "over"
-    if state in DOUBTFUL:  # v1 lost sight of it at the retailer
+    if state in DOUBTFUL:  # v1 does not know whether the retailer has it
         return "in_doubt"
     if said == "taken":
         return "not_proved"

@@ -20,16 +20,16 @@ from zinc_mcp.zinc.credits import CaseSummary
 from zinc_mcp.zinc.responses import is_a_segment
 
 MAX_ITEMS = 10
-"""Items that the question about a case shows, so that a person knows the order again."""
+"""The number of items that the question about a case shows, so that a person recognises the order."""
 MAX_MESSAGE = 2_000
-"""Characters of a message to Zinc's support (the documents name no limit)."""
+"""The most characters of a message to Zinc's support (the documents name no limit)."""
 
 
 _STANDS = {
     "waiting": ("waits for the user's decision: no case is open yet", "Ask the user to decide about that one."),
     "in doubt": ("is in doubt: Zinc may have it, and a case may be open", "Call get_order to see how that one ends."),
 }
-"""How an earlier report stands that is not at Zinc for certain, and what to do first."""
+"""The words about an earlier report that may not be at Zinc, and the step that comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,16 @@ class _Standing:
     id: str
     reason: str | None
     as_of: str | None
-    """When it was last changed, so that closing it again after it was opened again is another wish."""
+    """The time of its last change. So, once it was opened again, to close it again is another wish."""
 
 
 async def report_problem(process: Process, report: Report) -> Answer:
-    """Do what a report asks for, unless it was done already; where a person must be asked first, the answer waits.
+    """Open, continue or close a case as a report says, unless that was done already.
+
+    If a person must be asked first, the answer's entry is `waiting`.
 
     Raises:
-        RefusedError: nothing was sent, and why.
+        RefusedError: nothing was sent; the sentence says why.
         ZincMcpError: as `read_placed` and `request`.
     """
     deadline = time.monotonic() + process.clocks.answer
@@ -76,7 +78,7 @@ async def _wished(process: Process, report: Report) -> Wish:
         return _closing(report, placed, standing) if report.close else await _message(report, placed, standing, listed)
     if not report.close and report.reason is not None:
         return _opening(report, placed, listed, report.reason)
-    _admit_opening(changes)  # one that may be open is neither closed nor without a reason
+    _admit_opening(changes)  # if a case may be open, neither sentence below is true
     if report.close:
         raise RefusedError(
             "No case about this order is open, so nothing was sent.", "Call get_order to see the order's cases."
@@ -91,7 +93,7 @@ async def _listed(placed: PlacedOrder) -> list[CaseSummary]:
     try:
         found |= {case.id: case for case in await placed.after_sale.cases(placed.order.id)}
     except OrderRejectedError:
-        if placed.rail.on_v1 is not None:  # which shows cases nowhere else
+        if placed.rail.on_v1 is not None:  # v1 shows cases nowhere else
             raise
         # An order's own key may not be good for the list.
     return list(found.values())
@@ -146,7 +148,7 @@ async def _message(report: Report, placed: PlacedOrder, standing: _Standing, lis
 
 
 def _same_words(message: str, listed: Sequence[CaseSummary]) -> Sequence[object]:
-    """Return what is equal for the same words about an order, whether they open a case or go to one that is open.
+    """Return the values that are equal for the same words about an order, in a new case or in an open one.
 
     A call that is repeated may find the case that its first try has opened. After a case was closed, the same words are
     another report.

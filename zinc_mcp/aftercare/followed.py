@@ -31,7 +31,7 @@ class Followed:
     answer: Answer
     changes: list[Entry]
     thread: Case | UnreadableAnswerError | None
-    """That case with its messages, or why they could not be read."""
+    """That case with its messages, or the error that says why they could not be read."""
 
 
 async def look(
@@ -64,7 +64,7 @@ async def look(
 
 
 async def current(process: Process, entry: Entry) -> Entry:
-    """Return how a change stands, as Zinc says where it can be asked."""
+    """Return a change, brought up to date if Zinc can be asked."""
     try:
         return await refreshed(process, entry)
     except ZincMcpError:
@@ -134,7 +134,7 @@ async def _with_changes(process: Process, caller: str, answer: Answer) -> Follow
 async def _completed(
     process: Process, caller: str, answer: Answer, rail: Rail, order: Order, changes: Sequence[Entry]
 ) -> Order:
-    """Return an order with what Zinc shows of it elsewhere, as far as that is read in time."""
+    """Return an order with the facts that Zinc does not show with it, as far as they are read in time."""
     mode = rail.mode if answer.entry is None else answer.entry.mode
     with anyio.move_on_after(process.clocks.refresh):
         if (found := await after_sale_for(process, rail, order.id, caller, mode)) is not None:
@@ -143,7 +143,7 @@ async def _completed(
 
 
 async def _with_outcomes(process: Process, entry: Entry | None, rail: "V1Rail") -> Entry | None:
-    """Return an order's entry with what became of its cancellations, as far as that is read in time."""
+    """Return an order's entry with the outcomes of its cancellations, as far as they are read in time."""
     if entry is None:
         return None
     from zinc_mcp.aftercare.at_retailer import with_outcomes  # few owners have a token of v1

@@ -1,4 +1,4 @@
-"""Looking up what became of a change at Zinc. Looking up sends nothing."""
+"""Looking up a change of an order at Zinc. Looking up sends nothing."""
 
 import logging
 import time
@@ -28,7 +28,7 @@ from zinc_mcp.zinc.responses import Order, is_a_segment
 logger = logging.getLogger(__name__)
 
 MOST_SWEPT = 200
-"""Changes of one rail that one sweep looks at."""
+"""The number of changes of one rail that one sweep looks at."""
 _IN_DOUBT: frozenset[State] = frozenset({"sending", "unknown"})
 _TO_LOOK_UP = Sought("change", frozenset({"waiting", *_IN_DOUBT}), CHANGES)
 
@@ -47,7 +47,7 @@ class Filed:
 
 
 def _standing(entry: Entry, status: str) -> dict[str, Any]:
-    """Return the columns that say how a change stands that is at Zinc, by Zinc's word for it."""
+    """Return the columns with the state of a change that is at Zinc, by the status that Zinc gives it."""
     if entry.kind == "return" and status.casefold() in DENIED:
         problem = {"code": "return_denied", "summary": "Zinc denied the return."}
         return {"state": "failed", "status": status[:60], "problem": problem}
@@ -60,7 +60,7 @@ def kept_id(zinc_id: str) -> str:
 
 
 def read_answer(entry: Entry, change: Change, answer: NetworkAnswer, after_sale: AfterSale) -> Filed:
-    """Return what Zinc's answer to a change shows.
+    """Return the return or the case that Zinc's answer to a change shows.
 
     Raises:
         ChangeRejectedError: Zinc answered no.
@@ -83,7 +83,7 @@ def read_answer(entry: Entry, change: Change, answer: NetworkAnswer, after_sale:
 
 
 async def find(process: Process, entry: Entry, after_sale: AfterSale, order: Order | None = None) -> Filed | None:
-    """Look for what became of a change in doubt: in Zinc's list, and in the order where it was read.
+    """Look for the return or the case of a change in doubt: in Zinc's list, and in the order if it was read.
 
     Raises:
         ZincMcpError: Zinc could not be asked.
@@ -94,7 +94,7 @@ async def find(process: Process, entry: Entry, after_sale: AfterSale, order: Ord
     others = await process.journal.run(
         lambda journal: journal.changes_of(entry.order_id or "", entry.caller, entry.mode)
     )
-    # A message to a case, and its closing, name the case as well: only what has opened one has a claim to it.
+    # Messages to a case, and its closing, name the case as well: only a change of the same kind can have taken it.
     same = [each for each in others if each.id != entry.id and each.facts.get("action") == entry.facts.get("action")]
     taken = {str(each.facts["zinc_id"]) for each in same if each.facts.get("zinc_id")}
     if entry.kind == "return":
@@ -219,7 +219,7 @@ async def _still_open(process: Process, entry: Entry) -> Entry:
 async def thread_of(
     process: Process, order: Order, caller: str, rail: Rail, mode: Mode
 ) -> Case | UnreadableAnswerError | None:
-    """Return the case of an order that matters now, with its messages, or why it could not be read."""
+    """Return the open case of an order, or else a closed one, with its messages; or why it could not be read."""
     open_first = sorted(order.cases, key=lambda case: case.status.casefold() == CLOSED)
     chosen = next((case for case in open_first if is_a_segment(case.id)), None)
     if chosen is None or isinstance(chosen, Case):  # v1 shows a case with its messages
@@ -249,7 +249,7 @@ async def await_news(process: Process, entries: Sequence[Entry], deadline: float
 
 
 async def refreshed(process: Process, entry: Entry, order: Order | None = None) -> Entry:
-    """Do as `refresh`, for no longer than a refusal may wait. If Zinc cannot say, the entry stays as it is."""
+    """Bring a change up to date as `refresh` does, within `Clocks.refresh` seconds. If Zinc cannot say, it stays."""
     with anyio.move_on_after(process.clocks.refresh):
         try:
             return await refresh(process, entry, order)
@@ -267,7 +267,7 @@ async def changes_of(process: Process, placed: PlacedOrder) -> list[Entry]:
 async def changes_about(process: Process, order: Order, caller: str, mode: Mode) -> list[Entry]:
     """Return a caller's changes of an order, brought up to date, the newest first."""
     entries = await process.journal.run(lambda journal: journal.changes_of(order.id, caller, mode))
-    with anyio.move_on_after(process.clocks.refresh):  # all of it takes no longer than one may
+    with anyio.move_on_after(process.clocks.refresh):  # all together take no longer than one may
         for place, entry in enumerate(entries):
             entries[place] = await refreshed(process, entry, order)
     return entries

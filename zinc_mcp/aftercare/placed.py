@@ -17,13 +17,13 @@ from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 
 _READING = 0.6
-"""The part of the time to answer that may pass with reading."""
+"""The part of `Clocks.answer` that may pass with reading."""
 _ASK_ZINC = "Tell the user to ask Zinc about it, with the order's id."
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """One order at Zinc, and how it can be changed."""
+    """One order at Zinc, with the object that changes it."""
 
     caller: str
     order: Order
@@ -42,7 +42,7 @@ class PlacedOrder:
 
 @contextmanager
 def reading(process: Process) -> Generator[None]:
-    """Bound what is read before something is asked for: a tool has to answer in time.
+    """Bound the time of the reads before a request: a tool has to answer in time.
 
     Raises:
         UnreadableAnswerError: it took too long.
@@ -105,7 +105,7 @@ async def read_placed(process: Process, caller: str, handle: str) -> PlacedOrder
 
 
 def sent_of(entry: Entry | None, changes: Sequence[Entry]) -> SentOrder:
-    """Return what the journal knows of an order and of its returns that are at Zinc."""
+    """Return the facts that the journal has about an order, and about its returns that are at Zinc."""
     filed = [
         ReturnSummary.read(
             {
@@ -122,7 +122,7 @@ def sent_of(entry: Entry | None, changes: Sequence[Entry]) -> SentOrder:
 
 
 async def after_sale_for(process: Process, rail: Rail, order_id: str, caller: str, mode: Mode) -> AfterSale | None:
-    """Return what can be done about an order with the key that reads it; None if that key is not here."""
+    """Return the requests about an order that the key which reads it can make; None if that key is not here."""
     if rail.paying is None:
         return rail.after_sale(None)
     known = await process.journal.find(order_id, caller=caller, mode=mode)

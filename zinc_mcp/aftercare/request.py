@@ -1,4 +1,4 @@
-"""The road of a change: open, ask, send, answer. It is the same for a return and for each step of a case."""
+"""The steps of a change: open, ask, send, answer. They are the same for a return and for each step of a case."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ class Wish:
     rail: Rail
     question: ChangeQuestion
     admits: Admits
-    """Checks it against the other changes of its order, under the journal's lock."""
+    """Checks the wish against the other changes of its order, under the journal's lock."""
     needs_a_person: bool = False
-    """With a live key a person is asked in every mode of approval."""
+    """Whether a person is asked in every mode of approval, if the key is live."""
 
 
 async def request(process: Process, wish: Wish, deadline: float) -> Answer:
-    """Do what is wanted, unless it was done already; answers at the deadline (`time.monotonic`).
+    """Make a change, unless it was made already; answer at the deadline (`time.monotonic`).
 
-    Where a person must be asked first, the answer's entry is `waiting` with its question.
+    If a person must be asked first, the answer's entry is `waiting` and has its question.
 
     Raises:
-        RefusedError: nothing was sent, and why.
+        RefusedError: nothing was sent; the sentence says why.
         ZincUnreachableError: nothing was sent.
         ChangeRejectedError: Zinc said no, and nothing was changed.
         JournalError: the journal failed.

@@ -1,4 +1,4 @@
-"""Sending something back: what is asked for is checked against the order, and then filed at Zinc, once."""
+"""Sending something back: a return is checked against the order, and then filed at Zinc, once."""
 
 import hashlib
 import time
@@ -23,7 +23,7 @@ from zinc_mcp.zinc.responses import Order, OrderItem
 _NOT_BOUGHT = frozenset({"cancelled", "canceled", "cancelled_by_retailer", "failed", "skipped", "unavailable"})
 _IN_DOUBT = frozenset({"sending", "unknown"})
 MAX_NOTES = 2_000
-"""Characters of the notes of a return (reported by third parties; the documents name no limit)."""
+"""The most characters of a return's notes (reported by third parties; the documents name no limit)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class _Line:
 
 
 async def return_order(process: Process, wish: ReturnWish) -> Answer:
-    """File a return, unless it was filed already; where a person must be asked first, the answer waits.
+    """File a return, unless it was filed already. If a person must be asked first, the answer's entry is `waiting`.
 
     Raises:
-        RefusedError: nothing was sent, and why.
+        RefusedError: nothing was sent; the sentence says why.
         ZincMcpError: as `read_placed` and `request`.
     """
     deadline = time.monotonic() + process.clocks.answer
@@ -144,7 +144,7 @@ def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], chan
 
 
 def _check_placed(order: Order) -> None:
-    """Refuse where Zinc takes no return: only an order that the retailer has can be sent back (ReturnCreate)."""
+    """Refuse an order of which Zinc takes no return: only one that the retailer has can be sent back (ReturnCreate)."""
     if not order.rows_cut.keys().isdisjoint(("items", "returns")):
         raise RefusedError(
             "Zinc shows more items or returns of this order than can be read here, so nothing was sent.",
@@ -235,7 +235,7 @@ def _admit(order: Order, lines: Sequence[_Line], others: Sequence[Entry]) -> Non
 
 
 def _bought(order: Order, item: OrderItem) -> int:
-    """Return how many pieces of an item were bought, as the order's concessions say."""
+    """Return the number of pieces of an item that were bought, as the order's concessions say."""
     fewer = [
         each.fulfilled_quantity
         for each in (order.fulfillment.concessions if order.fulfillment else [])
@@ -245,7 +245,7 @@ def _bought(order: Order, item: OrderItem) -> int:
 
 
 def _titles(order: Order) -> dict[str, str]:
-    """Return what Zinc says that the items are, where a row certainly belongs to one item."""
+    """Return Zinc's titles of the items, by their ids, of those to which a row certainly belongs."""
     priced = order.job_result.price_components if order.job_result else None
     rows = (priced.cart_items if priced else None) or []
     if len(rows) == 1 and len(order.items) == 1 and rows[0].name:

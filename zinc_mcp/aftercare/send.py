@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def first_marks(process: Process) -> dict[str, Any]:
-    """Return what changes in an entry that is going to be sent."""
+    """Return the columns that change in an entry that is going to be sent."""
     zinc = process.times.zinc()
     return {
         "attempts": 1,
@@ -47,7 +47,7 @@ def first_marks(process: Process) -> dict[str, Any]:
 
 
 def send_marked(process: Process, entry: Entry, rail: Rail) -> Attempt:
-    """Send an entry in a task of the process; that it is going to be sent is durable already."""
+    """Send an entry in a task of the process. The journal already says that it is being sent."""
     process.checkpoint("sending")
     attempt = Attempt(entry)
     process.attempts[entry.id] = attempt
@@ -83,7 +83,7 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
 
 
 async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
-    async def road() -> None:
+    async def steps() -> None:
         await _send(process, attempt, rail)
         await leave_in_doubt(process, attempt)
 
@@ -95,7 +95,7 @@ async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
             facts={"key": entry.key, "order_id": entry.order_id},
         )
 
-    await carry(process, attempt, road, sent=f"The {name} was sent", crashed=crashed, moves_money=False)
+    await carry(process, attempt, steps, sent=f"The {name} was sent", crashed=crashed, moves_money=False)
 
 
 async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:

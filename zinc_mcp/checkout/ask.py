@@ -1,4 +1,4 @@
-"""The question about an order: it is made of what would be sent, and frozen in the entry."""
+"""The question about an order: it is made of all that would be sent, and frozen in the entry."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ MOST_WAITING = 6
 
 
 async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, saved_as: str | None) -> Entry:
-    """Freeze the question in the entry. It can be answered once, until `Clocks.approval` seconds from now.
+    """Freeze the question in the entry. It can be answered once, within `Clocks.approval` seconds.
 
     It shows what Zinc tells about the products, if Zinc can be asked.
 
@@ -86,7 +86,7 @@ def _rail_to_ask(process: Process, entry: Entry) -> Rail | None:
 
 
 async def freeze(process: Process, entry: Entry, consent: Mapping[str, Any], body: bytes | None = None) -> Entry:
-    """Write a question down in its entry, with the bytes that a yes would send, where the question changes them.
+    """Write a question down in its entry, with the bytes that a yes would send if the question changes them.
 
     Raises:
         RefusedError: `too_many_waiting`.
@@ -124,6 +124,6 @@ def is_what_was_shown(entry: Entry, rail: Rail) -> bool:
 
 
 def until(process: Process) -> dict[str, Any]:
-    """Return when a consent that begins now is over, by our clock and by Zinc's."""
+    """Return the times at which a consent that begins now is over, by our clock and by Zinc's."""
     seconds, zinc = process.clocks.approval, process.times.zinc()
     return {"until": process.times.clock() + seconds, "zinc_until": None if zinc is None else zinc + seconds}

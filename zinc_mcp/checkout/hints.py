@@ -11,8 +11,8 @@ from zinc_mcp.process import Process
 logger = logging.getLogger(__name__)
 
 MOST_HINTED = 1000
-"""Orders of which there were hints in the last ten seconds. Hints about more are dropped: look-ups ask by themselves,
-too."""
+"""The number of orders that may have hints within `Clocks.hint` seconds. Hints about more are dropped, since the
+look-ups ask by themselves too."""
 
 
 class Hints:

@@ -25,7 +25,7 @@ from zinc_mcp.zinc.responses import Order
 logger = logging.getLogger(__name__)
 
 MOST_SWEPT = 500
-"""Entries of one rail that one sweep looks at."""
+"""The number of entries of one rail that one sweep looks at."""
 _IN_DOUBT = Sought("doubt", frozenset({"waiting", "signing", "sending", "unknown"}))
 _TO_COUNT = Sought("count", frozenset({"accepted"}), sent_again=True)
 
@@ -61,7 +61,7 @@ async def refresh(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Or
 
 
 async def refreshed(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
-    """Do as `refresh`, for no longer than a refusal may wait. If Zinc cannot say, the entry stays as it is."""
+    """Bring an entry up to date as `refresh` does, within `Clocks.refresh` seconds. If Zinc cannot say, it stays."""
     with anyio.move_on_after(process.clocks.refresh):
         try:
             return await refresh(process, entry, rail)
@@ -120,8 +120,8 @@ async def find_landed(process: Process, entry: Entry, rail: Rail, identifiers: S
 async def sweep(process: Process, rail: Rail) -> None:
     """Look up entries in doubt, clear away those that were never sent, and check that Zinc honours our keys.
 
-    It looks at `MOST_SWEPT` entries of each at most, and the next one goes on after them. Servers that share a journal
-    take turns.
+    It looks at `MOST_SWEPT` entries of each kind at most, and the next sweep goes on after them. Servers that share a
+    journal take turns.
     """
     in_doubt = Turn(process, rail, _IN_DOUBT, MOST_SWEPT)
     while entries := await in_doubt.next():
@@ -170,7 +170,7 @@ async def clear_abandoned(process: Process, entry: Entry) -> bool:
 
 
 async def refuse(process: Process, entry: Entry, what: str, code: str, summary: str) -> Entry | None:
-    """End an entry that was never sent, and free its money; return how it stands if somebody else moved it first."""
+    """End an entry that was never sent, and free its money; return the entry if somebody else moved it first."""
     problem = {"code": code, "summary": summary}
     try:
         await process.journal.move(entry, "refused", what, counts_cents=0, spent_cents=0, problem=problem, **FREE)

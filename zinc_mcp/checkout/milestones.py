@@ -11,7 +11,7 @@ TIMELINE_SECONDS = 5.0
 
 
 async def milestones(process: Process, answer: Answer) -> list[Milestone] | ZincMcpError:
-    """Return the milestones of an order that was looked up, or why they could not be read."""
+    """Return the milestones of an order that was looked up, or the error that says why they could not be read."""
     try:
         with anyio.fail_after(TIMELINE_SECONDS):
             return (await _timeline(process, answer)).milestones

@@ -28,9 +28,9 @@ from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.v1.answers import BY_KEY
 
 MOST_ENTRIES = 500
-"""Entries of the journal that one list looks at."""
+"""The number of entries of the journal that one list looks at."""
 LIST_SECONDS = 10.0
-"""For so long Zinc's list is read."""
+"""Zinc's list is read for at most this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Listing:
     shown: list[Answer] = field(default_factory=list[Answer])
     next_page: tuple[float, str] | None = None
     unasked: ZincMcpError | None = None
-    """Why Zinc could not be asked for its list, or not for all of it."""
+    """The reason why Zinc could not be asked for its list, or not for all of it."""
     has_account: bool = False
     """True if there is an account at Zinc whose list can be read."""
     zinc_cut: bool = False
@@ -106,7 +106,7 @@ async def list_orders(process: Process, caller: str, wish: Wish) -> Listing:
 
 
 def made_at(row: Answer) -> float:
-    """Return when an order was made: by Zinc's clock, or before Zinc has told it by ours."""
+    """Return the time at which an order was made: by Zinc's clock, or by ours until Zinc has told it."""
     if row.order is not None and row.order.created_at is not None:
         return row.order.created_at.timestamp()
     if row.entry is not None:
@@ -122,7 +122,7 @@ def name_of(row: Answer) -> str:
 
 
 def state_of(row: Answer) -> State:
-    """Return how an order stands, in our words."""
+    """Return the state of an order, in our words."""
     return row.entry.state if row.entry is not None else row.order.stage if row.order is not None else "unknown"
 
 
@@ -183,13 +183,13 @@ async def _joined(
 
 
 def _now(entry: Entry, order: Order | None) -> Entry:
-    """Return an entry as Zinc's showing of its order makes it. It is not written down: a look-up of the order does."""
+    """Return an entry with the news of its order. Nothing is written down: a look-up of the order does that."""
     changes: dict[str, Any] = {} if order is None else news(entry, order)
     return replace(entry, **changes) if changes else entry
 
 
 async def _with_entries(process: Process, orders: Sequence[Order], rail: Rail, caller: str) -> list[Answer]:
-    """Return the rows of orders without those that the journal knows as another caller's, with older entries."""
+    """Return the rows of orders, with older entries of the caller; orders of other callers are left out."""
     strangers = {order.id.casefold(): order for order in orders}
     if not strangers:
         return []

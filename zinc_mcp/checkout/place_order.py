@@ -70,13 +70,13 @@ class Intent:
 
 
 async def place(process: Process, intent: Intent) -> Answer:
-    """Buy what is wanted, unless it was bought already; answers within `Clocks.answer` seconds.
+    """Buy the order of an intent, unless it was bought already; answer within `Clocks.answer` seconds.
 
-    Where a person must be asked first, the answer's entry is `waiting` with its question (`question_of`); then
-    `decide`. Sending goes on when the answer cannot wait for it, and when this call is cancelled.
+    If a person must be asked first, the answer's entry is `waiting` and has its question (`question_of`), and `decide`
+    takes the decision. Sending goes on if the answer cannot wait for it, and if this call is cancelled.
 
     Raises:
-        RefusedError: nothing was sent, and why.
+        RefusedError: nothing was sent; the sentence says why.
         ZincUnreachableError: nothing was sent.
         OrderRejectedError: Zinc said no; nothing was bought.
         JournalError: the journal failed; `money_may_have_moved` says whether something was sent.
@@ -176,7 +176,7 @@ async def _placed(
 
 
 async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> Answer | None:
-    """Return the earlier order for an intention that is refused now, where the refusal is about new orders."""
+    """Return the earlier order for an intention that is refused now, if the refusal is about new orders."""
     # Other refusals are about this intention itself, or came after its entry was opened, as those of a payment.
     if (
         type(refusal) not in (RefusedError, LimitExceededError, PolicyDiffersError)
@@ -380,7 +380,7 @@ async def check_policy(process: Process, policy: Policy) -> None:
 
 
 async def check_ready(process: Process) -> None:
-    """Do nothing if orders could be placed: the policy can be read, the journal can be written, a way to pay works.
+    """Check that orders can be placed: the policy can be read, the journal can be written, and a way to pay works.
 
     Raises:
         RefusedError: `policy_invalid`.

@@ -1,4 +1,4 @@
-"""Reads what Zinc shows of an account, to compare it with the journal. It looks up and changes nothing."""
+"""The reads of an account at Zinc, to compare it with the journal. They change nothing."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ from zinc_mcp.zinc.responses import Order
 from zinc_mcp.zinc.v1.answers import BY_KEY
 
 LIST_SECONDS = 60.0
-"""For so long Zinc's list is read."""
+"""Zinc's list is read for at most this time."""
 MOST_READ = 50
-"""Orders that are read one by one, because the list does not settle them."""
+"""The number of orders that are read one by one, because the list does not settle them."""
 
 
 Payer = AccountRail | V1Rail
@@ -37,7 +37,7 @@ async def reconcile(
     """Compare an account's orders from `since` on with the journal.
 
     Zinc is read first. So an order that is placed meanwhile is in the journal and not in the list, and is then read by
-    its id. `balance_was_cents` is what the Zinc balance was at `since`, if the owner knows it.
+    its id. `balance_was_cents` is the Zinc balance at `since`, if the owner knows it.
 
     Raises:
         JournalError: the journal cannot be read.

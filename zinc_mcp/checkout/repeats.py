@@ -50,7 +50,7 @@ async def take_for_answer(
     """Return an earlier order as the answer; None if it does not stand any more, so that an entry is opened anew.
 
     Raises:
-        ZincMcpError: what an attempt of this process at it ended with.
+        ZincMcpError: the error with which an attempt of this process at that order ended.
         JournalError: the journal failed while that order is in doubt.
     """
     twin = standing.entry
@@ -122,8 +122,8 @@ async def despite_the_journal(process: Process, error: JournalError, draft: Draf
     """Return the earlier order for the same intention, from this process's memory or a journal that only reads.
 
     Raises:
-        JournalError: `error` with its consequence: nothing was sent (by this call, where the journal cannot even be
-            read), or the earlier order is in doubt.
+        JournalError: `error` with its consequence: nothing was sent (by this call, if the journal cannot even be read),
+            or the earlier order is in doubt.
     """
     known = process.unwritten.twin_of(draft)
     if known is not None:
@@ -185,9 +185,9 @@ def possible_duplicate(process: Process, twin: Entry) -> RefusedError:
 
 
 async def make_room(process: Process, draft: Draft, full: LimitExceededError) -> None:
-    """Ask Zinc, before a full limit refuses, what became of the orders that fill it: first the open, then the newest.
+    """Ask Zinc about the orders that fill a limit, before the limit refuses: first the open ones, then the newest.
 
-    All of it takes no longer than a refusal may wait.
+    All together this takes `Clocks.refresh` seconds at most.
     """
     entries = await process.journal.run(lambda journal: journal.filling(draft, full))
     some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)

@@ -1,7 +1,8 @@
 """Sending an order: the writing before the wire, the request, the meaning of each answer, and the look-up after it.
 
-It is the same for both rails, and runs in a task of the process, which outlives the call that started it. The rails
-differ in how an order is paid: from a balance at Zinc, or by a wallet, whose credential `pay` gets before the sending.
+It is the same for all rails, and runs in a task of the process, which outlives the call that started it. The rails
+differ in how an order is paid: without a wallet, from a balance at Zinc or by an account at the retailer; or by a
+wallet, whose credential `pay` gets before the sending.
 """
 
 import logging
@@ -60,12 +61,12 @@ logger = logging.getLogger(__name__)
 
 
 async def start(process: Process, entry: Entry, rail: Rail, *, what: str = "sending", **changes: Any) -> Attempt:
-    """Make sending durable, then send in a task of the process.
+    """Write down that an entry is being sent, then send it in a task of the process.
 
     Raises:
         StaleEntryError: somebody else moved the entry first.
         RefusedError: `paused`, or what the policy does not allow any more.
-        JournalError: it could not be made durable, so this attempt sends nothing.
+        JournalError: it could not be written down, so this attempt sends nothing.
     """
     attempt = Attempt(entry, left=entry.state in DOUBTFUL)
     with anyio.CancelScope(shield=True):
@@ -78,7 +79,7 @@ async def start(process: Process, entry: Entry, rail: Rail, *, what: str = "send
 
 
 def send_marked(process: Process, entry: Entry, rail: Rail) -> Attempt:
-    """Send an entry in a task of the process; opening it has already made its first sending durable."""
+    """Send an entry in a task of the process. Its opening has already written down that it is being sent."""
     process.checkpoint("sending")
     attempt = Attempt(entry)
     _begin(process, attempt, rail)
@@ -86,7 +87,7 @@ def send_marked(process: Process, entry: Entry, rail: Rail) -> Attempt:
 
 
 def first_marks(process: Process, counted_at: float = 0.0) -> dict[str, Any]:
-    """Return what changes in an entry that is going to be sent for the first time."""
+    """Return the columns that change in an entry that is going to be sent for the first time."""
     zinc = process.times.zinc()
     return {
         "attempts": 1,
@@ -104,7 +105,7 @@ def _marks(process: Process) -> dict[str, Any]:
 async def _marked(process: Process, entry: Entry, what: str, **changes: Any) -> Entry:
     marks = first_marks(process, entry.counted_at) if entry.first_sent_at is None else _marks(process)
     if is_unsent(entry):
-        marks["problem"] = None  # it goes now
+        marks["problem"] = None  # it is sent now
     marks |= {"attempts": entry.attempts + 1, **changes}
     marked = await process.journal.move(entry, "sending", what, admission=process.admission, **marks)
     process.checkpoint("sending")
@@ -116,12 +117,12 @@ def _begin(process: Process, attempt: Attempt, rail: Rail) -> None:
     process.tasks.start_soon(_carry, process, attempt, rail, name=f"sending {attempt.entry.key}")
 
 
-# The road
+# The attempt
 
 
 async def _carry(process: Process, attempt: Attempt, rail: Rail) -> None:
-    road, crashed = partial(_go, process, attempt, rail), partial(_crashed, attempt)
-    await carry(process, attempt, road, sent="The order was sent", crashed=crashed, moves_money=True)
+    steps, crashed = partial(_go, process, attempt, rail), partial(_crashed, attempt)
+    await carry(process, attempt, steps, sent="The order was sent", crashed=crashed, moves_money=True)
 
 
 def _crashed(attempt: Attempt) -> OrderOutcomeUnknownError:
@@ -217,7 +218,7 @@ async def _not_sent(
         await doubt(process, attempt, f"{why}: nothing was sent", problem=UNSENT_PROBLEM)
 
 
-# Paid from a balance at Zinc: Zinc's no to the first request is an end, since no other request can have caused it
+# Paid without a wallet: Zinc's no to the first request is an end, since no other request can have caused it
 
 
 async def _send_on_balance(
@@ -366,10 +367,10 @@ async def _marked_again(process: Process, attempt: Attempt, rail: Rail) -> bool:
 
 
 async def await_attempt(attempt: Attempt, deadline: float, *, earlier: bool) -> Answer:
-    """Wait for an attempt of this process until the deadline, and say how it stands.
+    """Wait for an attempt of this process until the deadline, and return the order as it is then.
 
     Raises:
-        ZincMcpError: what the attempt ended with.
+        ZincMcpError: the error with which the attempt ended.
     """
     attempt.wanted += 1
     try:
@@ -383,6 +384,6 @@ async def await_attempt(attempt: Attempt, deadline: float, *, earlier: bool) -> 
 
 
 async def wait_until_sent(process: Process) -> None:
-    """Wait until nothing is on the wire any more. Each attempt is bounded, so this is."""
+    """Wait until no attempt is under way any more. The time of each is bounded, so the time of this wait is too."""
     while process.attempts:
         await next(iter(process.attempts.values())).done.wait()

@@ -51,7 +51,7 @@ async def look(
         return await _look_elsewhere(process, caller, handle, deadline, progress)
     known = (entry.state, entry.seen)
     if wait_seconds > 0.0 or entry.order_id is None:
-        is_changed = None  # that may be another one by then
+        is_changed = None  # the order, or its changes, may have come by then
     rail = process.rails.get(entry.rail)
     order: Order | None = None
     told: str | None = None
@@ -94,7 +94,7 @@ def is_over(entry: Entry, order: Order | None) -> bool:
 
 
 async def entry_of(process: Process, entry_id: int, *, caller: str | None = None) -> Entry | None:
-    """Return an entry by its id, or None where there is none, or where it is another caller's.
+    """Return an entry by its id; None if there is none, or if it is another caller's.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -104,7 +104,7 @@ async def entry_of(process: Process, entry_id: int, *, caller: str | None = None
 
 
 async def entry_with_key(process: Process, key: str, *, caller: str | None = None) -> Entry | None:
-    """Return the entry with exactly this key, and no entry whose order id it is.
+    """Return the entry with exactly this key. An entry whose order has it as its id does not count.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -124,7 +124,7 @@ async def known_entry(process: Process, caller: str, handle: str) -> Entry | Non
 
 
 async def _known(process: Process, caller: str, handle: str) -> tuple[Entry | None, bool | None]:
-    """Return the same, and whether the caller has changed its order, or wanted to."""
+    """Return the entry of `known_entry`, and whether the caller has changed its order, or wanted to."""
     entry, is_changed = await process.journal.find_with_changes(handle, caller)
     modes: list[Mode] = [rail.mode for rail in process.rails.values()]
     if entry is None or entry.order_id == handle or entry.mode in modes:
@@ -138,7 +138,7 @@ async def _known(process: Process, caller: str, handle: str) -> tuple[Entry | No
 
 
 async def why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
-    """Return why an order at Zinc was not read although nothing failed; None if there is no order to read."""
+    """Return the error that says why an order at Zinc was not read; None if there is no order to read."""
     if entry.order_id is None and entry.state not in FOREVER:
         return None
     if rail is None or not is_ours(entry, rail):
@@ -228,9 +228,8 @@ async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -
 async def pause(process: Process, entry: Entry, seconds: float, since: int | None = None) -> Heard | None:
     """Wait for these seconds, or until this process has sent the entry, or until anybody has news of it.
 
-    It returns what Zinc has just shown of it to another part of this process; None: Zinc has to be asked.
-
-    `since`: the mark of the news from before the entry was read.
+    It returns the order that Zinc has just shown to another part of this process; None: Zinc has to be asked. `since`
+    is the mark of the news from before the entry was read.
     """
     attempt = process.attempts.get(entry.id)
     if attempt is not None:

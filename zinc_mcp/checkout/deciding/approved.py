@@ -1,4 +1,4 @@
-"""Sending what a person has approved, in a process that has the rail for it."""
+"""Sending the entries that a person has approved, in a process that has the rail for them."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Send = Callable[[Process, Entry], Awaitable[Entry]]
-"""Sends an approved entry, if this process can; returns how it stands."""
+"""Sends an approved entry, if this process can; returns the entry as it is then."""
 
 _A_PAGE = 100
-"""Entries that are read at once; all are read, page by page."""
+"""The number of entries that are read at once; all are read, page by page."""
 
 
 async def send_approved(process: Process, entry: Entry) -> Entry:
@@ -53,7 +53,7 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
         fee_cents = await rail.on_balance.told_fee_cents() if rail.on_balance is not None else None
         if fee_cents is not None and fee_cents > entry.fee_cents:
             raise fee_has_risen(entry.fee_cents, fee_cents)
-        # By the policy of the process that sends: a terminal without the rail may know other limits.
+        # This checks the policy of the process that sends: a terminal without the rail may know other limits.
         return (await start(process, entry, rail, what="sending what was approved")).entry
     except (TimeUnknownError, PolicyDiffersError):
         # The yes stands until its time is over: the next sweep asks Zinc again, or a server with the published policy

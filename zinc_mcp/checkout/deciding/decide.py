@@ -27,16 +27,16 @@ async def decide(
     wait_seconds: float | None = None,
     send: Send | None = None,
 ) -> Answer:
-    """Take a person's decision about one question, send its order on a yes, and say how it stands.
+    """Take a person's decision about one question, send its order on a yes, and return the order as it is then.
 
     A decision about a closed question, or after the time to decide, buys nothing. The outcome of a yes is awaited for
-    `wait_seconds`, or as long as any answer; sending goes on in any case. `send` sends what was approved; by default
-    only an order is sent.
+    `wait_seconds`, by default for `Clocks.answer`; sending goes on in any case. `send` sends an approved entry; by
+    default only an order is sent.
 
     Raises:
         RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
             not allow any more.
-        ZincMcpError: what the sending ended with; see `place`.
+        ZincMcpError: the error with which the sending ended; see `place`.
     """
     wait_seconds = process.clocks.answer if wait_seconds is None else wait_seconds
     deadline = time.monotonic() + wait_seconds
@@ -53,13 +53,14 @@ async def await_decision(
     """Wait for a decision made elsewhere (a page, a terminal), and for its outcome.
 
     Args:
-        entry: waits for the decision.
-        earlier: an earlier call has opened it.
-        deadline: by `time.monotonic`, when to say how it stands in any case.
+        process: what this process shares.
+        entry: the entry that waits for the decision.
+        earlier: whether an earlier call has opened it.
+        deadline: the time by `time.monotonic` at which this returns in any case.
         send: as in `decide`.
 
     Raises:
-        ZincMcpError: what the sending ended with; see `place`.
+        ZincMcpError: the error with which the sending ended; see `place`.
     """
     try:
         entry = await await_decided(process, entry, deadline)
@@ -72,16 +73,16 @@ async def await_decision(
 
 
 async def _take(process: Process, decision: Decision, send: Send, *, caller: str | None = None) -> Entry:
-    """Take a decision in the journal; return how its entry stands after it.
+    """Take a decision in the journal; return its entry as it is after that.
 
-    A yes sends it at once where this process has the rail, otherwise the next process that has it does. A decision
-    about any other question than the one that stands changes nothing.
+    After a yes this process sends the entry at once if it has the rail, otherwise the next process that has it does. A
+    decision about any other question than the one that stands changes nothing.
 
     Raises:
         RefusedError: `question_closed`, the question does not stand (any more), or was asked anew because another
             order like it has come; `approval_expired`; `approval_required` (the PIN is missing or wrong; the
-            question still stands); a reason that has come up since the question was asked; or `clock_uncertain`, it
-            depends on the time, which Zinc did not tell (the question still stands).
+            question still stands); a reason that has come up since the question was asked; or `clock_uncertain`, the
+            order depends on the time, which Zinc did not tell (the question still stands).
     """
     about = decision.about
     entry = await process.journal.run(lambda journal: journal.asked_about(about, caller))
@@ -149,7 +150,7 @@ async def _approved(
 
 
 async def _followed(process: Process, entry: Entry, deadline: float, *, earlier: bool) -> Answer:
-    """Return how an entry stands after a decision, at the deadline or earlier."""
+    """Return the answer about an entry after a decision, at the deadline or earlier."""
     attempt = process.attempts.get(entry.id)
     if attempt is not None:
         return await await_attempt(attempt, deadline, earlier=earlier)
