@@ -1,4 +1,4 @@
-"""Delivering one message: to the owner's address, signed, or to the owner's command. It says what came of it.
+"""Delivering one message: to the owner's address, signed, or to the owner's command. The result is told.
 
 The address gets one POST with the JSON. Redirects are not followed and the answer is not read beyond its status. The
 signature is HMAC-SHA256 over the time, a full stop and the body:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 """The longest time for one message."""
 MAX_ANSWER_BYTES = 64 * 1024
-"""Whatever an address answers beyond that is left unread."""
+"""No more than this is read of an address's answer."""
 TIMESTAMP = "X-Zinc-MCP-Timestamp"
 SIGNATURE = "X-Zinc-MCP-Signature"
 _OURS = re.compile(r"^ZINC_", re.IGNORECASE)
@@ -44,18 +44,18 @@ _OURS = re.compile(r"^ZINC_", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What came of one message."""
+    """The result of one message."""
 
     ending: Literal["taken", "not_taken", "unanswered"]
     """`unanswered`: it went out, and nobody knows whether it was read."""
     said: str
-    """The same for a person, with the reason."""
+    """The result in words for a person, with the reason."""
 
 
 async def deliver(
     notify: Notify, message: Mapping[str, Any], *, route: Route, at: float, seconds: float = SECONDS
 ) -> Delivered:
-    """Deliver a message once, within so many seconds."""
+    """Deliver a message once, within `seconds`."""
     body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
     if notify.url is None:
         return await _run(notify.command, body, seconds)

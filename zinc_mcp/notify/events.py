@@ -1,4 +1,4 @@
-"""What there is to tell about an entry, and for how long an entry is followed."""
+"""The events of an entry that can be told to the owner, and the time for which an entry is followed."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -9,7 +9,7 @@ from zinc_mcp.journal.records.money import told_of
 from zinc_mcp.owner.notify import Notable
 
 DOUBT_SECONDS = 10.0
-"""A doubt is told only after it has lasted so long: most lost answers are found at once."""
+"""A doubt is told only after it has lasted this long: most lost answers are found at once."""
 OVERDUE_SECONDS = 7 * DAY_SECONDS
 """Money that a wallet paid up front and that came to nothing is overdue after this time."""
 FOLLOWED_SECONDS = 60 * DAY_SECONDS
@@ -20,16 +20,17 @@ LOOK_SECONDS = (60.0, 6 * 3600.0)
 """Zinc is asked about an order after a quarter of the order's age, and at least and at most after these times."""
 
 TRIES = 5
+"""The most times that a message is sent."""
 PAUSES = (30.0, 120.0, 600.0, 3600.0)
 """The times after which a message that was not taken is sent once more."""
 
 SENDING = "sending"
-"""A process was about to tell it. It counts as told: if that process was killed, nobody knows how far it came."""
+"""A process was about to tell the event. It counts as told: if that process was killed, it may have been sent."""
 TOLD = "told"
 UNANSWERED = "unanswered"
-"""It was sent and no answer came. It may have been read, so it is not sent again."""
+"""The message was sent and no answer came. It may have been read, so it is not sent again."""
 AGAIN = "again"
-"""It was certainly not taken, and is tried once more."""
+"""The message was certainly not taken, and is sent once more."""
 GIVEN_UP = "given_up"
 
 _FAILED = frozenset({"failed", "cancelled", "rejected"})
@@ -67,7 +68,7 @@ def is_due(told: Mapping[str, Any], event: Notable, now: float) -> bool:
 
 
 def tried(told: Mapping[str, Any], event: Notable) -> tuple[str | None, int, float]:
-    """Return how the last try to tell an event ended, the number of tries, and when that was."""
+    """Return the ending of the last try to tell an event, the number of tries, and the time of the last one."""
     events: object = told.get("told")
     row: object = cast(Mapping[str, object], events).get(event) if isinstance(events, dict) else None
     match row:
@@ -78,7 +79,7 @@ def tried(told: Mapping[str, Any], event: Notable) -> tuple[str | None, int, flo
 
 
 def with_try(told: Mapping[str, Any], event: Notable, state: str, tries: int, at: float) -> dict[str, Any]:
-    """Return what was told of an entry, with another try."""
+    """Return the record of what was told of an entry, with another try."""
     events: object = told.get("told")
     before = cast(dict[str, Any], events) if isinstance(events, dict) else dict[str, Any]()
     return {**told, "told": {**before, event: [state, tries, round(at, 3)]}}

@@ -1,7 +1,7 @@
 """The message about one event: a sentence in `text`, as chats take it, and the same facts as fields.
 
 It holds no secret, no link that decides, no name and no street. Foreign words are in fields of their own and never in
-the sentence. Commands are named without this machine's folders, which are nobody's business in a chat.
+the sentence. Commands are named without this machine's folders, which a chat should not show.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _PRACTICE: Mapping[str, str] = {
     "sandbox": "[practice: nothing is bought] ",
 }
 _NAMES: Mapping[str, str] = {"return": "A return", "case": "A report"}
-"""By kind of entry; everything else is an order."""
+"""The words by kind of entry; every other entry is an order."""
 
 
 def about_entry(entry: Entry, event: Notable, journal: str, now: float) -> dict[str, Any]:

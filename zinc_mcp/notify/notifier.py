@@ -1,12 +1,11 @@
 """The task of a process that tells the owner what happens to orders.
 
-It looks at the journal now and then, so nothing that it does delays or fails an order: an order never waits for it,
-and the journal itself is the queue. Each event of an entry is told once per journal. One process claims it by
-compare-and-set before it sends (`journal.notices`). A message that was certainly not taken is tried again, five times
-within an hour and a half, by whichever process runs then. A message that went out and was not answered, or whose
-process was killed meanwhile, is not sent again: it may have been read, and of a lost and a doubled message the lost
-one does less harm, because each message is only news of what the list of orders shows at any time. A doubled "An order
-was placed" would look like a second order.
+It looks at the journal now and then, and the journal itself is the queue. So it delays no order, and makes none fail.
+Each event of an entry is told once per journal: one process claims it by compare-and-set before it sends
+(`journal.notices`). A message that was certainly not taken is sent again, by any process that runs then: five times in
+all, within an hour and a half. A message that went out and was not answered, or whose process was killed meanwhile, is
+not sent again, since it may have been read. A lost message does less harm than a doubled one: the list of orders shows
+the same at any time, and a doubled "An order was placed" would look like a second order.
 """
 
 import logging
@@ -48,9 +47,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_SENT = 20
-"""Messages of one round; the rest waits in the journal for the next."""
+"""The number of messages of one round; the rest waits in the journal for the next."""
 MOST_LOOKS = 10
-"""Orders of one round that Zinc is asked about."""
+"""The number of orders that Zinc is asked about in one round."""
 LOOKS_SECONDS = 5.0
 """After this time no further order is asked about in a round: a slow Zinc must not keep messages waiting."""
 QUIET_SECONDS = 30.0
@@ -66,7 +65,7 @@ _Row = tuple[str, str | None, Mapping[str, Any]]
 
 @dataclass(slots=True)
 class _Rounds:
-    """What one process remembers from one round to the next."""
+    """The state that one process keeps from one round to the next."""
 
     open: frozenset[int] = frozenset()
     page: str = ""
@@ -75,11 +74,11 @@ class _Rounds:
     """Tells this journal from others."""
     left: int = MOST_SENT
     failed: bool = False
-    """The last message was not taken or not answered: the next ones wait, since they would fare no better."""
+    """The last message was not taken or not answered: the next ones wait, since they would probably not be taken."""
     quiet_until: float = 0.0
     """Until then no message is sent, after one without an answer: each of them would be lost."""
     untold: set[int] = field(default_factory=set[int])
-    """Entries that are looked at again, because something of them could not be told now."""
+    """Entries that are looked at again, because an event of theirs could not be told now."""
 
 
 async def keep_telling(process: Process, notify: Notify) -> None:
@@ -125,7 +124,7 @@ async def _go_on_from(process: Process, looked: Looked) -> None:
 
 
 async def _tell_about(process: Process, notify: Notify, rounds: _Rounds, followed: Followed) -> None:
-    """Tell what there is to tell about one entry, and follow it from now on."""
+    """Tell the events of one entry that are due, and follow the entry from now on."""
     entry, text, told = followed.entry, followed.text, followed.told
     now = process.times.clock()
     name = row_of(entry.id)
@@ -177,7 +176,7 @@ async def _told(
     event: Notable,
     message: Mapping[str, Any],
 ) -> _Kept | None:
-    """Claim an event, deliver its message and write down what came of it; None: another process has claimed it."""
+    """Claim an event, deliver its message and write down the result; None: another process has claimed it."""
     name, text, told = row
     now = process.times.clock()
     tries = tried(told, event)[1] + 1
@@ -187,7 +186,7 @@ async def _told(
         return None
     process.checkpoint("telling")
     rounds.left -= 1
-    # Once begun, it is finished, also when the process ends meanwhile: else it would be lost. It has a short time.
+    # A claimed message is sent even if the process is about to end: it would be lost otherwise. It takes seconds.
     with anyio.CancelScope(shield=True):
         return await _delivered(process, notify, rounds, (name, claimed, claim), event, message)
     return None  # for the type checkers: nothing cancels this scope
@@ -201,7 +200,7 @@ async def _delivered(
     event: Notable,
     message: Mapping[str, Any],
 ) -> _Kept:
-    """Deliver the message of a claimed event, and write down what came of it."""
+    """Deliver the message of a claimed event, and write down the result."""
     tries, now = tried(claim[2], event)[1], process.times.clock()
     ended = await deliver(notify, message, route=process.settings.route, at=now, seconds=process.clocks.telling)
     process.checkpoint("told")
@@ -223,7 +222,7 @@ def _settled(
     outcome: tuple[str, int, float],
     last: Mapping[str, Any],
 ) -> _Kept:
-    """Write down what came of a claimed event, whatever was told beside it meanwhile."""
+    """Write down the result of a claimed event, even if other events of the row were told meanwhile."""
     journal.note_last_notice(last)
     name, text, told = row
     for _ in range(_SETTLING_TRIES):
