@@ -118,7 +118,7 @@ class PaymentMethod(Request):
 
     @property
     def payment(self) -> Payment:
-        """The way in one word of ours."""
+        """The way of paying, in one word of ours."""
         if self.number is not None:
             return "gift_balance_and_card" if self.use_gift else "card"
         return "gift_balance" if self.use_gift else "account_default"
@@ -170,7 +170,7 @@ class NewAccount(Request):
 
     @property
     def about(self) -> dict[str, str]:
-        """The facts about it that are no secret."""
+        """The facts about the account that are no secret."""
         number = self.payment_method.number
         last_four = {} if number is None else {"last_four": number.get_secret_value()[-4:]}
         return {"retailer": self.retailer, "payment": self.payment_method.payment, **last_four}

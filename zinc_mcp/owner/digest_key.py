@@ -17,13 +17,13 @@ from zinc_mcp.secret_body import SecretBody
 
 FILE = "digest.key"
 LEAST_CHARACTERS = 32
-"""A key that is given is at least as long."""
+"""The least length of a key that is given."""
 
 
 def digest_key(settings: Settings, *, make: bool) -> SecretBytes | None:
     """Return the key; None if there is none yet.
 
-    `make` says whether it may be made. A new key proves nothing about what was sent before.
+    `make` says whether it may be made. A new key proves nothing about requests that were sent before.
 
     Raises:
         SettingsError: it cannot be made or read, or is too short.

@@ -39,8 +39,9 @@ class KeptSettings:
     key_record: "Record | None" = None
     """The record of the API key, if it is the one in use."""
     key_trouble: tuple[str, str] | None = None
-    """Why the kept API key is not used, and what to do about it."""
+    """The reason why the kept API key is not used, and the step that helps, as sentences."""
     v1_trouble: tuple[str, str] | None = None
+    """The same about the client token of v1; the next two are about the secret of Zinc's events, and the wallet's."""
     webhook_trouble: tuple[str, str] | None = None
     wallet_trouble: tuple[str, str] | None = None
 
@@ -56,7 +57,7 @@ def kept_settings(home: Path, names: Sequence[str], origins: Mapping[str, str]) 
     """Look up secrets in the store of a home. `origins`: by the name of a secret, the address of the Zinc it is for.
 
     Raises:
-        InsecureFileError: others can write to it. Anything else that is wrong with it is said in the result.
+        InsecureFileError: others can write to the store. The result tells any other trouble with it.
     """
     # A secret that few owners have is looked for only if its record is there, because opening the store takes time.
     names = [name for name in names if name not in _RARE or (home / SECRETS / f"{name}.json").exists()]
@@ -103,7 +104,7 @@ def kept_settings(home: Path, names: Sequence[str], origins: Mapping[str, str]) 
 def opened(settings: "Settings") -> "Settings":
     """Return the settings with the secrets that are in a keyring. This may take some seconds, and never longer.
 
-    A keyring that cannot be used is said in `key_trouble`, `v1_trouble` or `wallet_trouble`.
+    `key_trouble`, `v1_trouble` or `wallet_trouble` says if a keyring cannot be used.
     """
     if not settings.in_keyring:
         return settings
@@ -122,7 +123,7 @@ def opened(settings: "Settings") -> "Settings":
 
 
 def how_to_get_a_key(settings: "Settings") -> str:
-    """Return what the owner can do where there is no API key, as the end of a sentence that begins with a verb."""
+    """Return the owner's step to an API key, as the end of a sentence. It begins with a verb."""
     if settings.api_key is None and settings.key_trouble is None and _is_kept_now(settings):
         return "start this server again: an API key was kept after it had started"
     return f"sign in with {command('login')}, or set ZINC_API_KEY, or ZINC_MCP_SANDBOX=1 to practise"
@@ -139,7 +140,7 @@ def _is_kept_now(settings: "Settings") -> bool:
 
 
 def _other_zinc(name: str, record: "Record", url: str) -> tuple[str, str] | None:
-    """Return what is wrong with a secret that was kept for another Zinc than the one that is set up."""
+    """Return the trouble with a secret that was kept for another Zinc than the one that is set up; else None."""
     if record.origin is None or record.origin == url:
         return None
     from zinc_mcp.zinc.origin import check_origin
@@ -147,7 +148,7 @@ def _other_zinc(name: str, record: "Record", url: str) -> tuple[str, str] | None
     try:
         origin = check_origin(url, _ORIGINS[name])
     except SettingsError:
-        origin = None  # said by whoever asks Zinc
+        origin = None  # the first request to Zinc says that the address is wrong
     if record.origin == origin:
         return None
     kept_for = plain(cast(object, record.origin), 200)

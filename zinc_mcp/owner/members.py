@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from zinc_mcp.journal.records.known import Marks
 
 SETTLED_SECONDS = 86_400.0
-"""For so long after a change of a member nobody can be the other person for or by them who may have made it."""
+"""For this time after a change of a member, their yes counts for nobody else, and the owner's yes not for them: one
+person may act as both."""
 _PREFIX = "zmcp_"
 
 
@@ -45,17 +46,17 @@ class Members:
     """The members that a process knows: those of a file, or those of the journal."""
 
     def __init__(self, place: Path | MembersCopy) -> None:
-        """Read them from a file, or from the memory of a server."""
+        """Read the members from a file, or from the memory of a server."""
         self._place = MembersFile(place) if isinstance(place, Path) else place
 
     @property
     def copy(self) -> MembersCopy | None:
-        """Those of the journal in the memory of a server; None where they are in a file."""
+        """The journal's members in the memory of a server; None if the members are in a file."""
         return self._place if isinstance(self._place, MembersCopy) else None
 
     @property
     def marks(self) -> "Marks | None":
-        """The marks that the journal compares with those of its own members; None where they are in a file."""
+        """The marks that the journal compares with those of its own members; None if the members are in a file."""
         return self._place.mark_of if isinstance(self._place, MembersCopy) else None
 
     def known(self) -> Mapping[str, Member]:
@@ -102,10 +103,11 @@ class Members:
 
 
 def may_be_second(member: Member | None, now: float) -> bool:
-    """Say whether nobody may be acting for a member because of a token, a role or an identity from the last day.
+    """Say whether a member's token, role and identities are all at least a day old.
 
-    Such a member's yes does not count for others, and the owner, who makes these changes, is no other person for them.
-    None is somebody who is no member (any more). A change from the future is one of a clock that was put back.
+    If they are not, somebody else may be acting for the member. Then the member's yes does not count for others, and
+    the owner, who makes these changes, is no other person for the member. None stands for a person who is no member
+    (any more). A change in the future counts as new: the clock was put back since.
     """
     return member is not None and now - member.changed_at >= SETTLED_SECONDS
 
@@ -189,7 +191,7 @@ def change_member(
     identities: Sequence[Identity] | None = None,
     email: str | None = None,
 ) -> Member:
-    """Change what is given of a member: the role, all identities, the e-mail address. Return the changed member.
+    """Change a member's role, all identities or e-mail address, as far as they are given. Return the changed member.
 
     Raises:
         RefusedError: there is no such member; an identity or the e-mail address cannot be used, or is taken.
@@ -221,7 +223,7 @@ def remove_member(place: Path | Place, name: str) -> str | None:
 
 
 def import_members(members: Mapping[str, Member], place: Place) -> int:
-    """Take members over from another place, with their tokens, ids and all else, and return how many they are.
+    """Take members over from another place, with their tokens, ids and all else, and return their number.
 
     Raises:
         RefusedError: there are members already, and other ones.

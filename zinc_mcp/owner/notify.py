@@ -1,4 +1,4 @@
-"""`[notify]` of `zinc.toml`: where the owner wants to be told about orders, and about what.
+"""`[notify]` of `zinc.toml`: the place at which the owner is told about orders, and the events that are told.
 
 [notify]
 url = "https://chat.example/hooks/T0/B0"    # or: command = ["/usr/local/bin/tell-me", "--orders"]
@@ -31,7 +31,7 @@ _ADDRESS = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Where to tell the owner, and about what: an address or a command."""
+    """The place at which the owner is told, which is an address or a command, and the events that are told."""
 
     events: frozenset[Notable]
     url: SecretStr | None = None
@@ -51,12 +51,12 @@ class Notify:
 
 
 def read_notify(table: object, secret: SecretStr | None, place: str) -> Notify | None:
-    """Return what the table says, or None where it is not there.
+    """Return the place and the events that the table names; None without a table.
 
     Args:
         table: the parsed table; None without one.
-        secret: signs the messages.
-        place: the file, for the sentences.
+        secret: the secret that signs the messages.
+        place: the path of the file, for the sentences.
 
     Raises:
         SettingsError: an unknown key, a wrong value, or an address that cannot be used. Values are not repeated.

@@ -1,4 +1,4 @@
-"""An order held against the owner's policy, before it is opened and again before it is sent."""
+"""The check of an order by the owner's policy, before it is opened and again before it is sent."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -34,7 +34,9 @@ def objection(
     allowed: Sequence[Address] | None = None,
     fee_cents: int = 100,
 ) -> RefusedError | None:
-    """Return why the policy does not allow this order, as far as that is known without the journal; None if it does.
+    """Return the refusal of an order that the policy does not allow, as far as that is known without the journal.
+
+    None: the policy allows it.
 
     Args:
         policy: the owner's policy.
@@ -43,8 +45,8 @@ def objection(
         rail: the way it would be paid.
         mode: live, test or sandbox.
         saved: whether the shipping address is one that the owner saved.
-        role: the caller's in a team.
-        allowed: the saved addresses of those that `addresses_for` names, or None if it names none.
+        role: the caller's role in a team.
+        allowed: the saved addresses that `addresses_for` names, or None if it names none.
         fee_cents: the fee that Zinc adds to `max_price`.
     """
     return (
@@ -59,7 +61,7 @@ def objection(
 
 
 def product_objection(policy: Policy, address: ProductAddress, country: str) -> RefusedError | None:
-    """Return why the policy allows no order of a product to a country (alpha-2), at any price; None if it may."""
+    """Return the refusal if the policy allows no order of a product to a country (alpha-2), at any price; else None."""
     return _wrong_retailer(policy, [address]) or _wrong_country(policy, country)
 
 
@@ -89,7 +91,7 @@ def addresses_for(policy: Policy, caller: str) -> Sequence[str] | None:
 def admitted(policy: Policy, entry: Entry, saved: Callable[[Sequence[str]], Sequence[Address]]) -> Limits:
     """Check an entry, before it is sent, against the whole policy, and return the rolling limits.
 
-    `saved` returns the saved addresses of some names, where the policy names any.
+    `saved` returns the saved addresses with some names. It is called if the policy names any.
 
     Raises:
         RefusedError: the policy does not allow it any more.
@@ -193,9 +195,9 @@ def _wrong_country(policy: Policy, country: str) -> RefusedError | None:
 
 
 def _wrong_account(policy: Policy, order: Wish, caller: str, mode: Mode) -> RefusedError | None:
-    """Refuse an account at a retailer that the policy does not name for the caller.
+    """Return the refusal of an account at a retailer that the policy does not name for the caller.
 
-    Of the accounts at Zinc it may allow the owner all.
+    The policy may allow the owner all accounts that Zinc keeps.
     """
     is_owner = caller == LOCAL
     named = policy.accounts_of(caller)
@@ -220,7 +222,7 @@ def _wrong_account(policy: Policy, order: Wish, caller: str, mode: Mode) -> Refu
 
 
 def _unlimited_spending(policy: Policy, order: Wish) -> RefusedError | None:
-    """Refuse fields that cost money outside our limits, unless the owner has allowed them."""
+    """Return the refusal of fields that cost money outside our limits, unless the owner has allowed them."""
     for name, switch in order.outside_limits:
         if not getattr(policy, switch):
             return _not_allowed(
@@ -231,7 +233,7 @@ def _unlimited_spending(policy: Policy, order: Wish) -> RefusedError | None:
 
 
 def largest_order(policy: Policy, caller: str, role: Role | None) -> tuple[int, Whose]:
-    """Return the lowest limit of one order that applies to a caller, in cents, and whose it is."""
+    """Return the lowest limit of one order that applies to a caller, in cents, and the callers that it is for."""
     found: list[tuple[int, Whose]] = [(policy.max_order, "caller")]
     for whose, table in _tables(policy, caller, role).items():
         if table.max_order is not None and table.max_order < found[-1][0]:

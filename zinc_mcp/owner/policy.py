@@ -1,6 +1,6 @@
 """The owner's policy: limits, retailers, countries and ways to pay. It is read again for each decision.
 
-`owner.objection` holds an order against it. This module is read at every start, so it loads no more than it needs.
+`owner.objection` checks an order by it. This module is read at every start, so it loads no more than it needs.
 """
 
 import os
@@ -33,7 +33,7 @@ class Policy(TeamRules):
     """
 
     approval: Approval | None = None
-    """None: no mode was chosen. Then practice asks nobody; with `auto` it does."""
+    """None: no mode was chosen. It is like `auto`, except that practice asks nobody."""
     approve_above: Limit | None = None
     """A person is asked above this amount; None: always."""
     max_order: Limit = 25_000
@@ -45,11 +45,11 @@ class Policy(TeamRules):
     """The most that wallets may have paid up front for orders that bought nothing, while its return is unproved. None
     is as much as `max_day`. Above it the agent rail stops until the owner says how much came back."""
     second_yes_above: Limit | None = None
-    """Above it, over 24 hours of a caller's orders, another person has to say yes; None: never."""
+    """Another person has to say yes if a caller's orders of 24 hours come to more than this; None: never."""
     max_lookups_day: Limit = 100
     """The most that questions about products (searches, details, offers) may cost in 24 hours."""
     check_before_asking: Switch = True
-    """Whether Zinc is asked, before a person is, if it can order there at all. That is free."""
+    """Whether Zinc is asked, before a person is asked, if it can order there at all. That is free."""
     retailers_allowed: tuple[str, ...] | None = None
     retailers_blocked: tuple[str, ...] = ()
     countries: tuple[str, ...] | None = None
@@ -60,7 +60,7 @@ class Policy(TeamRules):
     """Whether Stripe Connect is allowed, by which the owner's customer pays."""
     retailer_accounts: Switch | tuple[str, ...] = False
     """The accounts at retailers that the owner's own orders may use: names of accounts that are kept here, and ids of
-    those at Zinc. True allows each of those at Zinc, and none that is kept here: such an account has to be named."""
+    accounts at Zinc. True allows each account at Zinc, and none that is kept here: such an account has to be named."""
     member_retailer_accounts: Mapping[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     """The same for orders of a team's members, by the member's name; `EVERY_MEMBER` stands for each of them."""
     paid_notifications: Switch = False
@@ -118,7 +118,7 @@ class Policy(TeamRules):
 
 
 def read_policy(settings: Settings, environ: Mapping[str, str] | None = None) -> Policy:
-    """Return the policy that holds now. Of a limit in the file and one in the environment the lower holds.
+    """Return the policy that holds now. If a limit is in the file and in the environment, the lower one holds.
 
     Raises:
         RefusedError: `policy_invalid`: the file or a variable cannot be understood. Then nothing may be bought.
@@ -231,7 +231,7 @@ def _invalid(summary: str) -> RefusedError:
 
 
 def _names(given: object) -> tuple[str, ...] | None:
-    """Return a list of names; None if it is none."""
+    """Return a value as names; None if it is no list of names."""
     names = cast("list[object]", given) if isinstance(given, list | tuple) else [None]
     return tuple(cast("list[str]", names)) if all(isinstance(name, str) and name.strip() for name in names) else None
 

@@ -40,7 +40,7 @@ _WORDS: Mapping[str, str] = {
 
 
 def payment_in_words(payment: str, last_four: str | None) -> str:
-    """Return a payment in words, as what pays: `a card that ends in 4242`."""
+    """Return the words for a payment, such as `a card that ends in 4242`."""
     return _WORDS.get(payment, "a payment that is not known here").format(last_four=last_four)
 
 
@@ -57,7 +57,7 @@ class Profile:
     """Differs for each account that was ever kept, also under one name."""
     place: Place
     origin: str | None
-    """The only Zinc that gets it."""
+    """The origin of the only Zinc that gets it."""
 
     @property
     def pays_with(self) -> str:
@@ -89,7 +89,7 @@ def profiles(home: Path) -> list[Profile]:
 
 
 def profile_named(home: Path, name: str) -> Profile:
-    """Return what is known of one account. The keyring is not asked.
+    """Return the facts about one account. The keyring is not asked.
 
     Raises:
         RefusedError: `account_not_configured`: there is none of this name, or its record cannot be used.
@@ -112,10 +112,10 @@ def profile_named(home: Path, name: str) -> Profile:
 
 
 def profile_of(name: str, record: Record) -> Profile:
-    """Return what a record says of an account.
+    """Return the facts about an account that its record holds.
 
     Raises:
-        RefusedError: `account_not_configured`: it does not say all of it.
+        RefusedError: `account_not_configured`: the record is not complete.
     """
     about = record.about
     payment, last_four = about.get("payment"), about.get("last_four")
@@ -192,7 +192,7 @@ def with_secrets(body: bytes, kept: Kept) -> SecretBody:
 
 
 def secrets_of(kept: Kept) -> SecretBody:
-    """Return all that an account adds to a body, alone and in one spelling."""
+    """Return all that an account adds to a body, without the body, and always spelled in the same way."""
     return SecretBody(canonical(_members(kept)).encode())
 
 

@@ -107,13 +107,13 @@ class Settings:
     oauth_client_secret: SecretStr | None = None
     """The secret of that client; None for a public one."""
     notify: Notify | None = None
-    """Where the owner is told about orders, by `[notify]`; None for nowhere."""
+    """The place at which the owner is told about orders, by `[notify]`; None for none."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The place that each setting was read from, in words; never its value."""
     unfilled: tuple[str, ...] = ()
     """The settings that hold a host's placeholder instead of a value."""
     wallet_trouble: tuple[str, str] | None = None
-    """The mistake in a setting of the payment wallet, and what to do about it. With a mistake there is no wallet."""
+    """The mistake in a setting of the payment wallet, and the step that helps. With a mistake there is no wallet."""
     readable: tuple[Path, ...] = ()
     """Files that hold a secret and that other users of this machine can read."""
     in_keyring: tuple[str, ...] = ()
@@ -121,7 +121,7 @@ class Settings:
     key_record: "Record | None" = None
     """The record of the API key if it is from the secret store."""
     key_trouble: tuple[str, str] | None = None
-    """Why the API key in the secret store cannot be used, and what to do about it."""
+    """The reason why the API key in the secret store cannot be used, and the step that helps."""
     v1_trouble: tuple[str, str] | None = None
     """The same about the client token of v1."""
     webhook_trouble: tuple[str, str] | None = None
@@ -178,7 +178,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     named = {place: _path_of(environment, place.variable) for place in settings_of("place")}
     home, config = named.values()
     if config is not None and not config.is_file():
-        # Going on without it would drop the owner's limits without a word.
+        # Without the file the owner's limits would not hold, and nobody would be told.
         raise SettingsError(
             f"ZINC_MCP_CONFIG names a file that does not exist: {config}",
             "Create the file, correct ZINC_MCP_CONFIG or leave it out.",

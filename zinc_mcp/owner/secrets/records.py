@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from zinc_mcp.errors import SettingsError
 
 MAX_SECRET = 1024
-"""Characters of all parts of one secret. Windows keeps 2,560 bytes of an item, at two bytes for a character."""
+"""The most characters of all parts of one secret. Windows keeps 2,560 bytes of an item, two for each character."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -46,7 +46,7 @@ KINDS: Mapping[str, Kind] = {
         "an account of yours at a retailer",
         ("email", "password", "billing_address"),
         ("totp_key", "card"),
-        never_in_files=("card",),  # it pays everywhere, and whoever copies the file has it
+        never_in_files=("card",),  # a card pays everywhere, and a file is easily copied
         has_names=True,
         again="Add the account again, or remove it.",
     ),
@@ -66,11 +66,11 @@ class Record:
     since: float
     """Seconds since the epoch."""
     origin: str | None = None
-    """The only Zinc that the secret is for; None for a secret of somebody else's."""
+    """The origin of the only Zinc that the secret is for; None for a secret that is not for Zinc."""
     remark: str | None = None
-    """A word about the secret that gives nothing of it away, such as `live` or `test`."""
+    """A word about the secret that reveals nothing of it, such as `live` or `test`."""
     about: Mapping[str, str] = field(default_factory=dict[str, str])
-    """More of the same, by name, for a kind about which there is more to know."""
+    """More such words, by name, for a kind that has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""The owner's secret store: which secrets are kept, where each of them is, and how it is read and replaced.
+"""The owner's secret store: it keeps the record of each secret, and reads and replaces the secret in its place.
 
 Each secret has a record of its own in the folder `secrets` of the home: a file of mode 0600 that holds the secret, or
-that says in which item of the system's keyring it is. So nobody needs the secret to know where it is. A record is
+that names the item of the system's keyring with the secret. So a record is read without opening the secret. A record is
 replaced as a whole, one process at a time, and a keyring item is written before its record names it.
 """
 
@@ -60,7 +60,7 @@ class SecretStore:
         return []
 
     def record(self, name: str) -> Record | None:
-        """Return what is known of a secret, or None if it is not kept. The keyring is not asked.
+        """Return the record of a secret, or None if it is not kept. The keyring is not asked.
 
         Raises:
             SettingsError: the record cannot be used; an InsecureFileError if others can write to it.
@@ -69,7 +69,7 @@ class SecretStore:
         return None if found is None else record_in(name, found, self.path(name))
 
     def get(self, name: str, *, seconds: float = system_keyring.READ_SECONDS) -> Kept | None:
-        """Return a secret, or None if it is not kept. `seconds` bounds the time for which a keyring may take.
+        """Return a secret, or None if it is not kept. `seconds` bounds the time that a keyring may take.
 
         Raises:
             SettingsError: the record or the keyring cannot be used; an InsecureFileError if others can write to it.
@@ -137,7 +137,7 @@ class SecretStore:
             try:
                 before = self.record(name)
             except SettingsError:
-                before = instead_of  # one that cannot be read is in nobody's way
+                before = instead_of  # a record that cannot be read may be replaced
             if (before and before.id) != (instead_of and instead_of.id):
                 raise RefusedError(
                     "Another process changed the kept secret at the same time, so this one was not kept.",

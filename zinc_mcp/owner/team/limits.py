@@ -1,7 +1,7 @@
 """The tables of the policy about a team: limits of the whole team, of its roles and of its members, and addresses.
 
-All that apply to an order must hold, beside those that `[policy]` has for every caller: nothing here allows more than
-that.
+All limits that apply to an order must hold, together with those that `[policy]` has for every caller. So no table here
+allows more than `[policy]` does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Limit = Annotated[int, Field(strict=True, ge=0)]
 
 
 class GroupLimits(BaseModel):
-    """Limits of a role, in US cents and orders, as those of `[policy]`; None does not limit."""
+    """Limits of a role, in US cents and in orders, as `[policy]` has them; None does not limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -34,7 +34,7 @@ class GroupLimits(BaseModel):
 
     @property
     def rolling(self) -> Rolling | None:
-        """Those over a time; None where there is none."""
+        """The limits over a time; None if there are none."""
         from zinc_mcp.journal.records.entry import Rolling  # the journal: the policy is read without it
 
         found = Rolling(day_cents=self.max_day, month_cents=self.max_month, orders_day=self.max_orders_day)
@@ -68,7 +68,7 @@ class TeamRules(BaseModel):
         return members
 
     def about(self, caller: str, role: Role | None) -> Iterator[tuple[Whose, GroupLimits]]:
-        """Return the tables that apply to a caller, from the narrowest to the widest."""
+        """Yield the tables that apply to a caller, from the narrowest to the widest."""
         if caller != LOCAL and self.members:
             yield "member", self.of_member(caller)
         if role is not None and role in self.roles:
@@ -76,7 +76,7 @@ class TeamRules(BaseModel):
         yield "team", self.team
 
     def of_member(self, caller: str) -> GroupRules:
-        """Return the rules of a member: of each key the line by the member's name, otherwise the one for each."""
+        """Return the rules of a member: each key is from the table with their name, otherwise from the one for each."""
         found: dict[str, object] = {}
         for rules in lines_for(self.members, caller):
             found = {**rules.model_dump(exclude_none=True), **found}

@@ -1,4 +1,4 @@
-"""One member of a team: how requests are known to be theirs, and what the member may do."""
+"""One member of a team: the token and the identities by which their requests are known, and their rights."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ LOCAL = "local"
 """The owner: the caller on stdio, and over HTTP while there are no members (`server.http.access`)."""
 DEFAULT_ROLE: Role = "order"
 EVERY_MEMBER = "*"
-"""Stands for each member in the policy; no member can be called so."""
+"""Stands for each member in the policy; no member can have this name."""
 MOST_NAME_CHARACTERS = 40
-"""Of a new name, which a caller then has whole."""
+"""The most characters of a new name, so that a caller holds the whole name."""
 MOST_IDENTITIES = 10
 MOST_IDENTITY_CHARACTERS = 255
-"""Of a subject, as OpenID Connect bounds it (Core 1.0, section 2), and of an issuer here."""
+"""The most characters of a subject, by OpenID Connect (Core 1.0, section 2), and of an issuer, by this program."""
 
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -68,7 +68,7 @@ class Member:
     email: str | None = None
     """Shown beside the name; nobody is let in by it."""
     changed_at: float = 0.0
-    """When token, role or identities were last changed, in seconds since the epoch; 0 for long ago."""
+    """The time of the last change of token, role or identities, in seconds since the epoch; 0 for long ago."""
 
     @property
     def caller(self) -> str:
@@ -81,7 +81,7 @@ class Member:
         return ROLES[self.role]
 
     def record(self) -> str | dict[str, Any]:
-        """Return what the file keeps under the name."""
+        """Return the value that the file, or the journal as JSON, keeps under the name."""
         if self == Member(self.name, self.hash):
             return self.hash
         kept: dict[str, Any] = {"id": self.id, "hash": self.hash, "role": self.role}
@@ -95,7 +95,7 @@ class Member:
 def is_told_apart(member: Member, caller: str, issuer: str | None) -> bool:
     """Say whether a member and another caller are surely not one person with two accesses.
 
-    Where each identity of the issuer is let in, a member may also be a caller by an identity that is mapped to nobody.
+    If each identity of the issuer is let in, a member may also be a caller by an identity that is mapped to nobody.
     So only a member whose own identity at this issuer is known is told apart from such a caller.
     """
     known = any(each.issuer == issuer and each.caller != caller for each in member.identities)
@@ -115,14 +115,14 @@ def name_of(caller: str) -> str:
 def is_named(caller: str, name: str) -> bool:
     """Say whether a caller is a member with this name, as far as a caller holds a name.
 
-    No new name is longer than that, so none is taken for somebody else's.
+    A caller holds the whole of every new name, so no new name is taken for another one.
     """
     whole, is_cut, _ = caller.partition("#")
     return whole == (name[:_NAME_IN_CALLER] if is_cut else name)
 
 
 def lines_for(lines: Mapping[str, T], caller: str) -> list[T]:
-    """Return what lines by members' names say of a caller: the line by the name first, then the one for each member."""
+    """Return those of the lines, by members' names, that apply to a caller: first their own, then the one for each."""
     own = [line for name, line in lines.items() if name != EVERY_MEMBER and is_named(caller, name)]
     return [*own, lines[EVERY_MEMBER]] if EVERY_MEMBER in lines else own
 
@@ -138,9 +138,9 @@ def is_email(text: str) -> bool:
 
 
 def read_member(name: str, kept: Any) -> Member | None:
-    """Return a member from the file, or None if the entry is no member's.
+    """Return the member whose record the file or the journal keeps under a name; None if it is no member's record.
 
-    An entry is `{"id": id, "hash": hash}` with what `Member.record` adds, or the hash alone, as before there were ids.
+    A record is `{"id": id, "hash": hash}` with the rest of `Member.record`, or, before there were ids, the hash alone.
     """
     if not is_name(name):
         return None
@@ -167,7 +167,7 @@ def read_member(name: str, kept: Any) -> Member | None:
 
 
 def identities_of(members: Mapping[str, Member]) -> dict[Identity, Member]:
-    """Return each member by each of their identities."""
+    """Return the members by identity, each under all of theirs."""
     return {identity: member for member in members.values() for identity in member.identities}
 
 

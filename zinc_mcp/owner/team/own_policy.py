@@ -11,18 +11,18 @@ from zinc_mcp.zinc.orders import Address
 _ABSENT: tuple[object, ...] = (False, [], {})
 _MOST_KNOWN = 8
 _known: list[tuple[TeamRules, OwnPolicy]] = []
-"""The last ones. A policy stays the same object while it does not change, and each order asks for it."""
+"""The last results. A policy stays the same object while it does not change, and each order asks for its result."""
 
 
 def own_policy(policy: TeamRules, addresses: Callable[[], Mapping[str, Address]]) -> OwnPolicy:
-    """Return what is compared: the policy, and the server's own addresses where the policy names saved ones.
+    """Return the values to compare: the policy, and the server's own addresses if the policy names saved ones.
 
     A key with a default that allows and limits nothing counts only if it is set. So a later version that knows more of
     such keys has the same policy until one of them is set. Members are not compared: they change while servers run.
 
     Args:
-        policy: with its defaults.
-        addresses: returns those of the file of settings; those of the journal are the same for all servers.
+        policy: the policy, with its defaults.
+        addresses: returns the addresses in the file of settings. Those of the journal are the same for all servers.
     """
     own = next((known for each, known in _known if each is policy), None)
     if own is None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILE = "members.json"
 """The name of the file of members in the home."""
 CONFIRMED_SECONDS = 10.0
-"""For so long after the journal was last asked, a server lets people in by the members that it remembers."""
+"""A server lets people in by the members that it remembers for this time after it last asked the journal."""
 _BUSY_SECONDS = 15.0
 """The longest time for which a change of the file waits for another change, as in the journal."""
 _LOOK_AGAIN_SECONDS = 0.05
@@ -38,14 +38,14 @@ class UnconfirmedError(SettingsError):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """All members at one time, and how they are found."""
+    """All members at one time, by caller and by identity."""
 
     by_caller: Mapping[str, Member]
     by_identity: Mapping[Identity, Member]
 
     @classmethod
     def of(cls, members: Mapping[str, Member]) -> Self:
-        """Return members, which are given by name, as they are found."""
+        """Index members, which are given by name."""
         return cls({member.caller: member for member in members.values()}, identities_of(members))
 
 
@@ -151,7 +151,7 @@ class MembersCopy:
     """The members of a journal in the memory of a server. Any thread may read them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Know nothing yet; `clock` cannot be set, and gives seconds."""
+        """Begin without members. `clock` counts seconds, and cannot be set."""
         self.clock = clock
         self.revision: str | None = None
         self._listed = Listed.of({})
@@ -162,7 +162,7 @@ class MembersCopy:
         """Return the members as the journal had them within the last `CONFIRMED_SECONDS`.
 
         Raises:
-            UnconfirmedError: the journal could not be asked for so long. A token may just have been taken back.
+            UnconfirmedError: the journal was not asked within that time. A token may just have been taken back.
         """
         at = self._confirmed_at
         if at is None or not 0 <= self.clock() - at <= CONFIRMED_SECONDS:
@@ -177,11 +177,11 @@ class MembersCopy:
         return self._marks.get(caller)
 
     def take(self, team: "KeptTeam | None", asked_at: float) -> None:
-        """Take over what the journal has said; None is that nothing has changed.
+        """Take over the answer of the journal.
 
         Args:
-            team: the members.
-            asked_at: when the journal was asked, by the clock of this copy.
+            team: the members; None: nothing has changed.
+            asked_at: the time at which the journal was asked, by the clock of this copy.
 
         Raises:
             JournalError: the members cannot be used. Then those from before count for the rest of their time.
@@ -194,10 +194,10 @@ class MembersCopy:
 
 
 def _checked(listed: Mapping[str, Any]) -> dict[str, Member] | None:
-    """Return members by name from what is kept under their names; None where that is not a team's members."""
+    """Return the members by name from the records under their names; None if they are not the members of a team."""
     members = {name: read_member(name, kept) for name, kept in listed.items()}
     found = {name: member for name, member in members.items() if member is not None}
-    # Of two with one id, both would be one caller; an identity of two would be either.
+    # Two members with one id would be one caller, and an identity of two members would be either of them.
     alone = len({member.caller for member in found.values()}) == len(found)
     named = sum(len(member.identities) for member in found.values())
     return None if len(found) < len(members) or not alone or len(identities_of(found)) < named else found
@@ -240,7 +240,7 @@ def _read(path: Path) -> dict[str, Member]:
 
 @contextmanager
 def _alone(path: Path) -> Generator[None]:
-    # Of two changes at once none may be lost: a lost removal would let somebody in.
+    # Two changes at the same time must both be kept: a lost removal would let somebody in.
     try:
         import fcntl
     except ImportError:  # Windows has no advisory locks of this kind; a team server does not run there
