@@ -227,8 +227,8 @@ def test_aftercare_takes_from_checkout_only_what_buys_nothing() -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zinc_mcp.checkout")
         for alias in node.names
     }
-    looking = {"clear_abandoned", "entry_of", "is_ours", "known_entry", "look", "pause", "refresh", "refuse"}
-    looking |= {"why_not_asked"}
+    looking = {"clear_abandoned", "entry_of", "is_ours", "known_entry", "look", "refresh", "refuse", "wait_for_news"}
+    looking |= {"unasked_error"}
     following = {"Progress", "watch"}
     deciding = {"digest_for", "freeze", "is_what_was_shown", "until", "await_attempt", "await_move"}
     assert names <= looking | following | deciding

@@ -815,7 +815,7 @@ BY_TESTS = (
         "any-no-to-a-v1-repeat-believed",
         "a no to a repeat ends it only if it is about the bytes alone",
         "zinc_mcp/rails/v1.py",
-        "        return error.zinc_code in _SAME_FOR_THE_SAME",
+        "        return error.zinc_code in _ABOUT_BYTES_ALONE",
         "        return True",
         _tests("tests/checkout/test_v1_orders.py::test_another_refusal_of_a_repeat_proves_nothing"),
     ),

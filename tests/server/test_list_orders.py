@@ -14,7 +14,7 @@ from journal.full_journal import fill
 from server.as_a_host import both_eras, call, host, refused, size
 from wanted import ADDRESS, arguments, book, intent
 
-from zinc_mcp.checkout.order_list import Wish, list_orders, name_of
+from zinc_mcp.checkout.order_list import OrderFilter, list_orders, name_of
 from zinc_mcp.checkout.place_order import place
 from zinc_mcp.process import Process
 
@@ -229,12 +229,12 @@ async def test_a_member_sees_their_own_orders_only(open_test_process: OpenProces
         zinc.settle(ada, 1_000)
         seen: dict[str, set[str]] = {}
         for caller in ("ada", "bob", "cy", "local"):
-            listing = await list_orders(process, caller, Wish())
+            listing = await list_orders(process, caller, OrderFilter())
             seen[caller] = {name_of(row) for row in listing.matched}
             if caller == "ada":
                 assert [row.entry.state for row in listing.matched if row.entry] == ["placed"]
         asked = len(zinc.requests)
-        await list_orders(process, "cy", Wish())
+        await list_orders(process, "cy", OrderFilter())
         assert len(zinc.requests) == asked, "nobody's list is read for a member without orders"
     assert seen == {"ada": {ada}, "bob": {bob}, "cy": set(), "local": {local, other}}
 
@@ -399,4 +399,4 @@ async def test_a_journal_with_more_orders_than_are_looked_at_says_that_some_may_
     home.mkdir()
     fill(f"sqlite:///{home / 'journal.db'}", entries, clock(), caller="ada", mode="test")
     async with open_test_process(clock=clock) as process:
-        assert (await list_orders(process, "ada", Wish())).journal_cut is is_cut
+        assert (await list_orders(process, "ada", OrderFilter())).journal_cut is is_cut

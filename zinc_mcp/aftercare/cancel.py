@@ -10,7 +10,7 @@ from zinc_mcp.aftercare import cancel_v2
 from zinc_mcp.aftercare.cancellation import Cancellation
 from zinc_mcp.aftercare.look_up import refreshed
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refresh, refuse
-from zinc_mcp.checkout.watch import known_entry, look, pause, why_not_asked
+from zinc_mcp.checkout.watch import known_entry, look, unasked_error, wait_for_news
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import JournalError, OrderNotFoundError, RefusedError, ZincMcpError
 from zinc_mcp.journal.records.cancellation import How
@@ -95,7 +95,7 @@ async def _withdraw(process: Process, entry: Entry, deadline: float) -> Cancella
     if current.state == "waiting" and left <= 0:
         return Cancellation("approved" if is_approved(current) else "preparing", Answer(current))
     if current.state == "waiting":
-        await pause(process, current, min(process.clocks.peek, left))
+        await wait_for_news(process, current, min(process.clocks.peek, left))
         current = await process.journal.read(entry.id)
     return current
 
@@ -113,7 +113,7 @@ async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancell
     if entry.state in ("accepted", "waiting"):
         return entry
     if order is None and unasked is None:
-        unasked = await why_not_asked(process, entry, rail)
+        unasked = await unasked_error(process, entry, rail)
     if entry.state == "placed" and rail is not None and rail.on_v1 is not None:
         from zinc_mcp.aftercare import cancel_v1  # few owners have a token of v1
 
@@ -121,7 +121,8 @@ async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancell
     if entry.state in DOUBTFUL:
         left = deadline - time.monotonic()
         if left > 0 and (entry.id in process.attempts or process.leases.is_held(entry)):
-            await pause(process, entry, min(process.clocks.poll, left))  # it is being sent, and then Zinc can be asked
+            # It is being sent; after that Zinc can be asked.
+            await wait_for_news(process, entry, min(process.clocks.poll, left))
             return await process.journal.read(entry.id)
         return Cancellation("in_doubt", Answer(entry, order, unasked=unasked))
     how: How = "in_doubt" if entry.state == "paid_no_order" else "over"

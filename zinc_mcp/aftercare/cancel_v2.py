@@ -11,7 +11,7 @@ from zinc_mcp.aftercare.cancellation import (
     Said,
     answered,
     ask_once,
-    how_it_ended,
+    ending_of,
     may_show_more,
     seconds_for_the_wire,
 )
@@ -71,7 +71,7 @@ async def cancel_of_the_account(
     said = await answered(process, partial(rail.cancel_order, order.id), deadline)
     seen = await _read_without_entry(process, rail, order, said, deadline)
     shown = seen or order
-    return Cancellation(how_it_ended(said, shown.stage, seen), Answer(None, shown))
+    return Cancellation(ending_of(said, shown.stage, seen), Answer(None, shown))
 
 
 async def _read_without_entry(

@@ -8,7 +8,7 @@ from typing import Literal
 import anyio
 
 from zinc_mcp.checkout.look_up import refresh
-from zinc_mcp.checkout.watch import why_not_asked
+from zinc_mcp.checkout.watch import unasked_error
 from zinc_mcp.errors import ChangeOutcomeUnknownError, ZincMcpError
 from zinc_mcp.journal.records.cancellation import How
 from zinc_mcp.journal.records.entry import DOUBTFUL, Entry, StaleEntryError, State
@@ -51,7 +51,7 @@ async def ask_once(
     said = await answered(process, request, deadline)
     process.checkpoint("cancel_answered")
     answer = await _read_again(process, entry, rail, said, deadline)
-    return Cancellation(how_it_ended(said, (answer.entry or entry).state, answer.order), answer)
+    return Cancellation(ending_of(said, (answer.entry or entry).state, answer.order), answer)
 
 
 async def answered(process: Process, request: Callable[[], Awaitable[Said]], deadline: float) -> Said:
@@ -81,7 +81,7 @@ async def _read_again(process: Process, entry: Entry, rail: Rail, said: Said, de
             unasked = error
         left = until - time.monotonic()
         if left <= 0 or not may_show_more(said, entry.state, order):
-            return Answer(entry, order, unasked=None if order else unasked or await why_not_asked(process, entry, rail))
+            return Answer(entry, order, unasked=None if order else unasked or await unasked_error(process, entry, rail))
         await anyio.sleep(min(process.clocks.poll, left))
 
 
@@ -100,7 +100,7 @@ def _contradicts(said: Said, order: Order | None) -> bool:
     return said == "not_cancellable" and order is not None and order.status == "pending"
 
 
-def how_it_ended(said: Said, state: State, order: Order | None) -> How:
+def ending_of(said: Said, state: State, order: Order | None) -> How:
     """Return the ending of a cancellation, by Zinc's answer, and by the order if it was read afterwards."""
     if state == "cancelled":
         return "cancelled"

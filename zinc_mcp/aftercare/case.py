@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zinc_mcp.aftercare.look_up import changes_of, kept_id
 from zinc_mcp.aftercare.placed import PlacedOrder, read_placed, reading
-from zinc_mcp.aftercare.request import Wish, request
+from zinc_mcp.aftercare.request import ChangeWish, request
 from zinc_mcp.consent.change_question import Action, ChangeQuestion, fields_of, label
 from zinc_mcp.errors import InvalidArgumentsError, OrderRejectedError, Problem, RefusedError, ZincMcpError
 from zinc_mcp.journal.records.entry import OPEN, Draft, Entry
@@ -69,7 +69,7 @@ async def report_problem(process: Process, report: Report) -> Answer:
     return await request(process, wish, deadline)
 
 
-async def _wished(process: Process, report: Report) -> Wish:
+async def _wished(process: Process, report: Report) -> ChangeWish:
     placed = await read_placed(process, report.caller, report.order)
     changes = await changes_of(process, placed)
     listed = await _listed(placed)
@@ -114,7 +114,7 @@ def _standing(placed: PlacedOrder, listed: Sequence[CaseSummary], changes: Seque
     return None
 
 
-def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary], reason: str) -> Wish:
+def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary], reason: str) -> ChangeWish:
     message = report.message or ""
     return _wish(
         report,
@@ -128,7 +128,9 @@ def _opening(report: Report, placed: PlacedOrder, listed: Sequence[CaseSummary],
     )
 
 
-async def _message(report: Report, placed: PlacedOrder, standing: _Standing, listed: Sequence[CaseSummary]) -> Wish:
+async def _message(
+    report: Report, placed: PlacedOrder, standing: _Standing, listed: Sequence[CaseSummary]
+) -> ChangeWish:
     message = report.message or ""
     before: list[str] = []
     try:
@@ -156,7 +158,7 @@ def _same_words(message: str, listed: Sequence[CaseSummary]) -> Sequence[object]
     return ["said", message, sum(1 for case in listed if case.status.casefold() == CLOSED)]
 
 
-def _closing(report: Report, placed: PlacedOrder, standing: _Standing) -> Wish:
+def _closing(report: Report, placed: PlacedOrder, standing: _Standing) -> ChangeWish:
     return _wish(
         report,
         placed,
@@ -177,7 +179,7 @@ def _wish(
     same: Sequence[object],
     facts: dict[str, object],
     standing: _Standing | None = None,
-) -> Wish:
+) -> ChangeWish:
     order, rail = placed.order, placed.rail
     mode = rail.mode if placed.entry is None else placed.entry.mode
     _, _, fields = fields_of(change)
@@ -214,7 +216,7 @@ def _wish(
         order_id=order.id,
     )
     is_address = report.reason == "address_change" or (standing is not None and standing.reason == "address_change")
-    return Wish(
+    return ChangeWish(
         draft,
         rail,
         question,

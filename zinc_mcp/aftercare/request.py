@@ -22,7 +22,7 @@ from zinc_mcp.rails import Rail
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ChangeWish:
     """A caller's wish to change an order, checked against the order as Zinc shows it."""
 
     draft: Draft
@@ -34,7 +34,7 @@ class Wish:
     """Whether a person is asked in every mode of approval, if the key is live."""
 
 
-async def request(process: Process, wish: Wish, deadline: float) -> Answer:
+async def request(process: Process, wish: ChangeWish, deadline: float) -> Answer:
     """Make a change, unless it was made already; answer at the deadline (`time.monotonic`).
 
     If a person must be asked first, the answer's entry is `waiting` and has its question.
@@ -73,7 +73,7 @@ async def request(process: Process, wish: Wish, deadline: float) -> Answer:
             continue  # cleared away while the question was made: open anew
 
 
-def _consent(wish: Wish, policy: Policy) -> Mapping[str, Any] | None:
+def _consent(wish: ChangeWish, policy: Policy) -> Mapping[str, Any] | None:
     """Return the consent to write down if nobody has to be asked now; None if a person must be asked.
 
     A change has no price, so `approve_above` says nothing about it.
@@ -85,7 +85,7 @@ def _consent(wish: Wish, policy: Policy) -> Mapping[str, Any] | None:
     return {"how": "practice"} if policy.approval is None and wish.draft.mode != "live" else None
 
 
-async def _opened(process: Process, wish: Wish, consent: Mapping[str, Any] | None) -> Entry | Standing:
+async def _opened(process: Process, wish: ChangeWish, consent: Mapping[str, Any] | None) -> Entry | Standing:
     def marks() -> Mapping[str, Any]:
         return {**first_marks(process), "consent": dict(consent or {})}
 
@@ -105,7 +105,7 @@ async def _opened(process: Process, wish: Wish, consent: Mapping[str, Any] | Non
     return opened
 
 
-async def _asked(process: Process, entry: Entry, wish: Wish) -> Entry:
+async def _asked(process: Process, entry: Entry, wish: ChangeWish) -> Entry:
     """Freeze the question in the entry.
 
     Raises:

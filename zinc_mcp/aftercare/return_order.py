@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from zinc_mcp.aftercare.look_up import changes_of, kept_id
 from zinc_mcp.aftercare.placed import PlacedOrder, read_placed, reading
-from zinc_mcp.aftercare.request import Wish, request
+from zinc_mcp.aftercare.request import ChangeWish, request
 from zinc_mcp.consent.change_question import ChangeQuestion, ReturnLine, fields_of
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.records.entry import OPEN, Draft, Entry
@@ -70,7 +70,7 @@ async def return_order(process: Process, wish: ReturnWish) -> Answer:
     return await request(process, _checked(wish, placed, lines, changes), deadline)
 
 
-def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], changes: Sequence[Entry]) -> Wish:
+def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], changes: Sequence[Entry]) -> ChangeWish:
     order, rail = placed.order, placed.rail
     items = [(line.item.id, line.quantity) for line in lines]
     change = placed.after_sale.return_change(ReturnAsked(order.id, placed.retailer, items, wish.reason, wish.notes))
@@ -140,7 +140,7 @@ def _checked(wish: ReturnWish, placed: PlacedOrder, lines: Sequence[_Line], chan
         kind="return",
         order_id=order.id,
     )
-    return Wish(draft, rail, question, admits=lambda others: _admit(order, lines, others))
+    return ChangeWish(draft, rail, question, admits=lambda others: _admit(order, lines, others))
 
 
 def _check_placed(order: Order) -> None:

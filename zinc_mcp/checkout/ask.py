@@ -6,7 +6,7 @@ from typing import Any
 
 from zinc_mcp.checkout.look_up import refuse
 from zinc_mcp.consent.anchor import anchored
-from zinc_mcp.consent.approval import AnyQuestion, described, how_it_stands, kept_question, second_yes_noted
+from zinc_mcp.consent.approval import AnyQuestion, age_and_state, described, kept_question, second_yes_noted
 from zinc_mcp.consent.question import digest_of, question_about
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.find.check import refuse_before_asking
@@ -53,7 +53,7 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
         left_month_cents=left.month_cents,
         left_orders_day=left.orders_day,
         saved_as=saved_as,
-        twin=None if twin is None else how_it_stands(twin, now),
+        twin=None if twin is None else age_and_state(twin, now),
         near=[described(each, now) for each in before if twin is None or each.twin != entry.twin],
         look_up_cents=looked.cost_cents,
         account=entry.facts.get(ACCOUNT),

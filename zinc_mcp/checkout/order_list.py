@@ -34,7 +34,7 @@ LIST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class OrderFilter:
     """The orders that are asked for. Times are seconds since the epoch; None and an empty text ask for all."""
 
     since: float | None = None
@@ -68,7 +68,7 @@ class Listing:
     """Placed orders that a filter by tracking left out, because their parcels were not read."""
 
 
-async def list_orders(process: Process, caller: str, wish: Wish) -> Listing:
+async def list_orders(process: Process, caller: str, wish: OrderFilter) -> Listing:
     """List a caller's orders of this process's modes; see `Listing`.
 
     Raises:
@@ -135,7 +135,7 @@ def _as_known(process: Process, entry: Entry) -> Entry:
     return entry if known is None else known.entry
 
 
-async def _read(rail: Rail, listed: OrderList, wish: Wish, listing: Listing, seconds: float) -> None:
+async def _read(rail: Rail, listed: OrderList, wish: OrderFilter, listing: Listing, seconds: float) -> None:
     """Read Zinc's list of one payer as far as it goes in time; what was read is kept."""
     if rail.lists is None:
         return
@@ -205,7 +205,7 @@ async def _with_entries(process: Process, orders: Sequence[Order], rail: Rail, c
     return kept
 
 
-def _matches(row: Answer, wish: Wish, listing: Listing) -> bool:
+def _matches(row: Answer, wish: OrderFilter, listing: Listing) -> bool:
     at, state = made_at(row), state_of(row)
     if (wish.since is not None and at < wish.since) or (wish.until is not None and at >= wish.until):
         return False

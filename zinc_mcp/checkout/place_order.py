@@ -14,8 +14,8 @@ from zinc_mcp.checkout.hear_the_time import hear_the_time
 from zinc_mcp.checkout.look_up import refuse
 from zinc_mcp.checkout.repeats import (
     adopt_listed,
-    despite,
-    despite_the_journal,
+    find_earlier,
+    find_earlier_without_journal,
     make_room,
     possible_duplicate,
     take_for_answer,
@@ -28,7 +28,7 @@ from zinc_mcp.journal.records.entry import Draft, Entry, Mode, Resembling, Stale
 from zinc_mcp.journal.records.twin import body_digest, digests, given_key, to_bytes, twin_digest
 from zinc_mcp.known_settings import RailName, Role
 from zinc_mcp.owner.addresses import named_addresses
-from zinc_mcp.owner.kept_settings import how_to_get_a_key
+from zinc_mcp.owner.kept_settings import step_to_get_a_key
 from zinc_mcp.owner.objection import addresses_for, limits_of, objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.team.member import LOCAL
@@ -84,7 +84,7 @@ async def place(process: Process, intent: Intent) -> Answer:
     try:
         return await _bought(process, intent)
     except RefusedError as refusal:
-        earlier = await _despite(process, refusal, intent)
+        earlier = await _find_earlier(process, refusal, intent)
         if earlier is None:
             raise
         return earlier
@@ -125,7 +125,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     except JournalError as error:
         if error.is_told:
             raise
-        return await despite_the_journal(process, error, draft)
+        return await find_earlier_without_journal(process, error, draft)
 
 
 async def _placed(
@@ -175,7 +175,7 @@ async def _placed(
                     raise possible_duplicate(process, found.twin)
 
 
-async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> Answer | None:
+async def _find_earlier(process: Process, refusal: RefusedError, intent: Intent) -> Answer | None:
     """Return the earlier order for an intention that is refused now, if the refusal is about new orders."""
     # Other refusals are about this intention itself, or came after its entry was opened, as those of a payment.
     if (
@@ -196,7 +196,7 @@ async def _despite(process: Process, refusal: RefusedError, intent: Intent) -> A
     modes: dict[Mode, None] = {own.mode: None} if own else {"live": None}
     if own is None:
         modes |= {rail.mode: None for rail in rails.values()}
-    return await despite(process, refusal, wanted, list(modes))
+    return await find_earlier(process, refusal, wanted, list(modes))
 
 
 # Opening
@@ -362,7 +362,7 @@ def _rail(process: Process, name: RailName) -> Rail:
         )
     raise RefusedError(
         "No Zinc API key is configured, so no order can be placed.",
-        f"Tell the user to {how_to_get_a_key(process.settings)}.",
+        f"Tell the user to {step_to_get_a_key(process.settings)}.",
         code="account_not_configured",
     )
 

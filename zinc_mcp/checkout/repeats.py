@@ -94,7 +94,7 @@ async def _answer(process: Process, standing: Standing, draft: Draft, deadline: 
     return Repeat(twin)
 
 
-async def despite(process: Process, refusal: RefusedError, wanted: Wanted, modes: Sequence[Mode]) -> Answer | None:
+async def find_earlier(process: Process, refusal: RefusedError, wanted: Wanted, modes: Sequence[Mode]) -> Answer | None:
     """Return the earlier order that stands for a refused intention; None if there is none.
 
     A refusal of new orders (a pause, a limit, the policy, no way to pay) changes nothing about an order that was
@@ -118,7 +118,7 @@ async def despite(process: Process, refusal: RefusedError, wanted: Wanted, modes
     return None
 
 
-async def despite_the_journal(process: Process, error: JournalError, draft: Draft) -> Answer:
+async def find_earlier_without_journal(process: Process, error: JournalError, draft: Draft) -> Answer:
     """Return the earlier order for the same intention, from this process's memory or a journal that only reads.
 
     Raises:

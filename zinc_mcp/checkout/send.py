@@ -181,7 +181,7 @@ async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: boo
         if not first:
             raise
         if rail.paying is not None:
-            await pay.let_go(process, attempt, rail.paying, stale.current)
+            await pay.take_back_unsent(process, attempt, rail.paying, stale.current)
         else:
             await never_left(process, attempt, stale.current)
         return False

@@ -75,12 +75,12 @@ async def look(
         if is_late or (entry.state, entry.seen) != known or is_over(entry, order):
             if order is not None:
                 return Answer(entry, order, is_changed=is_changed)
-            return Answer(entry, unasked=unasked or await why_not_asked(process, entry, rail), is_changed=is_changed)
+            return Answer(entry, unasked=unasked or await unasked_error(process, entry, rail), is_changed=is_changed)
         status = order.status if order is not None else entry.state
         if progress is not None and status != told:
             told = status
             await progress(status)
-        heard = await pause(process, entry, min(process.clocks.poll, left), mark)
+        heard = await wait_for_news(process, entry, min(process.clocks.poll, left), mark)
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
@@ -137,7 +137,7 @@ async def _known(process: Process, caller: str, handle: str) -> tuple[Entry | No
     return entry, is_changed
 
 
-async def why_not_asked(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
+async def unasked_error(process: Process, entry: Entry, rail: Rail | None) -> ZincMcpError | None:
     """Return the error that says why an order at Zinc was not read; None if there is no order to read."""
     if entry.order_id is None and entry.state not in FOREVER:
         return None
@@ -225,7 +225,7 @@ async def _known_now(process: Process, entry: Entry, order: Order, rail: Rail) -
         return None
 
 
-async def pause(process: Process, entry: Entry, seconds: float, since: int | None = None) -> Heard | None:
+async def wait_for_news(process: Process, entry: Entry, seconds: float, since: int | None = None) -> Heard | None:
     """Wait for these seconds, or until this process has sent the entry, or until anybody has news of it.
 
     It returns the order that Zinc has just shown to another part of this process; None: Zinc has to be asked. `since`

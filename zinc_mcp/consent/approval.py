@@ -76,7 +76,7 @@ def ago(seconds: float) -> str:
     return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
 
 
-def how_it_stands(twin: Entry, now: float) -> str:
+def age_and_state(twin: Entry, now: float) -> str:
     """Return the age and the state of an earlier order, in words for a question."""
     waits = "it still waits for a decision" if twin.state == "waiting" else f"that order is {twin.state}"
     return f"{ago(now - twin.opened_at)}, and {waits}"
@@ -87,7 +87,7 @@ def described(near: Entry, now: float) -> str:
     items = cast(list[Mapping[str, Any]], near.facts.get("items") or [])
     pieces = sum(each for each in (item.get("quantity", 1) for item in items) if isinstance(each, int))
     goods = f"{pieces} {'piece' if pieces == 1 else 'pieces'}" if pieces else "an order"
-    return f"{goods} for at most {printed(near.ceiling_cents)}, {how_it_stands(near, now)}"
+    return f"{goods} for at most {printed(near.ceiling_cents)}, {age_and_state(near, now)}"
 
 
 def second_yes_noted(entry: Entry, policy: Policy) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from zinc_mcp.find.failures import slow
 from zinc_mcp.find.question import REMEMBERED_SECONDS, Found, draft_of
 from zinc_mcp.find.remembered import await_answer
 from zinc_mcp.journal.records.entry import Entry, State
-from zinc_mcp.owner.kept_settings import how_to_get_a_key
+from zinc_mcp.owner.kept_settings import step_to_get_a_key
 from zinc_mcp.owner.objection import limits_of
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
@@ -37,7 +37,7 @@ def rail_to_ask(process: Process, policy: Policy) -> Rail:
     if not usable:
         raise RefusedError(
             "Neither a Zinc API key nor a usable payment wallet is configured, so Zinc cannot be asked about products.",
-            f"Tell the user to {how_to_get_a_key(process.settings)}.",
+            f"Tell the user to {step_to_get_a_key(process.settings)}.",
             code="account_not_configured",
         )
     allowed = [rail for rail in usable if policy.rails is None or rail.name in policy.rails]

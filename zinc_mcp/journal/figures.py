@@ -50,8 +50,8 @@ class OpenMoney:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """The entries of a journal that were looked at for orders that have ended."""
+class Endings:
+    """The orders that have ended since the look before, and the entries of this look, for the next one."""
 
     recent: frozenset[int]
     """The newest ids that were seen."""
@@ -59,7 +59,7 @@ class Followed:
     open: frozenset[int]
     """The orders that were not over."""
     ended: tuple[Ending, ...] = ()
-    """Those that were over at this look, and not at the one before."""
+    """The orders that were over at this look, and not at the one before."""
 
 
 class Figures(Database):
@@ -86,7 +86,7 @@ class Figures(Database):
         spent_day: dict[Mode, int] = {mode: int(sum_cents) for mode, sum_cents in spent}
         return OpenMoney(found, expected, spent_day, int(paused))
 
-    def follow_endings(self, before: Followed | None) -> Followed:
+    def follow_endings(self, before: Endings | None) -> Endings:
         """Find the orders that have ended since the look `before`. None: this is the first look, and it tells none.
 
         An order is told once, by its state at that look, whichever process or command has ended it.
@@ -101,7 +101,7 @@ class Figures(Database):
             unfinished = frozenset(connection.execute(sa.select(rows.c.id).where(rows.c.kind == "order")).scalars())
             known = frozenset(number for number in recent if number >= newest - _LATE)
             if before is None:
-                return Followed(known, newest, unfinished)
+                return Endings(known, newest, unfinished)
             candidates = sorted((before.open | (recent - before.recent)) - unfinished)
             ended: list[Ending] = []
             opened: set[int] = set()
@@ -113,7 +113,7 @@ class Figures(Database):
                         opened.add(number)
                     elif state in _STATES:
                         ended.append((mode, rail, state))
-        return Followed(known, newest, unfinished | opened, tuple(ended))
+        return Endings(known, newest, unfinished | opened, tuple(ended))
 
 
 def _rows(connection: sa.Connection, index: sa.Index) -> sa.Subquery:

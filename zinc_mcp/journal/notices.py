@@ -37,12 +37,12 @@ _FOLLOWED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowedEntry:
     """An entry, with what was told about it."""
 
     entry: Entry
     text: str | None
-    """The row as it stands; None: there is none yet."""
+    """The text of the row; None: there is none yet."""
     told: Mapping[str, Any]
     """Its content; empty where it cannot be read."""
 
@@ -51,7 +51,7 @@ class Followed:
 class Looked:
     """One look at the journal."""
 
-    followed: list[Followed] = field(default_factory=list[Followed])
+    followed: list[FollowedEntry] = field(default_factory=list[FollowedEntry])
     open: frozenset[int] = frozenset()
     """The entries that somebody still has to move on."""
     cursor: int = 0
@@ -93,7 +93,7 @@ class Notices(Database):
                 found |= {each.id: each for each in read}
             kept = _kept(connection, sorted(found))
         return Looked(
-            [Followed(found[number], kept.get(number), _read(kept.get(number))) for number in sorted(found)],
+            [FollowedEntry(found[number], kept.get(number), _read(kept.get(number))) for number in sorted(found)],
             frozenset(entry.id for entry in unfinished),
             cursor,
             max(new, default=cursor),

@@ -25,8 +25,8 @@ from zinc_mcp.journal.records.decision import (
     QuestionRef,
     Taken,
     closed,
-    how_far,
     out_of_time,
+    progress_of,
     reference_of,
     refuse_when_paused,
     wait_seconds,
@@ -179,7 +179,7 @@ class Questions(Database):
             consent = entry.consent or {}
             noted: Mapping[str, str] = consent.get("noted") or {}
             near = opening.near_twins(connection, entry, earliest - admission.window_seconds)
-            if unnoted := tuple(each for each in near if noted.get(str(each.id)) not in (how_far(each), "sent")):
+            if unnoted := tuple(each for each in near if noted.get(str(each.id)) not in (progress_of(each), "sent")):
                 return Taken(entry, unnoted=unnoted)
             if said["how"] == "elicitation" and not admission.takes_dialogues():
                 raise RefusedError(

@@ -19,7 +19,7 @@ import anyio
 from zinc_mcp.checkout.look_up import is_ours, refreshed
 from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.notices import PAUSES as PAUSES_ROW
-from zinc_mcp.journal.notices import Followed, Looked, row_of
+from zinc_mcp.journal.notices import FollowedEntry, Looked, row_of
 from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.notify.delivery import deliver
 from zinc_mcp.notify.events import (
@@ -123,7 +123,7 @@ async def _go_on_from(process: Process, looked: Looked) -> None:
         await process.journal.run(lambda journal: journal.has_looked(looked.cursor, looked.newest))
 
 
-async def _tell_about(process: Process, notify: Notify, rounds: _Rounds, followed: Followed) -> None:
+async def _tell_about(process: Process, notify: Notify, rounds: _Rounds, followed: FollowedEntry) -> None:
     """Tell the events of one entry that are due, and follow the entry from now on."""
     entry, text, told = followed.entry, followed.text, followed.told
     now = process.times.clock()
@@ -262,5 +262,5 @@ async def _ask_about(process: Process, notify: Notify, rounds: _Rounds, entry: E
         seen, before = {**claim, "delivered": True}, claimed
         claim, claimed = seen, await process.journal.run(lambda journal: journal.keep_notice(name, before, seen))
     if claimed is not None:
-        await _tell_about(process, notify, rounds, Followed(entry, claimed, claim))
+        await _tell_about(process, notify, rounds, FollowedEntry(entry, claimed, claim))
     return True

@@ -62,16 +62,16 @@ def saved_addresses(settings: Settings, kept: Kept | None = None) -> dict[str, A
 
 
 async def named_addresses(settings: Settings, runner: "Runner", names: Sequence[str]) -> list[Address]:
-    """Return the addresses that are saved under some names, as `those_named` does.
+    """Return the addresses that are saved under some names, as `addresses_under` does.
 
     Raises:
         RefusedError: as `saved_addresses`.
         JournalError: the journal cannot be read.
     """
-    return those_named(settings, names, await runner.run(lambda journal: journal.addresses()))
+    return addresses_under(settings, names, await runner.run(lambda journal: journal.addresses()))
 
 
-def those_named(settings: Settings, names: Sequence[str], kept: Kept) -> list[Address]:
+def addresses_under(settings: Settings, names: Sequence[str], kept: Kept) -> list[Address]:
     """Return the addresses that are saved under some names; a name under which none is saved adds none.
 
     Raises:

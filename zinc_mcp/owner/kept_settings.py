@@ -122,7 +122,7 @@ def opened(settings: "Settings") -> "Settings":
     return dataclasses.replace(settings, in_keyring=(), **found)
 
 
-def how_to_get_a_key(settings: "Settings") -> str:
+def step_to_get_a_key(settings: "Settings") -> str:
     """Return the owner's step to an API key, as the end of a sentence. It begins with a verb."""
     if settings.api_key is None and settings.key_trouble is None and _is_kept_now(settings):
         return "start this server again: an API key was kept after it had started"

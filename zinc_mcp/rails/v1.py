@@ -40,7 +40,7 @@ _BEFORE_SENDING_SECONDS = 3600.0
 _PROFILE_IN_BYTES = PROFILE_FIELD.encode()
 """The name of the field as it stands in the frozen bytes, in which no sign of ASCII is escaped."""
 
-_SAME_FOR_THE_SAME = frozenset(
+_ABOUT_BYTES_ALONE = frozenset(
     {
         "invalid_json",
         "invalid_request",
@@ -114,7 +114,7 @@ class V1Rail:
         "The same key always returns the same response" (v1, "Idempotency"). So a refusal that is about the bytes alone
         was the answer to the first request as well, or would have been.
         """
-        return error.zinc_code in _SAME_FOR_THE_SAME
+        return error.zinc_code in _ABOUT_BYTES_ALONE
 
     async def find(self, metadata_key: str, value: str) -> list[Order]:
         """List the newest orders with one pair in their notes; v1 cannot filter by them."""

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 # The reasons of a doubt other than a request without an answer. The entry's problem holds the reason.
 
 
-Why = Literal["placed_before", "not_sent", "left_to_people"]
+DoubtReason = Literal["placed_before", "not_sent", "left_to_people"]
 
 _UNSENT = "not_sent"
 _UNANSWERED = frozenset({"timeout", "connection_lost", "unreadable"})
@@ -90,7 +90,7 @@ def answered_unclearly(code: str, summary: str) -> Mapping[str, Any]:
     return {"code": known, "summary": summary, "facts": {"zinc_code": code}}
 
 
-def why_in_doubt(entry: Entry) -> Why | None:
+def reason_of_doubt(entry: Entry) -> DoubtReason | None:
     """Return why an entry is in doubt; None if a request was not answered, or if the entry is not in doubt."""
     if entry.state != "unknown":
         return None

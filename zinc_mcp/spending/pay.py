@@ -91,7 +91,7 @@ async def pay(process: Process, attempt: Attempt, rail: "AgentRail") -> bool:
     try:
         attempt.entry = await _mark_sending(process, attempt.entry, quote, payment)
     except StaleEntryError as stale:
-        await let_go(process, attempt, rail, stale.current)
+        await take_back_unsent(process, attempt, rail, stale.current)
         return False
     except (RefusedError, JournalError) as error:  # paused, not allowed any more, or it cannot be written down
         await end_unsent(process, attempt, rail, f"not sent: {error.code}", error, quote.amount_cents)
@@ -330,7 +330,7 @@ async def find(process: Process, entry: Entry, rail: "AgentRail") -> Order | Non
         return None
 
 
-async def let_go(process: Process, attempt: Attempt, rail: "AgentRail", current: Entry) -> None:
+async def take_back_unsent(process: Process, attempt: Attempt, rail: "AgentRail", current: Entry) -> None:
     """Take back a credential that never left, because another process moved the entry while this one stood still."""
     ending: Ending = "open"
     if current.attempts <= 1 and not process.leases.is_held(current):  # else another process may be sending it

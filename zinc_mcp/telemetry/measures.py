@@ -15,7 +15,7 @@ import anyio
 from zinc_mcp.errors import JournalError
 
 if TYPE_CHECKING:
-    from zinc_mcp.journal.figures import Followed, OpenMoney
+    from zinc_mcp.journal.figures import Endings, OpenMoney
     from zinc_mcp.journal.journal import Journal
     from zinc_mcp.journal.runner import Runner
 
@@ -98,7 +98,7 @@ class JournalFigures:
         self._clock = clock
         self._journal: Runner | None = None
         self._known: OpenMoney | None = None
-        self._followed: Followed | None = None
+        self._followed: Endings | None = None
         self._ended: Counter[tuple[str, ...]] = Counter()
         self._looked = float("-inf")
         self._looking = anyio.Lock()
@@ -151,7 +151,7 @@ class JournalFigures:
         async with self._looking:
             before, self._has_looked = self._followed, True
 
-            def look(journal: "Journal") -> "tuple[OpenMoney, Followed]":
+            def look(journal: "Journal") -> "tuple[OpenMoney, Endings]":
                 return journal.open_money(), journal.follow_endings(before)
 
             try:

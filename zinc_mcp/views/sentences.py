@@ -16,7 +16,7 @@ from zinc_mcp.journal.records.decision import reference_of
 from zinc_mcp.journal.records.entry import DOUBTFUL, FOREVER, NOTHING_SENT, OPEN, Entry, Mode, State
 from zinc_mcp.journal.records.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
-from zinc_mcp.spending.outcome import Why, is_answered_wrongly, why_in_doubt
+from zinc_mcp.spending.outcome import DoubtReason, is_answered_wrongly, reason_of_doubt
 from zinc_mcp.text import plain, printed
 from zinc_mcp.views.failures import ENDED_HERE, STEPS, why_failed
 from zinc_mcp.views.parts import MAX_NUMBERS, FailureView, PriceView, unpriced
@@ -77,9 +77,9 @@ class OrderFacts:
         return self.answer.order
 
     @property
-    def doubt(self) -> Why | None:
+    def doubt(self) -> DoubtReason | None:
         """The reason of a doubt; None if there is no doubt, or only a request that nobody answered."""
-        return None if self.answer.entry is None else why_in_doubt(self.answer.entry)
+        return None if self.answer.entry is None else reason_of_doubt(self.answer.entry)
 
     @property
     def handle(self) -> str | None:
@@ -134,7 +134,7 @@ def sentences(known: OrderFacts) -> tuple[str, str, str]:
 
 def may_have_paid(entry: Entry | None, outcome: State) -> bool:
     """Say whether money has moved, or may have moved, while no order is known for it."""
-    placed_before = entry is not None and why_in_doubt(entry) == "placed_before"
+    placed_before = entry is not None and reason_of_doubt(entry) == "placed_before"
     return outcome in FOREVER and not placed_before
 
 

@@ -24,7 +24,7 @@ from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
 from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.runner import Unwritten
-from zinc_mcp.owner.addresses import saved_addresses, those_named
+from zinc_mcp.owner.addresses import addresses_under, saved_addresses
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.members import Members
 from zinc_mcp.owner.objection import admitted, has_shared_limits
@@ -162,7 +162,7 @@ async def open_process(
                 holder=this_process(),
                 admission=Admission(
                     admit=lambda entry, kept: admitted(
-                        policy(), entry, lambda names: those_named(settings, names, kept())
+                        policy(), entry, lambda names: addresses_under(settings, names, kept())
                     ),
                     own_policy=lambda: own(policy()),
                     takes_dialogues=lambda: policy().approval != "page",

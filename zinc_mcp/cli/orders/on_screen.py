@@ -12,7 +12,7 @@ from zinc_mcp.cli.screen import bold, show_command, show_line, show_sentences
 from zinc_mcp.journal.records.decision import reference_of
 from zinc_mcp.journal.records.entry import CHANGES, Entry, Event
 from zinc_mcp.process import Answer
-from zinc_mcp.spending.outcome import why_in_doubt
+from zinc_mcp.spending.outcome import reason_of_doubt
 from zinc_mcp.text import plain
 from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView
@@ -85,7 +85,7 @@ def _show_last_word(entry: Entry, *, shares_its_key: bool) -> None:
         show_last_word(entry, whose)
         return
     click.echo("")
-    whose_id = "the retailer's number of it" if why_in_doubt(entry) == "left_to_people" else "Zinc's order id"
+    whose_id = "the retailer's number of it" if reason_of_doubt(entry) == "left_to_people" else "Zinc's order id"
     show_line(f"If you know that it was bought (ID is {whose_id}):")
     show_command("orders", "resolve", "--bought", "ID", options=whose, given=key)
     show_line("If you know that it was not:")

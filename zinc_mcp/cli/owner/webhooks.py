@@ -13,7 +13,7 @@ from zinc_mcp.cli.login.keeping import show_first_source, uninterrupted
 from zinc_mcp.cli.screen import show_line
 from zinc_mcp.errors import ChangeOutcomeUnknownError, RefusedError, UnreadableAnswerError
 from zinc_mcp.invocation import command
-from zinc_mcp.owner.kept_settings import how_to_get_a_key, opened
+from zinc_mcp.owner.kept_settings import opened, step_to_get_a_key
 from zinc_mcp.owner.secrets.records import Record
 from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.settings import Settings, load_settings
@@ -112,7 +112,7 @@ def _signed_in() -> tuple[Settings, SecretStr]:
     if settings.api_key is None:
         raise RefusedError(
             "Only the account's API key can say where Zinc sends events, and there is none here.",
-            owner_step=f"{how_to_get_a_key(settings)[0].upper()}{how_to_get_a_key(settings)[1:]}.",
+            owner_step=f"{step_to_get_a_key(settings)[0].upper()}{step_to_get_a_key(settings)[1:]}.",
             code="account_not_configured",
         )
     return settings, settings.api_key

@@ -222,14 +222,14 @@ def wait_seconds(wrong: int) -> float:
     return 0.0 if wrong <= FREE_TRIES else min(LONGEST_WAIT_SECONDS, 60.0 * 2 ** min(wrong - FREE_TRIES - 1, 10))
 
 
-def how_far(entry: Entry) -> str:
+def progress_of(entry: Entry) -> str:
     """Say whether an earlier order only waits or may have been sent; a waiting one may still be sent."""
     return "waiting" if entry.state == "waiting" else "sent"
 
 
 def noted(entries: list[Entry]) -> Noted:
     """Return the notes of a question about the earlier orders that it names."""
-    return {str(each.id): how_far(each) for each in entries}
+    return {str(each.id): progress_of(each) for each in entries}
 
 
 def new_question_id() -> str:

@@ -330,7 +330,7 @@ def tell_unreadable(told: set[object], table: str, row: tuple[object, ...], why:
 
 
 class StaleEntryError(Exception):
-    """Another process moved the entry first; `current` is the entry as it is now. No tool or command lets it through."""
+    """Another process moved the entry first; `current` is the entry as it is now. No tool or command raises it."""
 
     def __init__(self, current: Entry) -> None:
         super().__init__("the entry has moved on")

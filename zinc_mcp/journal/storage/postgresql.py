@@ -161,7 +161,7 @@ class Together:
         driver = driver_of(self._connection)
         cursors: list[psycopg.Cursor[Any]] = []
         try:
-            if self._sync is not None and has_spoken(driver) and (ended := _why_ended(driver)) is not None:
+            if self._sync is not None and has_spoken(driver) and (ended := _reason_for_end(driver)) is not None:
                 raise ended
             if self._sync is None and waiting:
                 self._sync = self._pipeline.enter_context(driver.pipeline()).sync
@@ -335,7 +335,7 @@ def connect_to_server(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _why_ended(driver: "psycopg.Connection[Any]") -> "psycopg.Error | None":
+def _reason_for_end(driver: "psycopg.Connection[Any]") -> "psycopg.Error | None":
     """Return the server's reason for ending a connection, which is in pipeline mode and waits for no answer.
 
     In that mode the reason is not read, and a later failure does not tell it.

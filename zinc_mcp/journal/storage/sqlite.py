@@ -97,7 +97,7 @@ class JournalFile:
                 self._seen[log] = identity
 
 
-class Done(Protocol):
+class OpenCursor(Protocol):
     """The open cursor of a statement."""
 
     @property
@@ -205,7 +205,7 @@ def begin_writing(connection: sa.Connection) -> None:
     _driver(connection).execute("BEGIN IMMEDIATE")
 
 
-def execute(connection: sa.Connection, statement: ExecutableReturnsRows | sa.UpdateBase, given: Values) -> Done:
+def execute(connection: sa.Connection, statement: ExecutableReturnsRows | sa.UpdateBase, given: Values) -> OpenCursor:
     """Run a statement that was built once, with these values.
 
     It cannot run statements with `IN`, or with types that the driver does not know.

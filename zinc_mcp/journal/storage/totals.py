@@ -170,7 +170,7 @@ def _caller_after(mode: str | sa.ColumnElement[str], caller: str | sa.ColumnElem
     return next_one.scalar_subquery().label("caller")
 
 
-def _those() -> sa.CTE:
+def _callers() -> sa.CTE:
     """Return all callers that have totals. The database jumps from one to the next, and reads no other total."""
     in_mode = TOTALS.c.mode == sa.bindparam("mode")
     first = sa.select(sa.func.min(TOTALS.c.caller).label("caller")).where(in_mode)
@@ -207,7 +207,7 @@ def counted_together(on: Dialect) -> sa.Select[Any]:
     the same of those entries whose role is `role`. Its values are those of `window` under these names, with `mode`,
     `role` and `beside`. A window begins with the whole minute in which it would begin for one caller.
     """
-    those, is_order = _those(), sa.case((IS_ORDER, 1), else_=0)
+    those, is_order = _callers(), sa.case((IS_ORDER, 1), else_=0)
     parts: list[sa.Select[Any, Any, Any, Any]] = []
     for name in ("day", "month"):
         minute, hour_over = _number(f"{name}_minute"), _number(f"{name}_hour_over")
@@ -246,7 +246,7 @@ def ageing(whose: Whose, on: Dialect) -> sa.Select[Any, Any, Any]:
         found = sa.select(TOTALS.c.start.label("by"), TOTALS.c.cents, TOTALS.c.orders).where(*own).subquery()
     else:
         some += [TOTALS.c.role == sa.bindparam("role")] if whose == "role" else []
-        found = _of_each(_those(), some, TOTALS.c.start, on).subquery()
+        found = _of_each(_callers(), some, TOTALS.c.start, on).subquery()
     query = sa.select(found.c.by, sa.func.sum(found.c.cents), sa.func.sum(found.c.orders))
     return query.group_by(found.c.by).order_by(found.c.by)
 

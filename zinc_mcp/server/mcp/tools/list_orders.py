@@ -9,7 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from zinc_mcp.checkout.order_list import Wish, list_orders, made_at
+from zinc_mcp.checkout.order_list import OrderFilter, list_orders, made_at
 from zinc_mcp.errors import Problem, ZincMcpError
 from zinc_mcp.journal.records.entry import Mode
 from zinc_mcp.process import Process
@@ -105,8 +105,8 @@ async def orders_view(process: Process, caller: str, wanted: OrdersWanted) -> Or
     return order_list_view(rows, listing.matched, missing, modes=modes, next_page=page)
 
 
-def _wish(wanted: OrdersWanted) -> Wish:
-    return Wish(
+def _wish(wanted: OrdersWanted) -> OrderFilter:
+    return OrderFilter(
         since=_moment("since", wanted.since),
         until=_moment("until", wanted.until),
         status=wanted.status,
