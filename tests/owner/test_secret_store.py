@@ -80,7 +80,7 @@ def test_only_the_owner_can_read_it_whatever_the_umask_and_the_modes_before(stor
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "api_key.json"], "nothing is left over"
 
 
-def test_where_a_secret_is_is_known_without_the_keyring(
+def test_the_place_of_a_secret_is_known_without_the_keyring(
     store: SecretStore, keyring_of_the_test: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, place="keyring", remark="live")
@@ -230,7 +230,7 @@ def test_a_store_that_others_can_write_to_is_not_believed(store: SecretStore, wh
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe")
 @pytest.mark.parametrize("content", ["pipe", "folder", "", "[]", "{}", "{" * 5000, "x" * 100_000, '{"in": "file"}'])
-def test_what_is_no_record_is_said_and_is_in_nobodys_way(store: SecretStore, content: str) -> None:
+def test_a_file_that_is_no_record_is_told_and_can_be_replaced(store: SecretStore, content: str) -> None:
     put(store)
     path = store.path("api_key")
     path.unlink()
@@ -345,6 +345,13 @@ def test_a_record_that_says_something_else_than_texts_is_none(store: SecretStore
 def test_a_name_that_is_none_is_refused(store: SecretStore, name: str) -> None:
     with pytest.raises(SettingsError, match="of the kind"):
         store.record(name)
+
+
+def test_the_longest_secret_is_read_again_in_any_letters(store: SecretStore) -> None:
+    secret = "\U0001f511" * MAX_SECRET
+    put(store, secret)
+    kept = store.get("api_key")
+    assert kept is not None and kept.value.get_secret_value() == secret
 
 
 def test_an_empty_and_an_endless_secret_are_refused(store: SecretStore) -> None:

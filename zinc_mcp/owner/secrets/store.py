@@ -36,7 +36,8 @@ from zinc_mcp.owner.secrets.records import (
 )
 from zinc_mcp.private_files import make_folder, open_file
 
-MAX_RECORD_BYTES = 8 * 1024
+MAX_RECORD_BYTES = 16 * 1024
+"""The longest record that is read: a character of a secret takes up to 12 bytes in it (`records.MAX_SECRET`)."""
 _BUSY_SECONDS = 15.0
 _LOOK_AGAIN_SECONDS = 0.05
 _LOCK = ".lock"
