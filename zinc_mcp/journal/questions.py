@@ -142,7 +142,7 @@ class Questions(Database):
 
         Raises:
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: the policy takes no answer from a
-                dialogue any more; `not_allowed`: another person has to say yes.
+                dialogue any more; `not_allowed`: another person has to say yes, or the members have just changed.
             PolicyDiffersError: this server has another policy than the published one; the question still stands.
             TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """

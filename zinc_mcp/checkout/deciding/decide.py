@@ -34,8 +34,8 @@ async def decide(
     default only an order is sent.
 
     Raises:
-        RefusedError: `question_closed`, `approval_expired`, `approval_required`, `paused`, or what the policy does
-            not allow any more.
+        RefusedError: `question_closed`, `approval_expired`, `approval_required`, `clock_uncertain`, `not_allowed`,
+            `paused`, or another reason of the policy.
         ZincMcpError: the error with which the sending ended; see `place`.
     """
     wait_seconds = process.clocks.answer if wait_seconds is None else wait_seconds
