@@ -100,7 +100,9 @@ BY_TESTS = (
         "zinc_mcp/journal/storage/schema.py",
         '{"schema": max(found.schema, closed),',
         '{"schema": found.schema,',
-        _tests("tests/journal/test_upgrade.py::test_what_has_the_journal_open_goes_on_when_the_upgrade_is_finished"),
+        _tests(
+            "tests/journal/test_upgrade.py::test_programs_that_have_the_journal_open_go_on_when_the_upgrade_is_finished"
+        ),
     ),
     Sabotage(
         "upgrades-finished-at-once",
@@ -108,7 +110,9 @@ BY_TESTS = (
         "zinc_mcp/journal/storage/schema.py",
         "_take(connection, found, BESIDE)",
         "_take(connection, found, SCHEMA_VERSION)",
-        _tests("tests/journal/test_upgrade.py::test_what_has_the_journal_open_goes_on_when_the_upgrade_is_finished"),
+        _tests(
+            "tests/journal/test_upgrade.py::test_programs_that_have_the_journal_open_go_on_when_the_upgrade_is_finished"
+        ),
     ),
     Sabotage(
         "commits-not-synced",
@@ -549,7 +553,7 @@ BY_TESTS = (
         "zinc_mcp/spending/reconcile.py",
         "        return self.unread is None and not is_cut",
         "        return self.unread is None",
-        _tests("tests/checkout/test_reconcile.py::test_what_could_not_be_compared_is_never_called_well"),
+        _tests("tests/checkout/test_reconcile.py::test_a_comparison_that_is_not_whole_is_never_called_well"),
     ),
     Sabotage(
         "two-orders-are-no-difference",
@@ -649,7 +653,7 @@ BY_TESTS = (
         "zinc_mcp/journal/notices.py",
         "META.c.name == name, META.c.value == before).values(value=after)",
         "META.c.name == name).values(value=after)",
-        _tests("tests/journal/test_notices.py::test_of_two_processes_one_alone_writes_down_that_it_tells"),
+        _tests("tests/journal/test_notices.py::test_one_of_two_processes_alone_writes_down_that_it_tells"),
     ),
     Sabotage(
         "an-unanswered-message-again",
@@ -700,7 +704,7 @@ BY_TESTS = (
         "zinc_mcp/owner/objection.py",
         "    if order.profile is not None and order.profile not in named:",
         "    if order.profile is not None and policy.retailer_accounts is False:",
-        _tests(f"{_OWN}::test_what_may_not_be_used_is_refused_and_nothing_is_sent"),
+        _tests(f"{_OWN}::test_an_account_that_may_not_be_used_is_refused_and_nothing_is_sent"),
     ),
     Sabotage(
         "an-owner-s-account-for-every-member",
@@ -724,7 +728,7 @@ BY_TESTS = (
         "zinc_mcp/spending/own_account.py",
         "    if profile.origin != rail.origin:",
         "    if profile.origin is None:",
-        _tests(f"{_OWN}::test_what_may_not_be_used_is_refused_and_nothing_is_sent"),
+        _tests(f"{_OWN}::test_an_account_that_may_not_be_used_is_refused_and_nothing_is_sent"),
     ),
     Sabotage(
         "words-that-quote-an-account",

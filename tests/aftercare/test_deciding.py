@@ -215,7 +215,7 @@ def test_a_question_that_is_too_long_for_a_person_is_not_asked() -> None:
 
 
 @both_eras
-async def test_what_waits_for_a_yes_is_told_by_its_name_beside_orders(
+async def test_a_change_that_waits_for_a_yes_is_told_by_its_name_beside_orders(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig, mode: str
 ) -> None:
     async with open_test_process(clocks=Clocks(answer=1.5)) as process:

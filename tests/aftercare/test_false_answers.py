@@ -1,4 +1,4 @@
-"""What Zinc answers is believed only if it is about our change; what it adds or leaves out does not matter."""
+"""An answer of Zinc is believed only if it is about our change; parts that it adds or leaves out do not matter."""
 
 import json
 import time
@@ -131,7 +131,7 @@ async def test_other_returns_in_zincs_list_end_no_doubt(
     assert told["outcome"] == "unknown"
 
 
-async def test_what_zinc_leaves_out_or_adds_does_not_matter(
+async def test_parts_that_zinc_leaves_out_or_adds_do_not_matter(
     open_test_process: OpenProcess, zinc: Liar, clock: HandClock
 ) -> None:
     async with open_test_process() as process, host(process, "auto") as client:

@@ -134,7 +134,7 @@ OFTEN = ("drop_before", "false_204", "unauthorized_once", "rate_limited", "drop_
 
 
 @pytest.mark.parametrize("fault", usual(FAULTS, lambda fault: fault in OFTEN))
-async def test_whatever_happens_to_the_answer_the_order_decides_what_is_told(machine: Machine, fault: str) -> None:
+async def test_the_order_decides_what_is_told_whatever_happens_to_the_answer(machine: Machine, fault: str) -> None:
     how, is_free = FAULTS[fault]
     key = await ordered(machine, f"?cancel_fault={fault}")
     told, cents = await cancelled(machine, key)

@@ -1,4 +1,4 @@
-"""What is told of an order after it was placed is true: of odd statuses, hidden orders, and what is left to do."""
+"""All that is told of an order after it was placed is true: its status, however odd, and the steps that are left."""
 
 from pathlib import Path
 from typing import Any

@@ -54,7 +54,7 @@ async def test_a_case_is_opened_in_v1s_words_answered_and_continued(home: Path, 
 
 
 @both_eras
-async def test_what_zinc_does_about_a_case_is_told_and_a_new_report_is_another_case(home: Path, mode: str) -> None:
+async def test_the_steps_of_zinc_in_a_case_are_told_and_a_new_report_is_another_case(home: Path, mode: str) -> None:
     zinc = Practice(home)
     async with zinc.host(mode) as client:
         order = await placed(zinc, client)

@@ -1,4 +1,4 @@
-"""After an order of v1 for an account of the owner's own: what can be done, and that nothing of the account is told."""
+"""An order of v1 for an account of the owner's own can be changed afterwards, and nothing of the account is told."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path

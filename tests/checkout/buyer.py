@@ -1,7 +1,7 @@
 """A process that places one order and stops at a step (SIGSTOP), as under load or in a debugger.
 
-Its one word is JSON with `home`, `origin`, `rail`, `wallet_command`, `step`, `nth`, and `ahead`, a file with
-how many seconds all clocks of the machine have gone on meanwhile.
+Its one word is JSON with `home`, `origin`, `rail`, `wallet_command`, `step`, `nth`, and `ahead`, a file with the
+seconds by which all clocks of the machine have gone on meanwhile.
 """
 
 import json

@@ -128,7 +128,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("policy", "kept", "order", "code", "said"), REFUSED)
-async def test_what_may_not_be_used_is_refused_and_nothing_is_sent(
+async def test_an_account_that_may_not_be_used_is_refused_and_nothing_is_sent(
     home: Path, wire: Wire, clocks: Clocks, clock: HandClock, write_config: Write, policy: str, kept: Any, order: Any,
     code: str, said: str,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Each promise that one changed line could break without notice has a test here (see `bench/sabotages.py`)."""
+"""Each promise that one changed line could break without notice has a test here (see `bench/sabotages/by_tests.py`)."""
 
 import sqlite3
 import sys

@@ -298,7 +298,7 @@ async def test_two_orders_for_one_intention_that_were_both_allowed_are_no_differ
         shop.journal.close()
 
 
-async def test_what_could_not_be_compared_is_never_called_well(
+async def test_a_comparison_that_is_not_whole_is_never_called_well(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock
 ) -> None:
     async with open_test_process() as process:

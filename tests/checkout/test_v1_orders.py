@@ -135,7 +135,7 @@ async def test_after_a_refusal_the_next_attempt_has_a_key_of_its_own(home: Path,
 @pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("running", ["slow", "looks", "manual_review", "queue"])
-async def test_what_is_not_over_is_waited_for(home: Path, mode: str, running: str) -> None:
+async def test_an_order_that_is_not_over_is_waited_for(home: Path, mode: str, running: str) -> None:
     zinc = Practice(home)
     async with zinc.host(mode) as client:
         placed = await call(client, "place_v1_order", arguments(way(running)))
@@ -280,7 +280,9 @@ async def test_two_orders_for_one_key_pause_everything(home: Path, mode: str) ->
 
 @both_eras
 @pytest.mark.parametrize("bought", [True, False])
-async def test_what_was_probably_placed_waits_for_the_owner_s_word(home: Path, mode: str, bought: bool) -> None:
+async def test_an_order_that_was_probably_placed_waits_for_the_owner_s_word(
+    home: Path, mode: str, bought: bool
+) -> None:
     zinc = Practice(home)
     order = arguments(way("probably_placed" if bought else "probably_not_placed"))
     async with zinc.host(mode) as client:

@@ -314,7 +314,7 @@ async def test_orders_by_token_and_by_a_mapped_identity_count_together(
     assert len(zinc.posts) == 2
 
 
-async def test_what_was_ordered_a_day_ago_counts_no_more(
+async def test_an_order_of_a_day_ago_counts_no_more(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clock: HandClock, policy: Any
 ) -> None:
     async with team(open_test_process, home) as ours:

@@ -1,4 +1,4 @@
-"""What Zinc is asked before a person is asked about an order of v1: titles where an API key pays, and no check."""
+"""Before a person is asked about an order of v1, Zinc is asked for titles if an API key pays, and for no check."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -188,7 +188,7 @@ def test_every_field_has_a_name_for_people() -> None:
     assert len(FIELDS_OF_V2) >= 33
 
 
-def test_who_sells_is_said_also_where_the_order_does_not_say_it() -> None:
+def test_the_sellers_are_named_although_the_order_names_none() -> None:
     by_default = asked(V1Order.model_validate(arguments()))
     assert "Sellers: “by Zinc's own rule: only Prime offers of new goods, handed over within 6 days" in by_default
     anybody = asked(V1Order.model_validate(BY_SPEED))
@@ -212,7 +212,7 @@ def test_rules_of_an_order_s_own_are_shown_with_what_they_leave_open() -> None:
         chosen(condition_in=[], merchant_id_in=[])
 
 
-def test_whose_account_pays_is_said() -> None:
+def test_the_account_that_pays_is_named() -> None:
     managed, own = asked(V1Order.model_validate(WHOLE)), asked(V1Order.model_validate(OWN))
     assert "Paid from the balance of your managed accounts at Zinc (v1): at most $90.00" in managed
     assert "Paid by your own account at the retailer, kept here as “our-shop”: at most $90.00" in own

@@ -104,7 +104,7 @@ def test_lists_and_searches_of_orders_hold_no_changes(journal: Journal) -> None:
     assert journal.near_twins(made, 86_400) == []
 
 
-def test_what_others_do_with_the_order_is_seen_under_the_lock(url: str, journal: Journal, clock: HandClock) -> None:
+def test_other_changes_of_the_order_are_seen_under_the_lock(url: str, journal: Journal, clock: HandClock) -> None:
     won: list[int] = []
 
     def alone(others: Sequence[Entry]) -> None:
@@ -155,7 +155,7 @@ def test_the_owners_word_ends_a_doubt_about_a_change(journal: Journal) -> None:
         journal.move(doubted, "placed", "found")
 
 
-def test_a_purge_forgets_what_was_sent_and_keeps_what_it_became(journal: Journal, clock: HandClock) -> None:
+def test_a_purge_forgets_the_content_of_a_change_and_keeps_its_state(journal: Journal, clock: HandClock) -> None:
     sent = journal.move(entry(journal, draft()), "sending", "sent")
     facts = {**sent.facts, "zinc_id": "return-7"}
     journal.move(sent, "placed", "accepted", facts=facts, status="open")

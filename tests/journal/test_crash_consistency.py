@@ -46,7 +46,7 @@ ROADS: dict[str, list[Step]] = {
     "no connection": ["refuse"],
 }
 OFTEN = ("lost and repeated", "rejected")
-"""The roads with the most steps, which a run of all tests cuts off at each byte."""
+"""The ways to buy with the most steps, which a run of all tests cuts off at each byte."""
 
 
 def cut(home: Path, to: Path, log_bytes: int | None = None, *, index: bool = False) -> Path:

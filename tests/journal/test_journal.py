@@ -79,7 +79,7 @@ def test_the_callers_of_a_mode_are_those_whose_orders_count_in_it(journal: Journ
     assert (journal.callers("test"), journal.callers("live")) == (["ada"], ["bob"])
 
 
-def test_what_is_kept_of_a_pin_is_there_until_the_pin_ends(journal: Journal, clock: HandClock) -> None:
+def test_the_hash_of_a_pin_is_kept_until_the_pin_ends(journal: Journal, clock: HandClock) -> None:
     journal.set_pin("planted hash")
     journal.end_pin(clock() + 60)
     assert (journal.pin(), journal.pin_ends()) == ("planted hash", clock() + 60)

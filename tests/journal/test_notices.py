@@ -1,4 +1,4 @@
-"""What was told is written down by one process alone, on both databases."""
+"""One process alone writes down that a message was sent, on both databases."""
 
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ def opened(journal: Journal, number: int = 0, **changes: Any) -> Entry:
     return journal.move(entry, "refused", "refused") if changes.get("over") else entry
 
 
-def test_of_two_processes_one_alone_writes_down_that_it_tells(url: str) -> None:
+def test_one_of_two_processes_alone_writes_down_that_it_tells(url: str) -> None:
     with Journal.open(url) as one, Journal.open(url) as other:
         row = row_of(opened(one).id)
         first = one.keep_notice(row, None, {"told": {"waiting": ["sending", 1, 2.0]}})

@@ -110,7 +110,7 @@ def test_an_account_s_orders_are_told_from_those_of_others(
         assert journal.not_of_account(By(), clock() - DAY) == (0, 0, 0)
 
 
-def test_what_is_in_doubt_belongs_to_an_account_for_ever(url: str, clock: HandClock) -> None:
+def test_an_order_in_doubt_belongs_to_its_account_for_ever(url: str, clock: HandClock) -> None:
     with Journal.open(url, clock=clock, uptime=None) as journal:
         journal.move(opened(journal, "doubtful"), "unknown", "no answer", attempts=1)
         clock.pass_seconds(90 * DAY)

@@ -132,7 +132,9 @@ RECOVERIES: dict[str, dict[str, Any]] = {
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("wallet", RECOVERIES)
 @pytest.mark.parametrize("by", ["a purge", "an upgrade after a purge"])
-def test_of_a_payment_stays_how_it_was_paid_and_its_reference(url: str, clock: HandClock, wallet: str, by: str) -> None:
+def test_a_purge_keeps_the_method_and_the_reference_of_a_payment(
+    url: str, clock: HandClock, wallet: str, by: str
+) -> None:
     with Journal.open(url, clock=clock, uptime=None) as journal:
         paid = journal.move(entry(journal, draft(1)), "sending", "", rail="agent", authorised_cents=5100)
         written = Payment(paid.id, 1.0, settle_by=2.0, recovery=RECOVERIES[wallet])

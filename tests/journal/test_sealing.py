@@ -108,7 +108,7 @@ async def test_without_a_key_secrets_are_kept_as_they_are(
 
 
 @pytest.mark.parametrize("given", [(OLD,), (NEW, OLD), (OTHER, NEW, OLD)])
-async def test_who_has_the_key_goes_on_with_an_order(
+async def test_a_process_with_the_key_goes_on_with_an_order(
     open_test_process: OpenProcess, zinc: FakeZinc, url: str, given: tuple[str, ...]
 ) -> None:
     zinc.replays = True

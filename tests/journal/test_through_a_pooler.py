@@ -80,7 +80,7 @@ def test_a_change_has_the_settings_that_it_needs_whatever_the_database_s_default
     assert told == ["on", "15s", "10s"]
 
 
-async def test_which_mode_it_is_is_told(pooled: str, mode: str, make_database: Callable[..., str]) -> None:
+async def test_the_mode_of_the_pooler_is_told(pooled: str, mode: str, make_database: Callable[..., str]) -> None:
     assert [await pooling_at(pooled) for _ in range(3)] == [mode] * 3
     assert await pooling_at(make_database()) == "none"
 

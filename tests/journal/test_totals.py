@@ -69,7 +69,7 @@ def database(url: str, journal: Journal) -> Iterator[sa.Engine]:
     st.lists(st.integers(0, 30), max_size=2),
     st.lists(moments, min_size=1, max_size=4),
 )
-def test_what_counts_is_the_sum_of_all_entries_of_the_window(
+def test_the_totals_are_the_sum_of_all_entries_of_the_window(
     journal: Journal,
     database: sa.Engine,
     clock: HandClock,

@@ -127,7 +127,7 @@ def test_other_goods_or_another_place_is_no_twin(what: str) -> None:
     assert twin(**OTHER_INTENTIONS[what]) != twin()
 
 
-def test_where_a_name_is_broken_in_two_does_not_matter() -> None:
+def test_a_name_may_be_broken_in_two_at_any_place() -> None:
     assert at(first_name="Ada Mary", last_name="Buyer") == at(first_name="Ada", last_name="Mary Buyer")
 
 

@@ -89,7 +89,7 @@ def test_the_version_before_writes_until_the_upgrade_is_finished_and_refuses_in_
     assert "nothing to finish" in owner.run("journal", "finish-upgrade").stdout
 
 
-def test_what_has_the_journal_open_goes_on_when_the_upgrade_is_finished(url: str, clock: HandClock) -> None:
+def test_programs_that_have_the_journal_open_go_on_when_the_upgrade_is_finished(url: str, clock: HandClock) -> None:
     as_before(url)
     with Journal.open(url, clock=clock, uptime=None) as one, Journal.open(url, clock=clock, uptime=None) as other:
         assert other.kept_schema() == Kept(BESIDE, SCHEMA_VERSION)
@@ -162,7 +162,7 @@ FAILS: dict[str, tuple[str, ...]] = {
 MENDED = {"sqlite": "DROP TRIGGER broken", "postgresql": "DROP FUNCTION broken CASCADE"}
 
 
-def test_what_fails_in_the_middle_has_changed_nothing_and_is_done_whole_at_the_next_try(url: str) -> None:
+def test_an_upgrade_that_fails_changes_nothing_and_is_done_whole_at_the_next_try(url: str) -> None:
     kind = url.partition(":")[0]
     as_before(url)
     run(url, *FAILS[kind])
@@ -180,7 +180,7 @@ def test_what_fails_in_the_middle_has_changed_nothing_and_is_done_whole_at_the_n
         journal.finish_upgrade()
 
 
-def test_of_several_that_open_a_journal_at_once_one_adds_and_all_can_use_it(url: str) -> None:
+def test_one_of_several_programs_upgrades_a_journal_that_all_open_at_once_and_all_can_use_it(url: str) -> None:
     as_before(url)
     ready, opened = threading.Barrier(4), list[Kept]()
 

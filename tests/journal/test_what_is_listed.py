@@ -1,4 +1,4 @@
-"""What a journal lists for `list_orders` and `get_balance`, on SQLite and on PostgreSQL."""
+"""The lists of a journal for `list_orders` and `get_balance`, on SQLite and on PostgreSQL."""
 
 import sqlite3
 from collections.abc import Generator
@@ -69,7 +69,7 @@ def test_orders_of_a_caller_are_listed_by_time_newest_first(journal: Journal, cl
     assert ids(start + 400, None) == [one], "by Zinc's clock as well"
 
 
-def test_what_frees_next_is_the_oldest_that_counts(journal: Journal, clock: HandClock) -> None:
+def test_the_oldest_order_that_counts_frees_its_money_next(journal: Journal, clock: HandClock) -> None:
     start = clock.now
     for number in range(3):
         opened(journal, number, cents=1_000 * (number + 1))
@@ -83,7 +83,7 @@ def test_what_frees_next_is_the_oldest_that_counts(journal: Journal, clock: Hand
     assert [cents for _, cents in journal.freed("local", "test", DAY_SECONDS, 9)] == [2_100, 3_100]
 
 
-def test_what_a_wallet_paid_is_listed_once_it_is_over(journal: Journal, clock: HandClock) -> None:
+def test_an_order_paid_by_wallet_is_listed_once_it_is_over(journal: Journal, clock: HandClock) -> None:
     failed = opened(journal, 1, rail="agent")
     placed = opened(journal, 2, rail="agent")
     waiting = opened(journal, 3, rail="agent")

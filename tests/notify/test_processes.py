@@ -49,7 +49,7 @@ def test_a_process_killed_while_it_tells_loses_at_most_that_message_and_doubles_
     assert len(listener.messages) == told
 
 
-def test_what_a_killed_process_has_not_told_the_next_one_tells(tmp_path: Path, listener: Listener) -> None:
+def test_the_next_process_tells_the_events_that_a_killed_one_has_not_told(tmp_path: Path, listener: Listener) -> None:
     started = Started(tmp_path)
     started.configure('[policy]\napproval = "page"\n')
     assert run(started.home, listener, step="asked", place=True) == -signal.SIGKILL

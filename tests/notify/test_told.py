@@ -252,7 +252,7 @@ async def test_no_answer_of_the_address_delays_or_fails_an_order(
     assert listener.events.count("waiting") == 1
 
 
-async def test_what_was_not_taken_is_tried_again_a_few_times_and_then_no_more(
+async def test_a_message_that_was_not_taken_is_tried_again_a_few_times_and_then_no_more(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, listener: Listener
 ) -> None:
     listener.answers = [503] * 20
@@ -271,7 +271,7 @@ async def test_what_was_not_taken_is_tried_again_a_few_times_and_then_no_more(
     assert len({message.json["id"] for message in listener.messages}) == 1  # whoever takes two can tell
 
 
-async def test_what_was_not_taken_is_told_by_the_next_process(
+async def test_a_message_that_was_not_taken_is_sent_by_the_next_process(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, listener: Listener
 ) -> None:
     listener.answers = [500]

@@ -10,7 +10,7 @@ from server.as_a_host import call
 __all__ = ["listener"]
 
 
-async def test_what_is_placed_and_what_is_left_to_people_is_told(home: Path, listener: Listener) -> None:
+async def test_a_placed_order_and_one_left_to_people_are_told(home: Path, listener: Listener) -> None:
     zinc = Practice(home)
     async with zinc.host("auto", notify=told_at(listener)) as client:
         placed = await call(client, "place_v1_order", arguments())

@@ -59,7 +59,7 @@ def test_environment_file_toml_and_store_come_in_this_order(home: Path, tmp_path
         assert key_of(settings_of(home, ZINC_API_KEY=unset)) == (KEPT, "secret store, file")
 
 
-def test_whoever_practises_uses_no_kept_key(home: Path) -> None:
+def test_practice_uses_no_kept_key(home: Path) -> None:
     keep(home, secret=LIVE)
     settings = settings_of(home, ZINC_MCP_SANDBOX="1")
     assert (key_of(settings), settings.mode, settings.key_record) == ((None, "default"), "sandbox", None)

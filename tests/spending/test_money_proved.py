@@ -341,7 +341,7 @@ async def test_a_full_limit_of_thirty_days_asks_about_thirty_days_and_about_open
     ],
     ids=["a return", "all of it in two returns", "a case"],
 )
-async def test_what_is_credited_for_goods_does_not_return_the_rest_that_a_wallet_paid_up_front(
+async def test_a_credit_for_goods_does_not_return_the_rest_that_a_wallet_paid_up_front(
     open_test_process: OpenProcess, zinc: FakeZinc, given_back: dict[str, Any], counts: int
 ) -> None:
     async with open_test_process(api_key=None, wallet="sandbox") as process:

@@ -1,4 +1,4 @@
-"""What the journal tells of a payment that came to nothing: whether the wallet was asked."""
+"""The journal tells of a payment that came to nothing whether the wallet was asked."""
 
 from pathlib import Path
 from typing import Any
