@@ -318,7 +318,7 @@ def reached(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Generato
         yield through
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_database(request: pytest.FixtureRequest) -> Callable[..., str]:
     """Make an empty database of a real PostgreSQL, with settings of its own, and return its address."""
     server, reached = request.getfixturevalue("postgres"), request.getfixturevalue("reached")

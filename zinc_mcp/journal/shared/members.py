@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from zinc_mcp.journal.storage import notifying, rows
 from zinc_mcp.journal.storage.database import Database
-from zinc_mcp.journal.storage.tables import MEMBERS, META
+from zinc_mcp.journal.storage.tables import MEMBERS, META, VISITS
 
 _REVISION = "members"
 """The name under which the revision is kept."""
@@ -70,7 +70,8 @@ class KeptMembers(Database):
     def changing_team(self) -> Generator[dict[str, KeptMember]]:
         """Give the members to change, by name, and write the changes in the same transaction.
 
-        While it runs nobody else changes members, and nobody opens or approves an order.
+        While it runs nobody else changes members, and nobody opens or approves an order. Visits of changed and removed
+        members end with it, so that none goes on at a server that has not heard of the change.
 
         Raises:
             JournalError: they cannot be read or written. Nothing is changed then, unless the answer to the commit was
@@ -85,7 +86,9 @@ class KeptMembers(Database):
             if not changed and not gone:
                 return
             if gone:
+                callers = [before.members[name].caller for name in gone]
                 connection.execute(sa.delete(MEMBERS).where(MEMBERS.c.name.in_(gone)))
+                connection.execute(sa.delete(VISITS).where(VISITS.c.visitor.in_(callers)))
             if changed:
                 new = [
                     {"name": name, "caller": each.caller, "mark": secrets.token_hex(8), "kept": each.kept}
