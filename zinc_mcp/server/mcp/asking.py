@@ -66,6 +66,7 @@ _WHY_ELSEWHERE: Mapping[HostAnswer, str] = {
     "opened": "The host was asked to open the approval page, and said that it did. ",
 }
 _STILL_OPEN = "The question is still open in the host's dialogue, and an answer there counts. "
+_STOPPED = "The host's dialogue was closed, because this server is being stopped. "
 _TOO_LONG = "The question is too long for the host's dialogue. "
 
 
@@ -193,6 +194,8 @@ async def ask_person(
         if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
             raise dialogue.error
         why = _STILL_OPEN if dialogue.is_open else _why(dialogue.error, dialogue.given)
+        if not why and process.stopping.is_set():
+            why = _STOPPED
         return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
 
 
@@ -264,8 +267,11 @@ async def _ask_elsewhere(
     if reference_of(current) is not None:
         where = await page.offer(current)
     answer = await await_decision(process, current, earlier=earlier, deadline=deadline)
-    waits = answer.entry is not None and question_of(answer.entry) is not None
-    return answer, f"{why}{where}" if waits else None
+    if answer.entry is None or question_of(answer.entry) is None:
+        return answer, None
+    if process.stopping.is_set():
+        where = await page.offer(answer.entry)
+    return answer, f"{why}{where}"
 
 
 def _why(error: ZincMcpError | None, given: HostAnswer | None) -> str:

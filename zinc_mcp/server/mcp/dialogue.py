@@ -104,7 +104,8 @@ class Dialogues:
 
 
 class Dialogue:
-    """One question in a host's dialogue of the older era. It stays open as long as the question stands."""
+    """One question in a host's dialogue of the older era. It stays open as long as the question stands and the process
+    is not told to stop."""
 
     def __init__(
         self,
@@ -179,6 +180,7 @@ class Dialogue:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._cancel_when_answered, tasks.cancel_scope)
+                    tasks.start_soon(self._cancel_at_the_stop, tasks.cancel_scope)
                     given = await self._ask()
                     tasks.cancel_scope.cancel()
                     self.given = given
@@ -230,6 +232,11 @@ class Dialogue:
                 continue
             if entry is None or reference_of(entry) != self._shown.about:
                 scope.cancel()
+
+    async def _cancel_at_the_stop(self, scope: anyio.CancelScope) -> None:
+        """Cancel a scope once this process was told to stop: soon nobody hears an answer here."""
+        await self._process.stopping.wait()
+        scope.cancel()
 
 
 def answer_in_form(result: ElicitResult) -> HostAnswer:

@@ -64,6 +64,7 @@ class BrowserPage:
         """
         self._settings = process.settings
         self._clock = process.times.clock
+        self._stopping = process.stopping
         self._visits = visits
         self._base = base
         allowed = process.settings.browser and has_desktop(os.environ)
@@ -85,10 +86,13 @@ class BrowserPage:
             return None
 
     async def offer(self, entry: Entry) -> str:
-        """See that the person has a window with the page, and return a sentence that says where they can decide."""
+        """See that the person has a window with the page, and return a sentence that says where they can decide.
+
+        The owner's window is of no use once the process is told to stop: no other one serves it.
+        """
         if entry.caller != LOCAL:
             return on_the_page(self._settings, entry, await self._address(entry))
-        if self._show is None:
+        if self._show is None or self._stopping.is_set():
             return await Terminal().offer(entry)
         async with self._one:  # of two questions at once, the second finds the window of the first
             already = self._is_open()
