@@ -11,7 +11,7 @@ from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from keyboard import at_a_terminal
 from server.as_a_host import call
-from server.on_a_port import JSON, connected, initialize, served
+from server.on_a_port import JSON, connected, held_stream, initialize, served
 from started import Started
 from wanted import arguments
 
@@ -76,33 +76,13 @@ async def test_a_rotated_token_ends_at_once_and_the_member_stays_who_they_were(
         async with connected(origin, transport, "auto", old) as client:
             placed = await call(client, "place_order", arguments())
         headers = {**JSON, "Authorization": f"Bearer {old}"}
+        async with held_stream(origin, transport, old) as ended:
+            await anyio.sleep(1)
+            assert not ended.is_set()
+            new = rotate_member(members, "ada")
+            with anyio.fail_after(15):
+                await ended.wait()
         async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=20) as http:
-            opened = await http.post("/mcp", json=initialize())
-            session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "Mcp-Protocol-Version": "2025-11-25"}
-            new = ""
-            ended, began = anyio.Event(), anyio.Event()
-
-            async def read() -> None:
-                stream = {"Accept": "text/event-stream", **session}
-                try:
-                    async with http.stream("GET", f"/{transport}", headers=stream) as answer:
-                        assert answer.status_code == 200
-                        began.set()
-                        async for _ in answer.aiter_raw():
-                            pass
-                except httpx2.TransportError:
-                    pass
-                ended.set()
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(read)
-                with anyio.fail_after(15):
-                    await began.wait()
-                await anyio.sleep(1)
-                assert not ended.is_set()
-                new = rotate_member(members, "ada")
-                with anyio.fail_after(15):
-                    await ended.wait()
             assert (await http.post("/mcp", json=initialize())).status_code == 401
         async with connected(origin, transport, "auto", new) as client:
             assert (await call(client, "place_order", arguments()))["order_id"] == placed["order_id"]

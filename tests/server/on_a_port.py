@@ -102,6 +102,36 @@ async def zinc_on_a_port(zinc: FakeZinc) -> AsyncGenerator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@asynccontextmanager
+async def held_stream(origin: str, transport: str, token: str) -> AsyncGenerator[anyio.Event]:
+    """Hold a stream open, of a new session or over SSE; give the event of its end."""
+    ended, began = anyio.Event(), anyio.Event()
+    headers = {**JSON, "Authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=60) as client:
+        if transport == "mcp":
+            opened = await client.post("/mcp", json=initialize())
+            client.headers["Mcp-Session-Id"] = opened.headers["mcp-session-id"]
+            client.headers["Mcp-Protocol-Version"] = "2025-11-25"
+
+        async def read() -> None:
+            try:
+                async with client.stream("GET", f"/{transport}", headers={"Accept": "text/event-stream"}) as answer:
+                    assert answer.status_code == 200
+                    began.set()
+                    async for _ in answer.aiter_raw():
+                        pass
+            except httpx2.TransportError:
+                pass
+            ended.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            with anyio.fail_after(30):
+                await began.wait()
+            yield ended
+            tasks.cancel_scope.cancel()
+
+
 async def path_in(stream: httpx2.Response) -> str:
     """Return the path for messages that an SSE stream begins with."""
     async for line in stream.aiter_lines():

@@ -19,7 +19,7 @@ from journal.test_schema_guard import run
 from keyboard import at_a_terminal
 from pydantic import SecretStr
 from server.as_a_host import call, refused
-from server.on_a_port import JSON, connected, initialize, served
+from server.on_a_port import JSON, connected, held_stream, initialize, served
 from started import Started
 from variants import rare
 from wanted import arguments, book
@@ -108,34 +108,6 @@ async def becomes(origin: str, token: str, code: int) -> None:
             await anyio.sleep(0.02)
 
 
-@asynccontextmanager
-async def stream(origin: str, token: str) -> AsyncGenerator[anyio.Event]:
-    """Hold a stream of SSE open, and give the event of its end."""
-    ended, began = anyio.Event(), anyio.Event()
-
-    async def read() -> None:
-        headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
-        try:
-            async with (
-                httpx2.AsyncClient(base_url=origin, headers=headers, timeout=60) as http,
-                http.stream("GET", "/sse") as answer,
-            ):
-                assert answer.status_code == 200
-                began.set()
-                async for _ in answer.aiter_raw():
-                    pass
-        except httpx2.TransportError:
-            pass
-        ended.set()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(read)
-        with anyio.fail_after(30):
-            await began.wait()
-        yield ended
-        tasks.cancel_scope.cancel()
-
-
 async def test_what_the_command_changes_holds_at_once_at_each_server_and_on_open_streams(
     open_test_process: OpenProcess, clocks: Clocks, owner: Started, journal: str, memory: Any
 ) -> None:
@@ -148,14 +120,14 @@ async def test_what_the_command_changes_holds_at_once_at_each_server_and_on_open
         assert first not in str(in_journal(journal)), "a hash alone is kept"
         await becomes(one, first, 200)
         await becomes(other, first, 200)
-        async with stream(one, first) as at_one, stream(other, first) as at_other:
+        async with held_stream(one, "sse", first) as at_one, held_stream(other, "sse", first) as at_other:
             second = ran(owner, "members", "rotate", "ada").partition(" ")[0]
             with anyio.fail_after(30):
                 await at_one.wait()
                 await at_other.wait()
         assert [await status(each, first) for each in (one, other)] == [401, 401]
         assert [await status(each, second) for each in (one, other)] == [200, 200]
-        async with stream(one, second) as at_one, stream(other, second) as at_other:
+        async with held_stream(one, "sse", second) as at_one, held_stream(other, "sse", second) as at_other:
             ran(owner, "members", "remove", "ada")
             with anyio.fail_after(30):
                 await at_one.wait()
@@ -217,7 +189,7 @@ async def test_while_the_database_is_away_nobody_is_let_in_after_a_while_and_all
         await anyio.sleep(0.3)  # questions that were under way
         clock.pass_seconds(CONFIRMED_SECONDS - 1)
         assert await status(origin, token) == 200, "a database that is started again ends nobody's work"
-        async with stream(origin, token) as ended:
+        async with held_stream(origin, "sse", token) as ended:
             clock.pass_seconds(2)
             headers = {**JSON, "Authorization": f"Bearer {token}"}
             async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=20) as http:

@@ -15,7 +15,7 @@ from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc
 from server.as_a_host import both_eras, call, refused
 from server.issuer import Issuer, running_issuer
-from server.on_a_port import JSON, TRANSPORTS, connected, initialize, path_in, served
+from server.on_a_port import JSON, TRANSPORTS, connected, held_stream, initialize, path_in, served
 from wanted import arguments
 
 from zinc_mcp.errors import SettingsError
@@ -303,7 +303,7 @@ async def test_a_stream_ends_with_what_its_identity_is_mapped_to(
         add_member(members, "ada", identities=[identity])
     everyone = change == "mapped to somebody"
     async with team(open_test_process, issuer, oauth_everyone=everyone) as origin:
-        async with _stream(origin, transport, issuer.token("ada")) as ended:
+        async with held_stream(origin, transport, issuer.token("ada")) as ended:
             await anyio.sleep(1.2)
             assert not ended.is_set()
             if change == "removed":
@@ -323,7 +323,7 @@ async def test_a_stream_ends_with_its_key_although_nobody_sends_another_token(
 ) -> None:
     key = issuer.add_key()
     async with team(open_test_process, issuer) as origin:
-        async with _stream(origin, transport, issuer.token("ada", head={"kid": key})) as ended:
+        async with held_stream(origin, transport, issuer.token("ada", head={"kid": key})) as ended:
             if change == "withdrawn":
                 issuer.withdraw(key)
                 clock.pass_seconds(299)
@@ -343,43 +343,13 @@ async def test_a_stream_ends_with_its_token_unless_a_newer_one_came(
 ) -> None:
     async with team(open_test_process, issuer) as origin:
         soon = -27  # with the leeway of 30 seconds
-        async with _stream(origin, transport, issuer.token("ada", seconds=soon)) as ended:
+        async with held_stream(origin, transport, issuer.token("ada", seconds=soon)) as ended:
             with anyio.fail_after(20):
                 await ended.wait()
-        async with _stream(origin, transport, issuer.token("bob", seconds=soon)) as ended:
+        async with held_stream(origin, transport, issuer.token("bob", seconds=soon)) as ended:
             assert (await status(origin, issuer.token("bob"))).status_code == 200
             await anyio.sleep(5)
             assert not ended.is_set()
-
-
-@asynccontextmanager
-async def _stream(origin: str, transport: str, token: str) -> AsyncGenerator[anyio.Event]:
-    """Open a stream, and say when it has ended."""
-    ended, began = anyio.Event(), anyio.Event()
-    headers = {**JSON, "Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=30) as client:
-        if transport == "mcp":
-            session = (await client.post("/mcp", json=initialize())).headers["mcp-session-id"]
-            client.headers["Mcp-Session-Id"] = session
-            client.headers["Mcp-Protocol-Version"] = "2025-11-25"
-
-        async def read() -> None:
-            try:
-                async with client.stream("GET", f"/{transport}", headers={"Accept": "text/event-stream"}) as answer:
-                    assert answer.status_code == 200
-                    began.set()
-                    async for _ in answer.aiter_raw():
-                        pass
-            except httpx2.TransportError:
-                pass
-            ended.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(read)
-            with anyio.fail_after(5):
-                await began.wait()
-            yield ended
-            tasks.cancel_scope.cancel()
 
 
 @both_transports

@@ -49,11 +49,24 @@ async def two(
 
 @both_eras
 @both_transports
-async def test_another_member_s_idempotency_key_is_nothing_to_one_s_own_order(
+async def test_another_member_s_order_is_nothing_to_any_tool_and_its_key_nothing_to_one_s_own_order(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     async with two(open_test_process, home, mode, transport) as ours:
         first = await call(ours.ada, "place_order", arguments(products=book(1), idempotency_key=KEY))
+        zinc.settle(first["order_id"], 4_000)
+        asked = len(zinc.requests)
+        for handle in (first["order_id"], first["key"], KEY):
+            for tool, more in (
+                ("get_order", {}),
+                ("cancel_order", {}),
+                ("return_order", {"items": [{"number": 1, "quantity": 1}], "reason": "other"}),
+                ("report_problem", {"reason": "not_received", "message": "Where is it?"}),
+            ):
+                assert (await refused(ours.bob, tool, {"order_id": handle, **more}))["code"] == "order_not_found"
+        assert len(zinc.requests) == asked, "Zinc was not asked either"
+        assert "orders" not in await call(ours.bob, "list_orders", {}), "there are none"
+        assert len((await call(ours.ada, "list_orders", {}))["orders"]) == 1
         # Both what she gave and what is sent to Zinc for it, for the same goods and for others.
         given = [(KEY, 2), (first["key"], 1), (first["order_id"], 3)]
         others = [
@@ -72,28 +85,6 @@ async def test_another_member_s_idempotency_key_is_nothing_to_one_s_own_order(
     keys = [each["idempotency_key"] for each in zinc.bodies()]
     assert len(set(keys)) == len(keys) == 4
     assert not {KEY, *(key for key, _ in given[2:])} & set(keys), "no other account's order can have them"
-
-
-@both_eras
-@both_transports
-async def test_no_tool_does_anything_with_another_member_s_order(
-    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
-) -> None:
-    async with two(open_test_process, home, mode, transport) as ours:
-        first = await call(ours.ada, "place_order", arguments(idempotency_key=KEY))
-        zinc.settle(first["order_id"], 4_000)
-        zinc.requests.clear()
-        for handle in (first["order_id"], first["key"], KEY):
-            for tool, more in (
-                ("get_order", {}),
-                ("cancel_order", {}),
-                ("return_order", {"items": [{"number": 1, "quantity": 1}], "reason": "other"}),
-                ("report_problem", {"reason": "not_received", "message": "Where is it?"}),
-            ):
-                assert (await refused(ours.bob, tool, {"order_id": handle, **more}))["code"] == "order_not_found"
-        assert zinc.requests == [], "Zinc was not asked either"
-        assert "orders" not in await call(ours.bob, "list_orders", {}), "there are none"
-        assert len((await call(ours.ada, "list_orders", {}))["orders"]) == 1
 
 
 @both_eras
