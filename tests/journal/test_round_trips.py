@@ -21,6 +21,7 @@ from zinc_mcp.checkout.watch import look
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.clocks import Times
+from zinc_mcp.journal.records.entry import Entry
 from zinc_mcp.process import Process
 
 POLICY = '[policy]\napproval = "none"\nmax_order = 900000\nmax_day = 9000000\n'
@@ -90,7 +91,7 @@ async def test_each_durable_step_takes_at_most_two_round_trips(behind: Delaying,
     numbers = iter(range(1, 100))
     times = Times(clock)
     times.heard(clock())
-    with Journal.open(behind.address, clock=clock, times=times) as journal:
+    with Journal.open(behind.address, clock=clock, times=times, marks=lambda caller: None) as journal:
         steps: dict[str, Callable[[], object]] = {
             "open": lambda: entry(journal, draft(next(numbers))),
             "pause": lambda: journal.pause("for now"),
@@ -99,9 +100,12 @@ async def test_each_durable_step_takes_at_most_two_round_trips(behind: Delaying,
         moving = iter([entry(journal, draft(next(numbers))) for _ in range(30)])
         steps["mark"] = lambda: journal.move(next(moving), "sending", "sending", attempts=1)
         sent = iter([journal.move(next(moving), "sending", "sending") for _ in range(9)])
-        steps["accept"] = lambda: journal.move(next(sent), "accepted", "accepted")
+        accepted = list[Entry]()
+        steps["accept"] = lambda: accepted.append(journal.move(next(sent), "accepted", "accepted"))
+        # The mark of its caller is compared as well.
+        steps["cancel"] = lambda: journal.move(accepted.pop(), "accepted", "asked to cancel", by_caller=True)
         taken = {name: trips_of_step(behind, step) for name, step in steps.items()}
-    assert taken == {"open": 2, "mark": 2, "accept": 1, "pause": 1, "resume": 1}
+    assert taken == {"open": 2, "mark": 2, "accept": 1, "cancel": 1, "pause": 1, "resume": 1}
 
 
 async def test_a_yes_and_the_marking_after_it_take_two_round_trips_each(

@@ -17,6 +17,7 @@ from zinc_mcp.errors import (
     ChangeOutcomeUnknownError,
     ChangeRejectedError,
     JournalError,
+    RefusedError,
     ZincMcpError,
     ZincUnreachableError,
 )
@@ -41,6 +42,7 @@ async def cancel_at_retailer(
     Raises:
         ZincUnreachableError: nothing was sent.
         StaleEntryError: somebody else moved the entry first; nothing was sent for it.
+        RefusedError: this process does not know the caller as the journal does; nothing was sent.
         JournalError: nothing was sent.
     """
     if entry.facts.get("retailer") not in CHANGED_AT:
@@ -60,7 +62,7 @@ async def cancel_at_retailer(
             break
         try:
             entry = await _ask(process, entry, order.id, number, rail, seconds)
-        except (ZincUnreachableError, StaleEntryError, JournalError):
+        except (ZincUnreachableError, StaleEntryError, JournalError, RefusedError):
             if is_first:
                 raise
             break
@@ -111,7 +113,7 @@ async def _ask(process: Process, entry: Entry, order_id: str, number: str, rail:
     before = _part(entry, number)
     nth = int(before.get("nth", 0)) + (0 if before.get("outcome") == "sent" else 1)
     part = {"number": number, "nth": nth, "id": None, "outcome": "sent"}
-    entry = await process.journal.move(entry, entry.state, ASKED, facts=_with(entry, part))
+    entry = await process.journal.move(entry, entry.state, ASKED, by_caller=True, facts=_with(entry, part))
     process.checkpoint("cancelling")
     found: dict[str, Any] = {}
     with anyio.move_on_after(seconds), suppress(ChangeOutcomeUnknownError):

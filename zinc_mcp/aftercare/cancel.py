@@ -27,7 +27,8 @@ async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
 
     Raises:
         OrderNotFoundError: no such order for this caller; nothing was sent.
-        RefusedError: it belongs to another caller; nothing was sent.
+        RefusedError: it belongs to another caller, or this process does not know the caller as the journal does;
+            nothing was sent.
         ZincUnreachableError: nothing was sent.
         UnreadableAnswerError, OrderRejectedError: Zinc did not show an order that is not known here; nothing was sent.
         JournalError: nothing was sent.

@@ -29,6 +29,7 @@ async def cancel_accepted(
 
     Raises:
         UnreadableAnswerError: its id is that of another order; nothing was sent.
+        RefusedError: as `ask_once`.
         ZincUnreachableError: nothing was sent.
         JournalError: nothing was sent.
     """

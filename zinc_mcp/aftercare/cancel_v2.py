@@ -32,6 +32,7 @@ async def cancel_accepted(
     """Ask Zinc to cancel an accepted order, with the account's key, or the order's own where a wallet paid.
 
     Raises:
+        RefusedError: as `ask_once`.
         ZincUnreachableError: nothing was sent.
         JournalError: nothing was sent.
     """

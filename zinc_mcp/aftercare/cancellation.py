@@ -39,12 +39,13 @@ async def ask_once(
 
     Raises:
         ZincUnreachableError: nothing was sent.
+        RefusedError: this process does not know the caller as the journal does; nothing was sent.
         JournalError: it could not be written down, and nothing was sent.
     """
     if seconds_for_the_wire(process, deadline) <= 0:
         return Cancellation("no_time", Answer(entry))
     try:
-        entry = await process.journal.move(entry, entry.state, ASKED)
+        entry = await process.journal.move(entry, entry.state, ASKED, by_caller=True)
     except StaleEntryError as stale:
         return stale.current
     process.checkpoint("cancelling")

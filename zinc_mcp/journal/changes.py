@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from zinc_mcp.journal.checks import opening
 from zinc_mcp.journal.records.decision import refuse_when_paused
 from zinc_mcp.journal.records.entry import Admits, Draft, Entry, Limits, Mode, Standing
+from zinc_mcp.journal.records.known import check_known
 from zinc_mcp.journal.records.twin import derived_key
 from zinc_mcp.journal.storage import rows
 from zinc_mcp.journal.storage.database import Database
@@ -70,7 +71,8 @@ class Changes(Database):
 
         Raises:
             JournalError: it failed, or its file is not the one that stands at its path any more.
-            RefusedError: `paused`, or the refusal of `admits`.
+            RefusedError: `paused`, `not_allowed` where this process does not know the member as the journal does, or the
+                refusal of `admits`.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
         written = self.file.newest
@@ -81,6 +83,7 @@ class Changes(Database):
             check(before.schema)
             self.file.check(before.newest_id, written)
             refuse_when_paused(rows.meta(connection, "paused"))
+            check_known(self.marks, draft.caller, before.member)
             if before.twins > 0:
                 earlier = opening.standing_twin(connection, draft, earliest - window_seconds, ())
                 if earlier is not None:

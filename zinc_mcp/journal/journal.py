@@ -39,7 +39,7 @@ from zinc_mcp.journal.records.entry import (
     State,
     UnreadableEntryError,
 )
-from zinc_mcp.journal.records.known import check_known
+from zinc_mcp.journal.records.known import Marks, check_known
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.journal.records.twin import derived_key
@@ -237,6 +237,7 @@ class Journal(
         admission: Admission | None = None,
         to_send: bool = False,
         payment: Payment | None = None,
+        by_caller: bool = False,
         **changes: Any,
     ) -> Entry:
         """Move an entry on from exactly the version given.
@@ -252,23 +253,27 @@ class Journal(
             to_send: the entry is going to be sent, or its wallet asked, right after. This is also true of an entry that
                 gets the state `signing` or `sending`.
             payment: the payment to write in the same transaction.
+            by_caller: the entry's caller has just asked for the move, and this process must know them as the journal
+                does.
             **changes: columns that change.
 
         Raises:
             StaleEntryError: somebody else moved it first.
             RefusedError: when it would be sent: `paused`, what the policy does not allow any more, or
-                `approval_expired`, where a person's yes is too old and nothing has been sent or signed for it.
+                `approval_expired`, where a person's yes is too old and nothing has been sent or signed for it. With
+                `by_caller`: `not_allowed`, this process does not know the member as the journal does.
             TimeUnknownError: whether a limit admits it depends on the time, which Zinc has not told.
             JournalError: it failed, or its file is not the one that stands at its path any more.
         """
+        marks = self.marks if by_caller else None
         to_be_sent = to_send or (state in ("signing", "sending") and entry.state != state)
         self.file.check(self.file.newest)
 
         def moved(lock: Lock) -> Entry:
-            return self._moved(lock, entry, state, what, detail or {}, admission, to_be_sent, payment, changes)
+            return self._moved(lock, entry, state, what, detail or {}, admission, to_be_sent, payment, marks, changes)
 
         if not to_be_sent:
-            return moved(NO_LOCK)
+            return moved(NO_LOCK if marks is None else of_caller(entry.caller))
         return locked(of_caller(entry.caller), moved, is_shared=admission is not None and admission.shares())
 
     def _moved(
@@ -281,6 +286,7 @@ class Journal(
         admission: Admission | None,
         to_be_sent: bool,
         payment: Payment | None,
+        marks: Marks | None,
         changes: Mapping[str, Any],
     ) -> Entry:
         with self._marking() as marked, self._writing(lock, reads_schema=True) as connection:
@@ -301,7 +307,7 @@ class Journal(
                     if not is_told:
                         without_time.check_limits_without_time(connection, entry, limits)
                     second_yes.check_given(connection, entry, limits, earliest if is_told else None)
-            moved = rows.change(connection, entry, state, what, detail, changes, self._clock())
+            moved = rows.change(connection, entry, state, what, detail, changes, self._clock(), marks)
             if payment is not None:
                 rows.write_payment(connection, payment, self.sealing)
             if entry.rail == "agent" and entry.state in DOUBTFUL and state not in DOUBTFUL:

@@ -94,8 +94,8 @@ class Database:
         """Open the journal at a SQLAlchemy URL and create what is missing; the clocks are those of `LeaseClock`.
 
         `times` also has Zinc's time. `sealing` seals the secrets of orders; without it they are kept as they are.
-        `marks` are compared with those of the journal before an order of a member is opened. A file that cannot be
-        written is opened to be read.
+        `marks` are compared with those of the journal before an order of a member is opened, approved or changed. A
+        file that cannot be written is opened to be read.
 
         Raises:
             JournalError: the journal cannot be used. It lies on a network folder, it may not be read, the disk is full,

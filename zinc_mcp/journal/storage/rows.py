@@ -17,15 +17,8 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import pause_of
-from zinc_mcp.journal.records.entry import (
-    CHANGES,
-    Draft,
-    Entry,
-    Event,
-    StaleEntryError,
-    State,
-    UnreadableEntryError,
-)
+from zinc_mcp.journal.records.entry import CHANGES, Draft, Entry, Event, StaleEntryError, State, UnreadableEntryError
+from zinc_mcp.journal.records.known import Marks, check_known
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage import sqlite
@@ -37,6 +30,7 @@ from zinc_mcp.journal.storage.tables import (
     COLUMNS,
     ENTRIES,
     EVENTS,
+    IS_KNOWN,
     IS_WRITABLE,
     JSON,
     MEMBERS,
@@ -178,26 +172,35 @@ def change(
     detail: Mapping[str, Any],
     changes: Mapping[str, Any],
     now: float,
+    marks: Marks | None = None,
 ) -> Entry:
     """Move an entry on from exactly the version given, and write down the event.
 
+    `marks`: of this process, where its caller must be known here as in the journal. The update compares them itself.
+
     Raises:
         StaleEntryError: it is not at that version any more.
+        RefusedError: as `check_known`.
         JournalError: only a newer version of this program may use the journal.
     """
     version = entry.version + 1
     values = {**_written(changes), "state": state, "version": version, "updated_at": now}
     given = {f"new_{name}": value for name, value in values.items()}
-    exactly = {"this_id": entry.id, "this_version": entry.version}
-    write(connection, _changing(frozenset(values)), {**given, **exactly}, lambda after: _moved_on(after, entry.id))
+    exactly: dict[str, Any] = {"this_id": entry.id, "this_version": entry.version}
+    if marks is not None:
+        exactly |= {"this_caller": entry.caller, "this_mark": marks(entry.caller)}
+    statement = _changing(frozenset(values), is_known=marks is not None)
+    write(connection, statement, {**given, **exactly}, lambda after: _moved_on(after, entry, marks))
     append(connection, Event(entry.id, version, now, state, what, detail))
     # At that version the row was equal to `entry`, so it need not be read again.
     return replace(entry, state=state, version=version, updated_at=now, **changes)
 
 
-def _moved_on(connection: sa.Connection, entry_id: int) -> None:
+def _moved_on(connection: sa.Connection, entry: Entry, marks: Marks | None) -> None:
     check_now(connection)
-    raise StaleEntryError(read(connection, entry_id))
+    if marks is not None:
+        check_known(marks, entry.caller, deciding(connection, entry).caller)
+    raise StaleEntryError(read(connection, entry.id))
 
 
 def _written(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,8 +208,9 @@ def _written(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _changing(columns: frozenset[str]) -> sa.Update:
-    return _CHANGED.values({name: sa.bindparam(f"new_{name}") for name in sorted(columns)})
+def _changing(columns: frozenset[str], *, is_known: bool) -> sa.Update:
+    exactly = _CHANGED.where(IS_KNOWN) if is_known else _CHANGED
+    return exactly.values({name: sa.bindparam(f"new_{name}") for name in sorted(columns)})
 
 
 def append(connection: sa.Connection, *happened: Event) -> None:

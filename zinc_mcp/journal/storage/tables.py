@@ -205,6 +205,13 @@ KEPT_SCHEMA = KEPT_VERSION.scalar_subquery()
 WRITABLE = tuple(str(version) for version in range(BESIDE, SCHEMA_VERSION + 1))
 """The versions of a journal's schema that this program writes to, as a journal keeps them."""
 IS_WRITABLE = sa.exists().where(META.c.name == sa.literal_column("'schema'"), one_of(META.c.value, WRITABLE))
+IS_KNOWN = (
+    sa.select(MEMBERS.c.mark)
+    .where(MEMBERS.c.caller == sa.bindparam("this_caller"))
+    .scalar_subquery()
+    .is_not_distinct_from(sa.bindparam("this_mark", type_=sa.String()))
+)
+"""A caller has this mark in the journal, or none there and here: `known.check_known`, as a condition."""
 
 COLUMNS = tuple(sys.intern(str(name)) for name in ENTRIES.c.keys())
 """The names of an entry's columns, as Python has the names of fields. SQLAlchemy's are a subclass of `str`, and a call
