@@ -18,6 +18,7 @@ _TEAM = "tests/server/test_team_limits.py"
 _POLICY = "tests/server/test_published_policy.py"
 _UNHEARD = "tests/checkout/test_unheard_time.py"
 _SECOND = "tests/consent/test_second_yes.py"
+_MEMBERS = f"{_SERVING}/test_members_in_the_database.py"
 _PAGE_SIGN_IN = f"{_SERVING}/test_page_sign_in.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
@@ -169,6 +170,24 @@ BY_TESTS = (
         "    return known or not is_by_issuer(caller)",
         "    return True",
         _tests(f"{_SECOND}::test_one_s_own_identity_that_is_mapped_to_nobody_makes_no_second_person"),
+    ),
+    Sabotage(
+        "unheard-members-order",
+        "nothing is opened or approved for a member of whose change a server has not heard",
+        "zinc_mcp/journal/records/known.py",
+        "    if marks is not None and marks(caller) != kept:",
+        "    if False:",
+        _tests(
+            f"{_MEMBERS}::test_no_order_is_opened_and_no_yes_taken_for_a_member_of_whose_change_a_server_has_not_heard"
+        ),
+    ),
+    Sabotage(
+        "unheard-members-cancel",
+        "nothing is cancelled for a member of whose change a server has not heard",
+        "zinc_mcp/journal/storage/rows.py",
+        "    exactly = _CHANGED.where(IS_KNOWN) if is_known else _CHANGED",
+        "    exactly = _CHANGED",
+        _tests(f"{_AFTERCARE}/test_unheard_members.py"),
     ),
     Sabotage(
         "signed-by-anybody",
