@@ -27,6 +27,7 @@ from zinc_mcp.errors import ErrorCode, RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.members import add_member
 from zinc_mcp.owner.pin import hashed
+from zinc_mcp.owner.team.member import Identity
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -206,6 +207,29 @@ async def test_the_policy_says_what_each_member_has_used(
         "  bob: $0.00 by 0 orders in 24 hours, $0.00 by 0 orders in 30 days",
         "  ada: $102.00 by 2 orders in 24 hours, $102.00 by 2 orders in 30 days",
     ]
+
+
+def test_the_doctor_names_members_who_count_as_two_people_where_everybody_of_an_issuer_is_let_in(
+    tmp_path: Path,
+) -> None:
+    started = Started(tmp_path)
+    issuer = "https://id.example.com/realms/team"
+    started.configure(f'sandbox = true\noauth_issuer = "{issuer}"\noauth_everyone = true\n')
+    members = started.home / "members.json"
+    add_member(members, "ada", identities=[Identity(issuer, "8f1c")])
+    add_member(members, "boss", role="admin", identities=[Identity("https://other.example.com", "8f1d")])
+    for number in range(5):
+        add_member(members, f"cy-{number}")
+    ended = started.run("doctor")
+    assert ended.returncode == 0, "it is a note"
+    told = in_words(ended.stdout)
+    assert f"Everybody at {issuer} is let in (oauth_everyone), and these members have no identity there: " in told
+    assert "there: boss, cy-0, cy-1, cy-2 and 2 more. One of them who signs in there counts as two people:" in told
+    assert f"members change boss --identity {issuer} SUBJECT" in told
+    assert in_words(started.run("doctor", ZINC_MCP_OAUTH_EVERYONE="0").stdout).count("two people") == 0
+    for number, name in enumerate(["boss", *(f"cy-{number}" for number in range(5))]):
+        assert started.run("members", "change", name, "--identity", issuer, f"s-{number}").returncode == 0
+    assert "two people" not in in_words(started.run("doctor").stdout)
 
 
 def test_the_policy_is_printed_with_the_source_of_each_value(tmp_path: Path) -> None:
