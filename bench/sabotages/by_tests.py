@@ -159,8 +159,8 @@ BY_TESTS = (
         "split-below-the-sum",
         "the orders of 24 hours count together towards second_yes_above",
         "zinc_mcp/journal/checks/second_yes.py",
-        "    return earlier + order.reserved_cents > limits.second_yes_cents",
-        "    return order.reserved_cents > limits.second_yes_cents",
+        "    return earlier_cents + order.reserved_cents > second_yes_cents",
+        "    return order.reserved_cents > second_yes_cents",
         _tests(f"{_SECOND}::test_many_small_orders_at_once_pass_the_sum_no_further_than_one"),
     ),
     Sabotage(

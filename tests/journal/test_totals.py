@@ -14,6 +14,8 @@ from journal.test_migration import ENTRY, into, without_totals
 from variants import examples
 
 from zinc_mcp.journal.journal import Journal
+from zinc_mcp.journal.records.clocks import Times
+from zinc_mcp.journal.records.entry import Limits
 
 NOW = 1_795_000_000.0
 HOUR_BEGINS = NOW // 3600 * 3600
@@ -46,6 +48,7 @@ changed_rows = st.fixed_dictionaries(
     {"counts_cents": st.integers(0, 9)}, optional={"counted_at": moments, "caller": st.sampled_from(["local", "ada"])}
 )
 changes = st.tuples(st.integers(0, 30), changed_rows)
+_CALLER = sa.text("SELECT caller, mode FROM zinc_entries WHERE id = :id")
 
 
 @pytest.fixture
@@ -127,6 +130,51 @@ def test_the_totals_are_the_sum_of_all_entries_of_the_window(
     assert {mode: cents for mode, cents in found.items() if cents} == {
         mode: cents for mode, cents in expected.items() if cents
     }
+
+
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(rows, min_size=1, max_size=30), st.lists(changes, max_size=4), moments, st.booleans())
+def test_what_was_opened_before_an_order_is_the_sum_of_these_entries_whatever_their_times(
+    url: str,
+    journal: Journal,
+    database: sa.Engine,
+    clock: HandClock,
+    opened: list[dict[str, Any]],
+    changed: list[tuple[int, dict[str, Any]]],
+    since: float,
+    is_told: bool,
+) -> None:
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM zinc_entries")
+        for number, row in enumerate(opened, 1):
+            whole = {**ENTRY, **row, "key": f"key-{number}", "id": number}
+            connection.execute(into("zinc_entries", whole), whole)
+        for number, change in changed:
+            setting = ", ".join(f"{name} = :{name}" for name in change)
+            connection.execute(sa.text(f"UPDATE zinc_entries SET {setting} WHERE id = :id"), {**change, "id": number})
+        theirs = "caller = :caller AND mode = :mode AND counts_cents > 0 AND counted_at > :since AND id < :id"
+        summed = sa.text(f"SELECT coalesce(sum(counts_cents), 0) FROM zinc_entries WHERE {theirs}")
+        clock.now = since + 86_400.0  # so that the window begins then
+        times = Times(clock)
+        if is_told:
+            times.heard(clock())
+        begins = clock() - 86_400.0 if is_told else 0.0
+        orders = [number for number, row in enumerate(opened, 1) if row["kind"] == "order"]
+        plain = {
+            number: connection.execute(
+                summed, {**connection.execute(_CALLER, {"id": number}).mappings().one(), "since": begins, "id": number}
+            ).scalar_one()
+            for number in orders
+        }
+    try:
+        with Journal.open(url, clock=clock, times=times) as told:
+            for number, cents in plain.items():
+                order = told.read(number)
+                limit = int(cents) + order.reserved_cents
+                assert not told.needs_second_yes(order, Limits(second_yes_cents=limit)), number
+                assert told.needs_second_yes(order, Limits(second_yes_cents=limit - 1)), number
+    finally:
+        clock.now = NOW
 
 
 def test_each_order_is_told_once_when_it_ends_and_none_from_before_the_first_look(journal: Journal) -> None:

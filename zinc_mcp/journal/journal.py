@@ -141,7 +141,7 @@ class Journal(
                 wanted = _with_doubt(draft, self._times.doubt(before.newest, before.clock), asks=asks)
                 key = draft.given_key or derived_key(draft.caller, draft.mode, draft.twin, before.twins)
                 held = unless_second and second_yes.opens_above(
-                    connection, draft, limits, None if zinc_at is None else earliest
+                    connection, draft, limits, None if zinc_at is None else before.counted.day_cents
                 )
                 if unless_resembling and not held:
                     held = opening.resembles(connection, draft, earliest - window_seconds)

@@ -10,45 +10,51 @@ import sqlalchemy as sa
 
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.records.entry import DAY_SECONDS, Draft, Entry, Limits
-from zinc_mcp.journal.storage.tables import COUNTING, ENTRIES
+from zinc_mcp.journal.storage import totals
+from zinc_mcp.journal.storage.statements import ask, is_sqlite
 from zinc_mcp.text import printed
 
 _EVER = -1.0
 _NEWEST_ID = 2**62
-_EARLIER = sa.select(sa.func.coalesce(sa.func.sum(ENTRIES.c.counts_cents), 0)).where(
-    ENTRIES.c.mode == sa.bindparam("mode"),
-    ENTRIES.c.caller == sa.bindparam("caller"),
-    ENTRIES.c.counted_at > sa.bindparam("since"),
-    ENTRIES.c.id < sa.bindparam("before"),
-    COUNTING,
-)
+_EARLIER = totals.counted_before("since", "before", "sqlite")
+_EARLIER_ON_POSTGRESQL = totals.counted_before("since", "before", "postgresql")
 
 
-def opens_above(connection: sa.Connection, draft: Draft, limits: Limits, now: float | None) -> bool:
+def opens_above(connection: sa.Connection, draft: Draft, limits: Limits, day_cents: int | None) -> bool:
     """Say whether an order that is being opened needs the yes of another person.
 
-    `now` is None where Zinc has not told the time: then every earlier order counts, however old it seems by this
-    machine's clock.
+    `day_cents` is the sum that counts of the caller's last 24 hours. It is None where Zinc has not told the time: then
+    every earlier order counts, however old it seems by this machine's clock.
     """
-    return _is_above(connection, draft, limits, now, _NEWEST_ID)
+    if limits.second_yes_cents is None or draft.kind != "order":
+        return False
+    earlier = _earlier_cents(connection, draft, _NEWEST_ID, None) if day_cents is None else day_cents
+    return _is_above(earlier, draft, limits.second_yes_cents)
 
 
 def is_due(connection: sa.Connection, entry: Entry, limits: Limits, now: float | None) -> bool:
-    """Say whether an order needs the yes of another person; `now` is as in `opens_above`."""
-    return _is_above(connection, entry, limits, now, entry.id)
+    """Say whether an order needs the yes of another person.
 
-
-def _is_above(connection: sa.Connection, order: Draft | Entry, limits: Limits, now: float | None, before: int) -> bool:
-    if limits.second_yes_cents is None or order.kind != "order":
+    `now` is None where Zinc has not told the time: then every earlier order counts, as in `opens_above`.
+    """
+    if limits.second_yes_cents is None or entry.kind != "order":
         return False
-    since = _EVER if now is None else now - DAY_SECONDS
-    given = {"mode": order.mode, "caller": order.caller, "since": since, "before": before}
-    earlier = int(connection.execute(_EARLIER, given).scalar_one())
-    return earlier + order.reserved_cents > limits.second_yes_cents
+    return _is_above(_earlier_cents(connection, entry, entry.id, now), entry, limits.second_yes_cents)
+
+
+def _is_above(earlier_cents: int, order: Draft | Entry, second_yes_cents: int) -> bool:
+    return earlier_cents + order.reserved_cents > second_yes_cents
+
+
+def _earlier_cents(connection: sa.Connection, order: Draft | Entry, before: int, now: float | None) -> int:
+    window = totals.window("since", _EVER if now is None else now - DAY_SECONDS)
+    given = {"mode": order.mode, "caller": order.caller, **window, "before": before}
+    [(cents, _)] = ask(connection, _EARLIER if is_sqlite(connection) else _EARLIER_ON_POSTGRESQL, given).rows()
+    return int(cents)
 
 
 def check_given(connection: sa.Connection, entry: Entry, limits: Limits, now: float | None) -> None:
-    """Check that an order which is going to be sent has that yes if it needs one; `now` is as in `opens_above`.
+    """Check that an order which is going to be sent has that yes if it needs one; `now` is as in `is_due`.
 
     Raises:
         RefusedError: `not_allowed`.

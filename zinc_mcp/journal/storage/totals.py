@@ -125,6 +125,26 @@ def counted(since: str, beside: str | None = None) -> sa.Select[Any, Any]:
     Its values are those of `window` under this name, with `mode` and `caller`; `beside` names an entry that is left
     out.
     """
+    theirs = (ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), COUNTING)
+    left_out = () if beside is None else (ENTRIES.c.id == sa.bindparam(beside), *theirs)
+    return _counted(since, left_out)
+
+
+def counted_before(since: str, before: str, on: Dialect) -> sa.Select[Any, Any]:
+    """Return the query of `counted` without the entries that were opened at an entry or after it.
+
+    `before` names that entry. Those opened after it are read one by one, since no clock says which they are.
+    """
+    mode, caller = ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller")
+    if on == "sqlite":
+        # SQLite would rather read the whole window by the caller's index: `+` keeps it from that ("The SQLite Query
+        # Optimizer Overview", section 2.2), so that it seeks the id. PostgreSQL knows how few ids there are.
+        mode = sa.literal_column("+zinc_entries.mode", sa.String()) == sa.bindparam("mode")
+        caller = sa.literal_column("+zinc_entries.caller", sa.String()) == sa.bindparam("caller")
+    return _counted(since, (ENTRIES.c.id >= sa.bindparam(before), mode, caller, COUNTING))
+
+
+def _counted(since: str, left_out: Sequence[sa.ColumnElement[bool] | sa.TextClause]) -> sa.Select[Any, Any]:
     is_order = sa.case((IS_ORDER, 1), else_=0)
     theirs = (ENTRIES.c.mode == sa.bindparam("mode"), ENTRIES.c.caller == sa.bindparam("caller"), COUNTING)
     later = ENTRIES.c.counted_at > sa.bindparam(since)
@@ -132,9 +152,9 @@ def counted(since: str, beside: str | None = None) -> sa.Select[Any, Any]:
     before = ENTRIES.c.counted_at < sa.bindparam(f"{since}_minute_over")
     single = sa.select(ENTRIES.c.counts_cents.label("cents"), is_order.label("orders"))
     parts: list[sa.Select[Any, Any]] = [single.where(*theirs, later, before)]
-    if beside is not None:
-        of_it = (ENTRIES.c.id == sa.bindparam(beside), *theirs, later)
-        parts.append(sa.select((-ENTRIES.c.counts_cents).label("cents"), (-is_order).label("orders")).where(*of_it))
+    if left_out:
+        less = sa.select((-ENTRIES.c.counts_cents).label("cents"), (-is_order).label("orders"))
+        parts.append(less.where(*left_out, later))
     of_caller = (TOTALS.c.mode == sa.bindparam("mode"), TOTALS.c.caller == sa.bindparam("caller"))
     rest_of_hour = (TOTALS.c.span == MINUTE, TOTALS.c.start > minute, TOTALS.c.start < _number(f"{since}_hour_over"))
     hours = (TOTALS.c.span == HOUR, TOTALS.c.start > hour)
