@@ -115,7 +115,7 @@ async def test_a_forgotten_member_leaves_money_digests_and_keys_and_nothing_pers
     code, screen = at_a_terminal(["members", "forget", "ada"], started.environment, [("Type ada", "ada")])
     assert code == 0, screen
     assert "with bodies and addresses of 1 order." in " ".join(screen.split())
-    assert "1 order of theirs is not over yet and stays" in " ".join(screen.split())
+    assert "Their orders that are not over yet stay (1)" in " ".join(screen.split())
     assert list(members_callers(members)) == ["bob"]
     async with open_test_process() as process:
         rows = await process.journal.run(lambda journal: journal.entries())

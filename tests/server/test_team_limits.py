@@ -364,7 +364,7 @@ async def test_the_owner_s_command_prints_the_lines_of_a_team_and_what_is_used_t
         "ship_to Office zinc.toml",
     ):
         assert line in screen
-    assert "members.json here has no member adda: the lines of that name then hold for nobody." in screen
+    assert "No member here is named adda, so the lines of that name hold for nobody here." in screen
     assert "all with the role order: $51.00 by 1 order in 24 hours" in screen
     assert "all together: $102.00 by 2 orders in 24 hours, $102.00 in 30 days" in screen
     found = json.loads(await run("policy", "--json"))

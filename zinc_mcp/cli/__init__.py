@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 _COMMANDS = {
     "addresses": ("owner.addresses", "Save, list and remove shipping addresses."),
     "approve": ("orders.decide", "Show an order that waits for an answer, and buy it after a typed yes."),
-    "completion": ("completion", "Print what makes a shell complete our commands."),
+    "completion": ("completion", "Print the lines with which a shell completes our commands."),
     "decline": ("orders.decide", "Say no to an order that waits for an answer."),
     "demo": ("demo", "Place practice orders through the real server and show what happens."),
     "doctor": ("doctor.doctor", "Say what is configured, what can work and what is wrong."),
@@ -56,13 +56,13 @@ class Program(click.Group):
         return command if isinstance(command, click.Command) else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands, or the options, that begin so; no command is loaded for it."""
+        """Return the commands, or the options, that begin with `incomplete`; no command is loaded for it."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         return [CompletionItem(name, help=line) for name, (_, line) in _COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list; no command is loaded for it."""
+        """Write the list of commands; no command is loaded for it."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
 

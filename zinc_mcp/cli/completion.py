@@ -1,4 +1,4 @@
-"""`zinc-mcp completion`: print what makes a shell complete our commands and options."""
+"""`zinc-mcp completion`: print the lines with which a shell completes our commands and options."""
 
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
@@ -12,13 +12,13 @@ _SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "fish": FishCom
 @click.command()
 @click.argument("shell", type=click.Choice(sorted(_SHELLS)))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete zinc-mcp, for its start-up file.
+    """Print the lines with which a shell completes zinc-mcp, for the shell's start-up file.
 
     \b
     bash, in ~/.bashrc:                   eval "$(zinc-mcp completion bash)"
     zsh, in ~/.zshrc:                     eval "$(zinc-mcp completion zsh)"
     fish, in ~/.config/fish/config.fish:  zinc-mcp completion fish | source
 
-    Needs zinc-mcp on the PATH, and in bash version 4.4 or newer.
+    zinc-mcp must be on the PATH. Bash must be version 4.4 or newer.
     """
     click.echo(_SHELLS[shell](program, {}, "zinc-mcp", COMPLETING).source())

@@ -1,4 +1,4 @@
-"""What rich puts on the screen: tables, labelled lines, and a sign that the program waits.
+"""Printing with rich: tables, labelled lines, and a sign that the program waits.
 
 Colour and movement are for terminals that have them. A pipe, `NO_COLOR` (no-color.org) and `TERM=dumb` get plain text,
 and a pipe gets no line breaks of ours. Nothing that is printed is read as markup.
@@ -20,7 +20,7 @@ from zinc_mcp.cli.screen import cells, columns, is_dumb, is_plain, visible_only,
 GAP = 2
 """Columns between two cells of a table."""
 _UNBROKEN = 100_000
-"""The width of a pipe, in columns: programs go by lines."""
+"""The width of a pipe, in columns: no line is broken there, because programs read line by line."""
 _LINES = 25
 """Nothing here depends on the height. Without one, rich takes every dumb terminal for 80 columns wide."""
 
@@ -36,13 +36,13 @@ STATE_STYLES: Mapping[str, str] = {
     "refused": "red",
     "paid_no_order": "bold red",
 }
-"""The colour of a state, where it has one. The word itself always stands there."""
+"""The colours of states. The word for the state is always printed as well."""
 
 
 def show(*parts: RenderableType, width: int | None = None) -> None:
     """Print parts one below the other, without blanks at the ends of lines.
 
-    `width` is in columns: by default the terminal's, and in a pipe without an end.
+    `width` is in columns. By default it is the terminal's; in a pipe no line is broken.
     """
     console = _console(width or (columns() if sys.stdout.isatty() else _UNBROKEN))
     with console.capture() as printed:
@@ -53,7 +53,7 @@ def show(*parts: RenderableType, width: int | None = None) -> None:
 
 
 def clear() -> None:
-    """Begin with an empty screen, if the terminal can; otherwise leave a line between what was and what comes."""
+    """Clear the screen, if the terminal can; otherwise print an empty line."""
     if not sys.stdout.isatty() or is_dumb():
         click.echo("")
     else:
@@ -69,7 +69,7 @@ class Hanging:
     """Text on lines that fit. Each line after the first begins with `continued`."""
 
     def __init__(self, text: str, continued: str = "", style: str = "") -> None:
-        """Keep the text, whose parts are clean, and how it is to be shown."""
+        """Keep a text whose parts are clean, the beginning of further lines, and the style."""
         self._text = text
         self._continued = continued
         self._style = style
@@ -107,7 +107,7 @@ def show_aligned(lines: Sequence[Sequence[str]]) -> None:
 def show_facts(facts: Iterable[tuple[str, str]], label_columns: int, fewest: int, style: str = "") -> None:
     """Print labels and values side by side, or one below the other if fewer than `fewest` columns are left for values.
 
-    A label that is empty goes on with the one before it.
+    A line with an empty label belongs to the label before it.
     """
     if not sys.stdout.isatty():
         for label, value in facts:

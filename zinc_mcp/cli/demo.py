@@ -1,4 +1,4 @@
-"""`zinc-mcp demo`: a whole life of a practice order, through the real server and the SDK's client."""
+"""`zinc-mcp demo`: a practice order from the search to the credit, through the real server and the SDK's client."""
 
 import os
 import sys
@@ -41,12 +41,12 @@ WANTED, PRICE_CENTS, CEILING_CENTS = "whole bean coffee", 2000, 4000
 PATIENCE_SECONDS = 20.0
 _PAUSE_SECONDS = 0.3
 _PACE = 2
-"""Practice orders arrive after about 8 seconds, so that the whole life takes less than 20."""
+"""Practice orders then arrive after about 8 seconds, so that the whole demo takes less than 20 seconds."""
 
 
 @click.command()
 def demo() -> None:
-    """Live through a whole practice order: search, check, order, follow, send back, credit.
+    """Place practice orders and follow one to its end: search, check, order, delivery, return, credit.
 
     Everything is practice: the sandbox inside the server, a journal in a temporary folder, no network.
     """

@@ -1,4 +1,4 @@
-"""What the demo prints: titles, labelled lines that fit the terminal, and an order as a person wants to read it."""
+"""The output of the demo: titles, labelled lines that fit the terminal, and an order as a person wants to read it."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -46,7 +46,7 @@ def rows(facts: Facts, name: str) -> list[Facts]:
 
 
 def show_sentences(facts: Facts) -> None:
-    """Print what a result tells the agent."""
+    """Print the sentences that a result tells the agent."""
     show_fact("Told", facts.get("summary"))
     show_fact("Next", facts.get("next_step"))
 

@@ -1,4 +1,4 @@
-"""The journal of the settings and the members of its team, for the commands that read or change them."""
+"""Opening the configured journal and its team's members, for the commands that read or change them."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from zinc_mcp.owner.team.places import FILE, MembersFile, MembersTable, Place
 
 
 def open_journal(settings: Settings | None = None) -> Journal:
-    """Open the journal of these settings, by default of those that hold here.
+    """Open the journal that settings name, by default the settings that hold here.
 
     Raises:
         SettingsError: the settings cannot be read.
@@ -23,7 +23,7 @@ def open_journal(settings: Settings | None = None) -> Journal:
 
 @contextmanager
 def open_members(settings: Settings | None = None, path: Path | None = None) -> Generator[Place]:
-    """Open the place of the members: a file that is named, or else the journal on PostgreSQL, or the file in the home.
+    """Open the place of the members: the file at `path`, else the journal if it is in PostgreSQL, else the home's file.
 
     Raises:
         SettingsError, JournalError: as `open_journal`.

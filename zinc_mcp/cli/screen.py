@@ -1,7 +1,7 @@
 """Text on a person's screen: lines that fit, commands to paste, and advice for each failure that we foresee.
 
-The words of others never begin a line, so they cannot look like ours. An error's own `next_step` is written for a
-model: it names tools and speaks of the user. A person gets `advice` instead.
+Foreign text never begins a line, so it cannot look like ours. An error's own `next_step` is written for a model: it
+names tools and speaks of the user. A person gets `advice` instead.
 """
 
 import os
@@ -80,7 +80,7 @@ def show_sentences(text: str, indent: str = "", *, err: bool = False) -> None:
 
 
 def show_failure(error: ZincMcpError) -> None:
-    """Print to stderr what went wrong, and what to do about it."""
+    """Print an error and the owner's next step to stderr."""
     for line in _lines(f"zinc-mcp: {plain(error.summary, 600)}", _CONTINUED, sys.stderr):
         click.echo(line, err=True)
     show_sentences(plain(advice(error), 1200), err=True)
@@ -149,10 +149,10 @@ def cells(text: str) -> int:
 
 
 def visible_only(text: str) -> str:
-    """Return a text with a name in the place of each character that could move the cursor or turn the writing around.
+    """Return a text in which each character that could move the cursor or turn the writing around is named instead.
 
-    Texts are cleaned where they come from. This holds for all that is printed, whatever was forgotten there. Joiners
-    stay, because several scripts need them.
+    Texts are cleaned where they come from. This is a second check of everything that is printed. Joiners stay, because
+    several scripts need them.
     """
     if text.isascii() and text.isprintable():
         return text

@@ -31,9 +31,9 @@ def serve(
 ) -> None:
     """Run the MCP server over HTTP: /mcp, /sse, /healthz.
 
-    Clients send a token: a member's, or without members the owner's own, from the file `http-token` in the home, which
-    is made at the first start. On loopback nothing more is needed. Anywhere else it starts only with members, allowed
-    hosts, and TLS or a proxy.
+    Clients send a token: a member's token, or without members the owner's. The owner's is in the file `http-token` in
+    the home, which is made at the first start. On loopback nothing more is needed. At any other address the server
+    starts only with members, allowed hosts, and TLS or a proxy.
     """
     host, port = _host_and_port(address)
     shown_at = None if metrics is None else _host_and_port(metrics, "--metrics")

@@ -1,1 +1,1 @@
-"""The doctor: what is configured, what works, and what is wrong."""
+"""The doctor: it prints the configuration, and checks everything that an order needs."""

@@ -78,7 +78,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _shown_one_by_one(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Print each finding as soon as it is there: the slow ones ask others over the network."""
+    """Print and yield each finding as soon as it is there, because some checks wait for the network."""
     while True:
         with working("Checking..."):
             finding = next(findings, None)

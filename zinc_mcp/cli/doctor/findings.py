@@ -1,4 +1,4 @@
-"""What the doctor found: on a screen, and for programs."""
+"""The doctor's findings: printed on a screen, and as records for programs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Finding:
     sentence: str
     advice: str = ""
     command: tuple[str, ...] = ()
-    """A zinc-mcp command that shows more, or ends the trouble."""
+    """A zinc-mcp command that shows more, or removes the fault."""
     given: tuple[str, ...] = ()
     """The command's further words, which a model may have written."""
 

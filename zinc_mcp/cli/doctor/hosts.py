@@ -1,4 +1,4 @@
-"""What `doctor` finds out about hosts: which ones start this server, with which settings, and whether that works."""
+"""The doctor's checks of hosts: which ones start this server, with which settings, and whether that works."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ _MOST_LISTED = 20
 
 
 def host_findings(settings: Settings) -> Iterator[Finding]:
-    """Yield what there is to say about each host on this machine; each server is started as its host starts it."""
+    """Yield the findings about each host on this machine. Each server is started as its host starts it."""
     looked = list(look(this_machine(os.environ), read_record(settings.home)))
     tried: dict[tuple[object, ...], Trial] = {}
     for each in looked:
@@ -78,7 +78,7 @@ def _started(seen: FoundEntry, tried: dict[tuple[object, ...], Trial]) -> Findin
 
 
 def _journals(looked: list[FoundHost], settings: Settings) -> Iterator[Finding]:
-    """Yield which hosts keep different journals: limits and repeats are counted in each by itself."""
+    """Yield a note if hosts keep different journals, because limits and repeats are counted in each by itself."""
     titles: dict[str, list[str]] = {}
     for each in looked:
         for seen in each.seen:
@@ -97,7 +97,10 @@ def _journals(looked: list[FoundHost], settings: Settings) -> Iterator[Finding]:
 
 
 def _place(environment: Mapping[str, str]) -> str:
-    """Return where a server with these variables keeps its journal; of an address only that it is another database."""
+    """Return the place of the journal of a server with these variables, without a database's address.
+
+    The address may hold a password.
+    """
     home = environment.get("ZINC_MCP_HOME") or os.path.join(
         environment.get("USERPROFILE" if os.name == "nt" else "HOME", ""), ".zinc-mcp"
     )

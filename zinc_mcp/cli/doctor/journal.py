@@ -1,4 +1,4 @@
-"""The doctor's checks of the journal: it can be used, and what it says that the owner should know."""
+"""The doctor's checks of the journal: whether it can be used, and the facts in it that the owner should know."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,10 @@ _MOST_SHOWN = 10
 
 
 def journal_findings(settings: Settings) -> Iterator[Finding]:
-    """Yield how the journal and the saved addresses stand; the addresses of the settings also without a journal."""
+    """Yield the findings about the journal and the saved addresses.
+
+    The addresses in the settings are checked even if the journal cannot be used.
+    """
     try:
         with open_journal(settings) as journal:
             findings = [
@@ -85,7 +88,7 @@ def _published(settings: Settings, journal: Journal) -> Iterator[Finding]:
     try:
         own = own_policy(read_policy(settings), partial(saved_addresses, settings))
     except ZincMcpError:
-        return  # told where the policy and the addresses are examined
+        return  # the checks of the policy and of the addresses report it
     if own.digest == published.digest:
         yield Finding("ok", "policy", "it is the one that is published for all servers on the journal")
     else:

@@ -18,13 +18,13 @@ from zinc_mcp.wiring import v1_origin
 
 _SUBJECT = "retailer account"
 _MOST_OPENED = 20
-"""A keyring may take seconds for each."""
+"""A keyring may take seconds for each account."""
 
 
 def retailer_accounts(settings: Settings, policy: Policy | None) -> Iterator[Finding]:
-    """Yield how each kept account stands, what the policy names wrongly, and the key of the digests.
+    """Yield the findings about each kept account, wrong names in the policy, and the key of the digests.
 
-    Each account is opened, so that what cannot be opened is found before an order needs it. None of it is shown.
+    Each account is opened, so that a fault is found before an order needs the account. No secret of it is shown.
     """
     kinds = (name.partition(".") for name in SecretStore(settings.home).names())
     kept = [own for kind, _, own in kinds if kind == KIND]
@@ -67,7 +67,7 @@ def _account(settings: Settings, policy: Policy | None, name: str) -> Finding:
 
 
 def _named_wrongly(settings: Settings, policy: Policy, kept: list[str]) -> Iterator[Finding]:
-    """Yield the names in the policy that are of no account or no member."""
+    """Yield the names in the policy that belong to no account or to no member."""
     named = {
         *policy.accounts_of(LOCAL),
         *(each for names in policy.member_retailer_accounts.values() for each in names),
@@ -79,7 +79,7 @@ def _named_wrongly(settings: Settings, policy: Policy, kept: list[str]) -> Itera
         with open_members(settings) as place:
             known = members_callers(place)
     except ZincMcpError:
-        return  # told where the members are examined
+        return  # the check of the members reports it
     strangers = sorted(policy.member_retailer_accounts.keys() - known.keys() - {EVERY_MEMBER})
     if strangers:
         sentence = f"The policy names accounts for {plain(', '.join(strangers[:20]), 300)}, which is no member's name."
@@ -90,7 +90,7 @@ def _named_wrongly(settings: Settings, policy: Policy, kept: list[str]) -> Itera
 
 
 def _key(settings: Settings) -> Finding:
-    """Return whether the key of the digests can be used, and is the one that other servers on the journal have."""
+    """Return whether the key of the digests can be used, with a note if other servers may have another one."""
     subject = "digest key"
     try:
         key = digest_key(settings, make=False)

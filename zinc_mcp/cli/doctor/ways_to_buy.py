@@ -84,7 +84,11 @@ def _v1_rail(settings: Settings, policy: Policy | None) -> Finding:
 
 
 async def check_wallet(settings: Settings) -> None:
-    """Open the wallet and check that it could pay, as far as that can be told without paying."""
+    """Open the wallet and check that it could pay, as far as that is known without a payment.
+
+    Raises:
+        ZincMcpError: it could not pay, or this cannot be checked.
+    """
     wallet = payment_wallet(settings)
     if wallet is None:
         return

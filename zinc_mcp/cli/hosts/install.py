@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from zinc_mcp.cli.hosts.on_screen import in_words, members_of, say_written, show_change, show_notes, try_entry
+from zinc_mcp.cli.hosts.on_screen import in_words, say_written, server_record, show_change, show_notes, try_entry
 from zinc_mcp.cli.screen import advice, agreed, show_command, show_line
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.hosts.entries import NAME, Remote, Start, entry_for, remote_server
@@ -27,8 +27,8 @@ from zinc_mcp.text import plain
 
 
 @dataclass(frozen=True, slots=True)
-class _How:
-    """How to go about it, and the home with the record."""
+class _Options:
+    """The options of a command, and the home that holds the record of earlier changes."""
 
     home: Path
     force: bool
@@ -62,13 +62,13 @@ def install(
     force: bool,
     yes: bool,
 ) -> None:
-    """Put this server into the files of hosts; without a name it says which ones are here, and asks.
+    """Put this server into the files of hosts. Without a name it lists the hosts that are here, and asks.
 
     It shows the change before it writes, keeps a copy of the file, and changes nothing else in it. No key is written:
     the server finds it in its home.
     """
     settings, machine = load_settings(), this_machine(os.environ)
-    how = _How(settings.home, force, yes, no_start)
+    options = _Options(settings.home, force, yes, no_start)
     if sandbox and remote is not None:
         raise RefusedError(
             "A server elsewhere decides itself whether it practises.", owner_step="Leave --sandbox or --remote out."
@@ -77,7 +77,7 @@ def install(
     wanted = _wanted(sandbox=practises and remote is None, remote=remote, token_env=token_env)
     chosen = _chosen(hosts, [host for host in HOSTS if was_used(host, machine)], "install")
 
-    def one(host: Host) -> bool:
+    def install_in(host: Host) -> bool:
         if only_print or not host.written:
             _print(host, machine, wanted)
             return True
@@ -86,10 +86,10 @@ def install(
                 f"{host.title} was not used on this machine, so nothing was written.",
                 owner_step="Start it once, or say --create to make its file all the same.",
             )
-        ended = [_install(host, path, wanted, how) for path in files_of(host, machine)]
+        ended = [_install(host, path, wanted, options) for path in files_of(host, machine)]
         return all(ended)
 
-    _for_each(chosen, one)
+    _for_each(chosen, install_in)
 
 
 @click.command()
@@ -99,23 +99,24 @@ def install(
 def uninstall(hosts: tuple[str, ...], force: bool, yes: bool) -> None:
     """Take this server out of the files of hosts again.
 
-    A file that nobody changed since is then byte for byte what it was before; in any other only our entry goes.
+    A file that nobody has changed since becomes what it was before, byte for byte. From any other only our entry is
+    removed.
     """
-    how, machine = _How(load_settings().home, force, yes), this_machine(os.environ)
-    record = read_record(how.home)
+    options, machine = _Options(load_settings().home, force, yes), this_machine(os.environ)
+    record = read_record(options.home)
     have_it = [each.host for each in look(machine, record) if any(seen.name == NAME for seen in each.seen)]
 
-    def one(host: Host) -> bool:
+    def uninstall_from(host: Host) -> bool:
         if not host.written:
             show_line(f"{host.title}: its file is not written by this program. Remove the server {NAME} in it by hand.")
             return True
         paths = [path for path in map(Path, host.files(machine)) if os.path.lexists(path)]
-        ended = [_uninstall(host, path, how) for path in paths]
+        ended = [_uninstall(host, path, options) for path in paths]
         if not any(each is not None for each in ended):
             show_line(f"{host.title} has no server {NAME}; nothing was changed.")
         return all(each is not False for each in ended)
 
-    _for_each(_chosen(hosts, have_it, "uninstall"), one)
+    _for_each(_chosen(hosts, have_it, "uninstall"), uninstall_from)
 
 
 @click.command()
@@ -128,7 +129,7 @@ def status(as_json: bool) -> None:
             {
                 "host": each.host.id,
                 "files": [str(path) for path in each.files],
-                "servers": [members_of(seen) for seen in each.seen],
+                "servers": [server_record(seen) for seen in each.seen],
                 "problems": [plain(error.summary, 600) for error in each.trouble],
             }
             for each in looked
@@ -199,12 +200,12 @@ def _host(name: str) -> Host:
     return BY_ID[wanted]
 
 
-def _for_each(hosts: Sequence[Host], one: Callable[[Host], bool]) -> None:
-    """Do the same for each host; a failure with one does not keep the others from it."""
+def _for_each(hosts: Sequence[Host], do: Callable[[Host], bool]) -> None:
+    """Call a function for each host. A failure with one host does not stop the others."""
     is_well = True
     for host in hosts:
         try:
-            is_well = one(host) and is_well
+            is_well = do(host) and is_well
         except ZincMcpError as error:
             is_well = False
             click.echo(f"zinc-mcp: {plain(error.summary, 600)}\n{plain(advice(error), 1200)}", err=True)
@@ -219,18 +220,18 @@ def _print(host: Host, machine: Machine, wanted: Start | Remote) -> None:
     click.echo(snippet(host, entry))
 
 
-def _install(host: Host, path: Path, wanted: Start | Remote, how: _How) -> bool:
-    plan = plan_install(host, path, wanted, read_record(how.home), force=how.force)
+def _install(host: Host, path: Path, wanted: Start | Remote, options: _Options) -> bool:
+    plan = plan_install(host, path, wanted, read_record(options.home), force=options.force)
     if plan is None:
         show_line(f"{host.title}: {plain(path, 400)} has this entry already; nothing was changed.")
         return True
     show_change(plan)
-    if not agreed("Change it so?", "change it", yes=how.yes):
+    if not agreed("Change it so?", "change it", yes=options.yes):
         return False
-    copy = carry_out(plan, how.home, time.time())
+    copy = carry_out(plan, options.home, time.time())
     say_written(copy)
     seen = FoundEntry(host, path, NAME, plan.entry or {}, is_ours=True)
-    if isinstance(wanted, Start) and not how.no_start and not try_entry(seen):
+    if isinstance(wanted, Start) and not options.no_start and not try_entry(seen):
         return False
     show_notes(seen, plan.content.other_names)
     show_line(host.after)
@@ -239,15 +240,15 @@ def _install(host: Host, path: Path, wanted: Start | Remote, how: _How) -> bool:
     return True
 
 
-def _uninstall(host: Host, path: Path, how: _How) -> bool | None:
+def _uninstall(host: Host, path: Path, options: _Options) -> bool | None:
     """Take our entry out of one file; None if it has none."""
-    plan = plan_uninstall(host, path, read_record(how.home), force=how.force)
+    plan = plan_uninstall(host, path, read_record(options.home), force=options.force)
     if plan is None:
         return None
     show_change(plan)
-    if not agreed("Change it so?", "change it", yes=how.yes):
+    if not agreed("Change it so?", "change it", yes=options.yes):
         return False
-    copy = carry_out(plan, how.home, time.time())
+    copy = carry_out(plan, options.home, time.time())
     if plan.data is None:
         show_line("The file, which install had made, is removed.")
     elif plan.puts_back:

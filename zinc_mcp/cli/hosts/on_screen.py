@@ -18,11 +18,11 @@ from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.text import plain
 
 _CARRIED = frozenset({"ZINC_MCP_SANDBOX", *(name for each in SETTINGS if each.repeated for name in each.variables)})
-"""Variables of this terminal that an entry has where they are needed."""
+"""Variables of this terminal that an entry repeats where they are needed."""
 
 
 def show_change(plan: Plan) -> None:
-    """Show what would change in a file: the one entry that goes or comes."""
+    """Print the change of a file: the one entry that is removed, added or replaced."""
     place = ".".join((*plan.content.path, NAME))
     show_line(f"{plan.host.title}: {plain(plan.content.found.path, 400)}")
     if plan.earlier is not None:
@@ -37,12 +37,12 @@ def show_change(plan: Plan) -> None:
 
 
 def say_written(copy: Path | None) -> None:
-    """Say that it is done, and where the file from before is."""
+    """Say that the file is written, and where its copy from before is."""
     show_line(f"Done.{f' The file as it was before: {plain(copy, 400)}' if copy is not None else ''}")
 
 
 def try_entry(seen: FoundEntry) -> bool:
-    """Start the server as its host starts it, say what came of it, and return whether it answered."""
+    """Start the server as its host starts it, print the result, and return whether it answered."""
     ended = try_start(seen.words, seen.environment(os.environ))
     if ended.tools:
         show_line(f"Started as {seen.host.title} starts it, it lists {len(ended.tools)} tools.")
@@ -54,7 +54,7 @@ def try_entry(seen: FoundEntry) -> bool:
 
 
 def show_notes(seen: FoundEntry, other_names: Sequence[str]) -> None:
-    """Say what the person should know about an entry that was written."""
+    """Print what the person should know about an entry that was written."""
     for name in other_names:
         show_line(f"It also starts this program under the name {plain(name, 60)}: remove one of the two there.")
     if seen.is_off:
@@ -102,8 +102,8 @@ def in_words(seen: FoundEntry) -> str:
     return f"starts {plain(' '.join(seen.words), 300)}{name}{given}{off}"
 
 
-def members_of(seen: FoundEntry) -> dict[str, object]:
-    """Return the same for a program."""
+def server_record(seen: FoundEntry) -> dict[str, object]:
+    """Return how a host starts the server, for programs."""
     return {
         "name": plain(seen.name, 60),
         "file": str(seen.path),

@@ -1,1 +1,1 @@
-"""The commands about keys and wallets: sign in, keep a secret, forget it."""
+"""The commands about keys and wallets: sign in, keep a secret, and forget it."""

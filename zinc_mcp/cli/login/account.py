@@ -1,4 +1,4 @@
-"""`zinc-mcp whoami` and `logout`: whose key is used, and forgetting what is kept. The key itself is never shown."""
+"""`zinc-mcp whoami` and `logout`: say whose key is used, and forget the kept key. The key itself is never shown."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from zinc_mcp.zinc.account.sign_in import Account, kind_of_key
 from zinc_mcp.zinc.origin import check_origin
 
 _LEAST_LENGTH = 20
-"""Characters of a key whose last four may be shown: of a shorter one they would be too much."""
+"""The fewest characters of a key whose last four are shown. Four of a shorter key would reveal too much of it."""
 _WALLETS = ("tempo_private_key", "stripe_secret_key")
 
 

@@ -29,7 +29,7 @@ from zinc_mcp.zinc.client import ZincClient
 SIGN_IN_SECONDS = 15.0
 """The longest time for one request of a sign-in."""
 _SLOWER_SECONDS = 5.0
-"""What `slow_down` adds to the interval, for good (RFC 8628, section 3.5)."""
+"""`slow_down` adds this to the interval of all later polls (RFC 8628, section 3.5)."""
 _BACKOFF_SECONDS = 30.0
 _OPENER = "sign-in-*.html"
 _DOCUMENT = """<!doctype html>
@@ -41,7 +41,7 @@ _DOCUMENT = """<!doctype html>
 
 @dataclass
 class _Waiting:
-    """What is known while a person decides."""
+    """The state of a sign-in while a person decides."""
 
     interval_seconds: float
     ends: float
@@ -50,9 +50,9 @@ class _Waiting:
 
 
 def sign_in(settings: Settings, name: str, test_key: SecretStr | None) -> IssuedKey | None:
-    """Show a code and wait for the person. None: Ctrl-C, or a signal to stop; nothing was kept.
+    """Show a code and wait for the person; return None after Ctrl-C or a signal to stop.
 
-    An answer that is under way when the signal comes is still read: a key is in one answer only.
+    An answer that is under way when the signal comes is still read, because only one answer holds the key.
 
     Raises:
         ZincMcpError: there is no key: denied, expired, or Zinc cannot be used.
@@ -105,7 +105,7 @@ def _open_browser(settings: Settings, code: DeviceCode) -> Path | None:
     path = settings.home / _OPENER.replace("*", secrets.token_hex(8))
     try:
         make_folder(settings.home)
-        for left in settings.home.glob(_OPENER):  # by a process that was killed: the code has ended since
+        for left in settings.home.glob(_OPENER):  # left by a process that was killed; its code has ended since
             if time.time() - left.stat().st_mtime > MAX_WAIT_SECONDS:
                 left.unlink(missing_ok=True)
         with open(open_file(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w", encoding="utf-8") as file:
@@ -136,7 +136,7 @@ async def _until_a_signal(
             tasks.start_soon(listen)
             try:
                 ended = await work()
-            except OSError as error:  # nobody reads what is printed; raised below, because the group would wrap it
+            except OSError as error:  # the output is closed; raised below, because the group would wrap it
                 failed = error
             tasks.cancel_scope.cancel()
     if failed is not None:
@@ -174,7 +174,7 @@ async def _key_of(client: ZincClient, code: DeviceCode) -> IssuedKey | ZincMcpEr
 
 
 async def _polled(client: ZincClient, code: DeviceCode) -> IssuedKey | Waiting | ZincMcpError:
-    """Poll once, to the end: a key would be lost with an answer that is not read."""
+    """Poll once, without being cancelled: a key would be lost with an answer that is not read."""
     answer: IssuedKey | Waiting | ZincMcpError = "lost"
     with anyio.CancelScope(shield=True):
         try:
@@ -224,7 +224,7 @@ class _Countdown:
             show_line(sentence)
 
     def end(self) -> None:
-        """Leave the screen without the count."""
+        """Remove the count from the screen."""
         if self._moves:
             click.echo("\r\x1b[K", nl=False)
 

@@ -1,4 +1,4 @@
-"""How `zinc-mcp login` keeps a secret: asked before one is replaced, checked before, and told afterwards."""
+"""Keeping a secret of the owner: ask before another one is replaced, check it, store it, and say where it is."""
 
 import signal
 import sys
@@ -36,7 +36,7 @@ CHECK_SECONDS = 8.0
 
 @dataclass(frozen=True)
 class Keeper:
-    """Where one secret is going to be kept, and what it replaces."""
+    """The place where one secret is going to be kept, and the record that it replaces."""
 
     settings: Settings
     name: str
@@ -48,7 +48,7 @@ class Keeper:
 
     @classmethod
     def ready(cls, settings: Settings, name: str, place: Place, *, force: bool) -> "Keeper":
-        """Find out whether a secret could be kept, and whether it may replace the one that is there.
+        """Check that a secret could be kept, and that it may replace the one that is there.
 
         Raises:
             SettingsError: it could not be kept.
@@ -71,7 +71,11 @@ class Keeper:
         return cls(settings, name, place, force, present, is_there)
 
     def keep(self, secret: SecretStr, *, origin: str | None = None, remark: str | None = None) -> Record:
-        """Keep the secret."""
+        """Keep the secret and return its record.
+
+        Raises:
+            SettingsError: it cannot be kept.
+        """
         return self.keep_parts({"value": secret}, origin=origin, remark=remark)
 
     def keep_parts(
@@ -82,7 +86,11 @@ class Keeper:
         remark: str | None = None,
         about: Mapping[str, str] | None = None,
     ) -> Record:
-        """Keep a secret of several parts."""
+        """Keep a secret of several parts and return its record.
+
+        Raises:
+            SettingsError: it cannot be kept.
+        """
         return SecretStore(self.settings.home).put(
             self.name, parts, self.place, instead_of=self.instead_of, origin=origin, remark=remark, about=about
         )
@@ -91,22 +99,22 @@ class Keeper:
         """Return the place in words."""
         if self.place == "keyring":
             name = ""
-            with suppress(SettingsError):  # it is kept; only its name is not known
+            with suppress(SettingsError):  # the secret is kept; only the keyring's name is not known
                 name = f"{plain(system_keyring.name(), 60)}, "
             return f"the system's keyring ({name}as {system_keyring.SERVICE})"
         return f"{plain(SecretStore(self.settings.home).path(self.name))}, which only you can read"
 
 
 def keep_key(keeper: Keeper, key: SecretStr, *, was_just_made: bool) -> None:
-    """Ask Zinc about an API key, keep it, and say what it is.
+    """Ask Zinc about an API key, keep it, and say which account and money it uses.
 
     Args:
         keeper: see `Keeper.ready`.
         key: the key.
-        was_just_made: it cannot be had a second time, so it is kept even if Zinc cannot be asked about it now.
+        was_just_made: Zinc shows it only once, so it is kept even if Zinc cannot be asked about it now.
 
     Raises:
-        RefusedError: Zinc does not accept it; nothing was changed.
+        RefusedError: Zinc does not accept it, or cannot be asked while an older key is kept; nothing was changed.
         SettingsError: it cannot be kept.
     """
     kind = kind_of_key(key.get_secret_value())
@@ -144,7 +152,7 @@ def keep_key(keeper: Keeper, key: SecretStr, *, was_just_made: bool) -> None:
 
 
 def about_account(account: Account) -> str:
-    """Return what Zinc says of an account, on one line."""
+    """Return the facts that Zinc tells of an account, on one line."""
     said = [f"account {account.user}"] if account.user else []
     said += [account.email] if account.email else []
     said += [f"balance {printed(account.balance_cents)}"] if account.balance_cents is not None else []
@@ -153,7 +161,7 @@ def about_account(account: Account) -> str:
 
 
 def show_first_source(settings: Settings, name: str) -> None:
-    """Say if another place than the store has this secret too, because that one is used."""
+    """Warn if a place outside the store has this secret too, because that one is used."""
     source = load_settings().sources.get(name, "default")
     if source not in (*SOURCES.values(), "default"):
         show_line(f"But {KINDS[name].meaning} of {source} comes first: what is kept is not used until that is removed.")
@@ -161,7 +169,7 @@ def show_first_source(settings: Settings, name: str) -> None:
 
 @contextmanager
 def uninterrupted() -> Generator[None]:
-    """Take no Ctrl-C for the seconds in which a secret is on its way into the store."""
+    """Ignore Ctrl-C while a secret is being received and stored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -199,7 +207,7 @@ def _forgetting(name: str) -> str:
 
 
 async def ask_about(settings: Settings, key: SecretStr) -> Account | ZincMcpError:
-    """Return what Zinc says of a key, or the error that came instead."""
+    """Return the account that Zinc tells for a key, or the error that came instead."""
     client = ZincClient(settings.api_url, route=settings.route, read_seconds=CHECK_SECONDS)
     try:
         return await account_of(client, key)
@@ -210,7 +218,7 @@ async def ask_about(settings: Settings, key: SecretStr) -> Account | ZincMcpErro
 
 
 def _show_meaning(settings: Settings, is_live: bool, origin: str) -> None:
-    """Say what the key can do to the owner's money, with the limits that hold now."""
+    """Say whether the key spends money, with the limits that hold now."""
     if not is_live:
         show_line("It is for testing: an order with it buys nothing.")
         return

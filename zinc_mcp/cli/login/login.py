@@ -140,7 +140,7 @@ def _keep_token(keeper: Keeper) -> None:
 
 
 def _read_stdin() -> str:
-    """Return what stands on stdin; nothing if there is none, or too much."""
+    """Return the content of stdin; an empty text if there is no stdin, or too much on it."""
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # a program may be started without one
         return ""
     content = sys.stdin.buffer.read(MAX_PASTED_BYTES + 1)

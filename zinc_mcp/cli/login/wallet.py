@@ -1,4 +1,4 @@
-"""`zinc-mcp login --wallet`: ask for what a payment wallet needs, check it as `doctor` does, and keep it.
+"""`zinc-mcp login --wallet`: ask for the values of a payment wallet, check them as `doctor` does, and keep them.
 
 A key goes into the secret store, everything else into `zinc.toml`.
 """

@@ -1,4 +1,4 @@
-"""Returns and reports on a person's screen: those that are not settled, or everything known about one."""
+"""Returns and reports on a person's screen: a list of those that are not settled, or everything known about one."""
 
 from collections.abc import Iterator, Sequence
 
@@ -63,7 +63,10 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def show_last_word(entry: Entry, whose: Sequence[str]) -> None:
-    """Print how the owner settles one that is in doubt."""
+    """Print how the owner settles a return or report that is in doubt.
+
+    `whose`: the options that tell it from others with the same key.
+    """
     key = [plain(entry.key, 64)]
     click.echo("")
     show_line("If you know that Zinc has it (ID is the id of the return or case):")

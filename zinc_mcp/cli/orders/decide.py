@@ -30,7 +30,7 @@ WAIT_SECONDS = 25
 
 
 def decide_in_terminal(key: str, *, yes: bool) -> None:
-    """Show the question about an order and take the answer. The exit code is 1 if none was given.
+    """Show the question about an order and take the answer. Exit with code 1 if no answer is given.
 
     Raises:
         OrderNotFoundError: there is no such order.
@@ -72,7 +72,10 @@ def decide_in_terminal(key: str, *, yes: bool) -> None:
 
 
 def _can_be_second(settings: Settings, entry: Entry) -> bool:
-    """Say whether the owner is another person for an order: the owner makes and changes members."""
+    """Say whether the owner may give the second yes to an order.
+
+    The owner makes and changes members, so a member's own order may be the owner's.
+    """
     if is_by_issuer(entry.caller):
         return True
     with open_members(settings) as place:
@@ -110,7 +113,7 @@ async def _decide(settings: Settings, decision: Decision) -> Entry:
 
 
 async def _wait_for_sending(process: Process, entry: Entry) -> Entry | None:
-    """Wait a while for the order to be sent, after a yes that another process has to carry out."""
+    """Wait for the order to be sent, for `WAIT_SECONDS`, because another process may have to send it."""
     current: Entry | None = entry
     if is_approved(entry):
         show_line("Approved. A server that can pay for it sends it now...")
@@ -122,7 +125,7 @@ async def _wait_for_sending(process: Process, entry: Entry) -> Entry | None:
 
 
 def _show_question(question: AnyQuestion) -> None:
-    """Print all of the question. What is asked and what it warns of stand out; nothing is left out."""
+    """Print the whole question. Its first line is bold, and its warnings are coloured."""
     asked, *others = question.text().split("\n")
     show(Hanging(asked, "      ", "bold"))
     for number, line in enumerate(others):
@@ -149,8 +152,8 @@ def _show_outcome(entry: Entry) -> None:
 def approve(key: str) -> None:
     """Show an order that waits for an answer, and buy it after a typed yes.
 
-    Needs a terminal, and the PIN if one is set. A process without the key that pays leaves the sending to the server
-    that asked.
+    Needs a terminal, and the PIN if one is set. If this program has no key that pays, the server that asked sends the
+    order.
     """
     decide_in_terminal(key, yes=True)
 

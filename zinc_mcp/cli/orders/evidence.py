@@ -1,4 +1,4 @@
-"""`zinc-mcp orders evidence KEY` makes an evidence file; `zinc-mcp evidence verify FILE` says what it proves."""
+"""`zinc-mcp orders evidence KEY` makes an evidence file; `zinc-mcp evidence verify FILE` prints what it proves."""
 
 import json
 import sys

@@ -60,7 +60,7 @@ def export(
             make = to_json if by is None else by_member.to_json
             data = make(rows, since=since, until=until, modes=modes, unreadable=unreadable)
             text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-        # As bytes: UTF-8 and the line ends of CSV, whatever the machine's own are.
+        # Written as bytes, so that encoding (UTF-8) and line ends (those of CSV) do not depend on the machine.
         click.echo(text.encode() if hasattr(sys.stdout, "buffer") else text, nl=False)
     if unreadable:
         rows_said = "1 order" if unreadable == 1 else f"{unreadable} orders"
@@ -68,7 +68,7 @@ def export(
 
 
 def _show_table(rows: Sequence[Row]) -> None:
-    """Print the sums: what counts against limits, what was charged and came back, and what is still open."""
+    """Print the sums of each member and month as a table."""
     if not rows:
         click.echo("Nothing was ordered in this time.")
         return

@@ -1,4 +1,4 @@
-"""One order, or a change of one, on a person's screen: how it stands, its receipt, and what its owner can do."""
+"""One order, or a change of one, on a person's screen: its state, its receipt, and what its owner can do."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ def view_of(entry: Entry) -> OrderView | ChangeView:
 
 
 def show_view(view: OrderView | ChangeView) -> None:
-    """Print how an order stands and what its owner can do."""
+    """Print the state of an order and what its owner can do."""
     show_sentences(" ".join(filter(None, [f"{view.title}.", view.summary, view.next_step])))
 
 
@@ -47,7 +47,7 @@ def show_waiting(entry: Entry) -> None:
 def show_order(entry: Entry, events: Sequence[Event], *, shares_its_key: bool = False) -> None:
     """Print everything that the journal knows about an order, except its street and any secret.
 
-    `shares_its_key`: other entries have the same key, so a printed command also names the mode and the caller.
+    `shares_its_key`: other entries have the same key, so printed commands also name the mode and the caller.
     """
     view = view_of(entry)
     show_view(view)

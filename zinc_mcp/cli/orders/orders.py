@@ -1,4 +1,4 @@
-"""`zinc-mcp orders`: list and show the journal's orders, delete their contents, settle doubts by the owner's word."""
+"""`zinc-mcp orders`: list and show the journal's orders, delete their contents, and settle doubts as the owner says."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`zinc-mcp reconcile`: compare what Zinc shows of the account with the journal, and change nothing."""
+"""`zinc-mcp reconcile`: compare the account's orders and balance at Zinc with the journal; it may pause ordering."""
 
 import json
 import sys
@@ -63,7 +63,7 @@ def reconcile(
 async def _compare(
     settings: Settings, days: float, was_cents: int | None, chosen: Literal["account", "v1"] | None
 ) -> Reconciled:
-    """Compare the account's orders of so many days.
+    """Compare the account's orders of the last `days` days with the journal.
 
     Raises:
         RefusedError: `account_not_configured`.

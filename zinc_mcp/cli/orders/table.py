@@ -1,4 +1,4 @@
-"""The owner's orders on a screen: a table where it fits, a few lines each where it does not, one line in a pipe."""
+"""The list of orders: a table on a wide screen, a few lines for each order on a narrow one, one line in a pipe."""
 
 import sys
 import time
@@ -47,7 +47,7 @@ def show_how_to_answer(entry: Entry) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the list of orders shows."""
+    """The content of the list of orders."""
 
     entries: Sequence[Entry]
     unsettled: Sequence[Entry] = ()
@@ -56,7 +56,10 @@ class Listed:
 
 
 def follow(read: Callable[[], Listed], show_list: Callable[[Listed], None], seconds: float) -> None:
-    """Show the list again whenever something in it has changed, until Ctrl-C. Nobody is asked."""
+    """Show the list again whenever something in it has changed, until Ctrl-C. Only the journal is read.
+
+    `seconds`: the time between two looks at the journal.
+    """
     shown: object = None
     try:
         while True:
@@ -88,7 +91,7 @@ def _shown(entries: Sequence[Entry]) -> None:
 
 
 def _show_piped(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
-    """Print one line for each order, however long, for programs that go by lines."""
+    """Print one line for each order, however long, for programs that read line by line."""
     zone = _zone()
     header = (_opened_header(zone), "Mode", *_HEADER, "Key", "Order")
     table = [
@@ -109,9 +112,9 @@ def _show_piped(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
 
 
 def _show_table(entries: Sequence[Entry], rows: Sequence[OrderRow]) -> None:
-    """Print a table as wide as the screen, its long cells in several lines. The first column is ours.
+    """Print a table as wide as the screen, with long cells on several lines. We write the first column.
 
-    So no line begins with the words of others. Their further lines are indented, so none of them looks like ours.
+    So no line begins with foreign text. The further lines of such text are indented, so none of them looks like ours.
     """
     zone, width = _zone(), columns()
     opened, money = (16, 16) if width >= 110 else (10, 12)
@@ -159,7 +162,7 @@ def _money(entry: Entry, row: OrderRow) -> str:
 
 
 def _named(row: OrderRow, indent: str, width: int) -> list[RenderableType]:
-    """Return key and order id, which are on one line only if both fit: an id that is broken cannot be copied."""
+    """Return the lines with key and order id. They share a line only if both fit: a broken id cannot be copied."""
     key, order = f"{indent}key {row.key}", f"order {row.order_id}"
     if row.order_id is not None and cells(f"{key}, {order}") <= width:
         return [Text(f"{key}, {order}", style="dim")]

@@ -1,1 +1,1 @@
-"""The commands about what the owner allows and saves: policy, limits, addresses, messages."""
+"""The owner's commands: policy and limits, addresses, members, accounts at retailers, messages, events, the journal."""

@@ -1,4 +1,4 @@
-"""`zinc-mcp journal`: what only the owner does to the journal as a whole."""
+"""`zinc-mcp journal`: the owner's changes to the whole journal, which are new encryption and the end of an upgrade."""
 
 import click
 
@@ -45,7 +45,7 @@ def rotate_keys() -> None:
 @click.option("--others-ended", is_flag=True, help="Every server and host of an earlier version has ended.")
 @click.option("--yes", is_flag=True, help="Finish without asking.")
 def finish_upgrade(others_ended: bool, yes: bool) -> None:
-    """End the time in which zinc-mcp of the version before can use the journal beside this one.
+    """End the time in which the earlier version of zinc-mcp can use the journal beside this one.
 
     Afterwards a program of an earlier version neither opens the journal nor writes to it, and says why. There is no way
     back but a backup.

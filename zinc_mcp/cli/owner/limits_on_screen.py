@@ -1,4 +1,4 @@
-"""The limits that hold, where each comes from and how much of them is used: on a screen, and for programs."""
+"""The limits that hold, the source of each, and the used part of them: on a screen, and for programs."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ _WHEN_NONE = {
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What one caller has used of the limits: US cents and orders in 24 hours and in 30 days."""
+    """The part of the limits that one caller has used: US cents and orders, in 24 hours and in 30 days."""
 
     caller: str
     name: str
@@ -73,7 +73,7 @@ class Found:
     pin_ends: float | None
     used: Sequence[Used]
     together: Sequence[UsedTogether]
-    """As far as the policy has such limits."""
+    """Empty if the policy has no such limits."""
     strangers: Sequence[str]
     """Names for which the policy has a table, and which no member has."""
     pauses: Sequence[str]
@@ -148,7 +148,7 @@ def show_limits(found: Found) -> None:
     show(grid((0, max(len(key) for key, _, _ in lines), None, None), rows))
     for name in found.strangers:
         # A server may have been given another file of members.
-        show_line(f"members.json here has no member {plain(name, 64)}: the lines of that name then hold for nobody.")
+        show_line(f"No member here is named {plain(name, 64)}, so the lines of that name hold for nobody here.")
     click.echo("")
     show_line(f"Saved addresses: {', '.join(found.addresses) or 'none'}")
     click.echo(f"PIN: {'set' if found.has_pin else 'not set'}")

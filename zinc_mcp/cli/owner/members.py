@@ -194,7 +194,7 @@ def forget(path: Path | None, name: str) -> None:
         forgotten, left = journal.forget_caller(caller)
     click.echo(f"Forgot {plain(name, 64)}, with bodies and addresses of {forgotten} order{_s(forgotten)}.")
     if left:
-        click.echo(f"{left} order{_s(left)} of theirs is not over yet and stays: run this again when it is.")
+        click.echo(f"Their orders that are not over yet stay ({left}). Run this again when they are over.")
 
 
 def _to_forget(journal: Journal, place: Place, name: str) -> str:

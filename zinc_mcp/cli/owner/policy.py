@@ -41,7 +41,7 @@ def policy(context: click.Context, as_json: bool) -> None:
 
 @policy.command()
 def publish() -> None:
-    """Make the policy that holds here the one of all servers on the journal, which is in PostgreSQL.
+    """Make the policy that holds here the policy of all servers on the journal, which must be in PostgreSQL.
 
     A server whose own policy differs from it places nothing until it has the same.
     """
@@ -82,7 +82,7 @@ def pause(reason: str) -> None:
 
 @click.command()
 def resume() -> None:
-    """End a pause, and take the machine's clock for right where it was uncertain."""
+    """End a pause. If the machine's clock was uncertain, take it for right as it is now."""
     with open_journal() as journal:
         reasons = journal.pauses()
         journal.resume()
@@ -141,8 +141,8 @@ def remove(member: str | None) -> None:
 def forget() -> None:
     """Let a forgotten PIN end, a day from now.
 
-    Until then every yes needs it, and every question says that it is going to end, so that you notice if somebody else
-    typed this. The right PIN, given with any yes, keeps it.
+    Until then every yes still needs it, and every question says when it ends, so that you notice if somebody else gave
+    this command. A yes with the right PIN keeps the PIN.
     """
     need_a_terminal()
     with open_journal() as journal:

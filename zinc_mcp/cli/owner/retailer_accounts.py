@@ -1,4 +1,4 @@
-"""`zinc-mcp retailer-accounts`: add, list and remove accounts of one's own at retailers. No secret is ever shown."""
+"""`zinc-mcp retailer-accounts`: add, list and remove the owner's accounts at retailers. No secret is ever shown."""
 
 import json
 import sys
@@ -185,7 +185,11 @@ def _show_kept(settings: Settings, keeper: Keeper, profile: Profile) -> None:
 
 
 def _piped() -> object:
-    """Return the JSON document on standard input; None if there is none, or it is too long."""
+    """Return the JSON object on standard input.
+
+    Raises:
+        RefusedError: there is none, or it is too long.
+    """
     content = b""
     if sys.stdin is not None:  # pyright: ignore[reportUnnecessaryComparison]  # a program may be started without one
         content = sys.stdin.buffer.read(MAX_BYTES + 1)

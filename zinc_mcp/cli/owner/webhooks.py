@@ -130,7 +130,7 @@ def _asked(settings: Settings, ask: Callable[[ZincClient], Coroutine[Any, Any, T
 
 
 async def _replaced(client: ZincClient, key: SecretStr, wanted: str) -> Endpoint:
-    """Set the address. If no answer comes, what Zinc has then is the answer."""
+    """Set the address, and return the endpoint that Zinc then has. Without an answer, Zinc is asked for it."""
     try:
         return await set_endpoint(client, key, wanted)
     except (ChangeOutcomeUnknownError, UnreadableAnswerError):
@@ -142,7 +142,7 @@ def _is_ours(found: Endpoint, record: Record | None) -> bool:
 
 
 def _place(url: str | None) -> str:
-    """Return whose address it is, without what may be a secret of theirs."""
+    """Return scheme and host of an address, without its path, which may hold a secret of its owner."""
     try:
         parts = urlsplit(url or "")
         return plain(f"{parts.scheme}://{parts.hostname}", 200)
@@ -151,7 +151,11 @@ def _place(url: str | None) -> str:
 
 
 def _address(url: str) -> str:
-    """Return the whole address of the path for events."""
+    """Return the address for events at a server, with the path `PATH`.
+
+    Raises:
+        click.BadParameter: it is not an address that Zinc could send to.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
