@@ -40,11 +40,11 @@ class Sandbox:
 
         Args:
             ledger: the SQLite file that keeps the orders; several processes may share one. None keeps them in memory.
-            dialect: how it answers where the documents are silent.
-            pace: how many times faster than documented orders advance and faults wait.
+            dialect: the behaviour where the documents are silent; by default the best supported one.
+            pace: a factor: orders advance, and slow answers come, so many times faster than at pace 1.
             clock: seconds since the epoch; every process that shares a ledger must read the same one.
-            payees: what a 402 offers instead of `challenges.PAYEES`.
-            challenge_seconds: how long a challenge can be paid; the pace does not shorten it.
+            payees: the payees that a 402 offers instead of `challenges.PAYEES`.
+            challenge_seconds: the time in which a challenge can be paid; the pace does not shorten it.
             settle: settles the payments of other wallets than the practice wallet; without it they do not verify.
 
         Raises:

@@ -265,7 +265,7 @@ def _scope(request: httpx.Request, exchange: _Exchange) -> dict[str, Any]:
 async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve a sandbox over HTTP until cancelled or interrupted; nothing is written to stdout.
 
-    Port 0 takes a free one. `ready` is called with the port once clients can connect.
+    Port 0 takes any free port. `ready` is called with the port once clients can connect.
 
     Raises:
         OSError: the address cannot be bound.
@@ -273,7 +273,7 @@ async def serve(sandbox: Sandbox, host: str, port: int, *, ready: Callable[[int]
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     with socket.create_server(cast(Any, address)[:2], family=family, backlog=128) as listening:
         listening.setblocking(False)
-        # Connections inherit it. Without it, an answer in two pieces waits 40 ms for the client's acknowledgement.
+        # Connections inherit this option. Without it, an answer in two pieces waits 40 ms for an acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             sandbox.app,

@@ -1,6 +1,6 @@
-"""The catalogue of the sandbox: invented products at the addresses that shops use, and what is special about each.
+"""The catalogue of the sandbox: invented products at the addresses that shops use, with the special facts of each.
 
-An order of one of them costs what stands here. Nothing is ever looked up at a shop.
+An order of one of them costs the price that this table states. Nothing is ever looked up at a shop.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Item:
     price: int | None
     brand: str = "Practice"
     words: str = ""
-    """Further words by which it is found."""
+    """Further words by which a search finds it."""
     stars: float | None = None
     reviews: int | None = None
     available: bool | None = True
@@ -191,7 +191,7 @@ class Shop:
     support: str = "verified"
     platform: str | None = None
     ships_to: tuple[str, ...] = ()
-    """Empty: no claim."""
+    """Empty if Zinc states no countries."""
     guest_checkout: bool = True
 
     def refusal(self, country: str | None, *, has_account: bool) -> str | None:
@@ -239,7 +239,7 @@ def _by_address() -> dict[str, Item]:
 
 
 def item_at(url: str) -> Item | None:
-    """Return the item of the catalogue at an address."""
+    """Return the item of the catalogue at an address, or None."""
     return _by_address().get(comparable(url))
 
 

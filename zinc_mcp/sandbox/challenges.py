@@ -73,7 +73,7 @@ PAYEES = (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A challenge before it is bound and written. `cents` is the amount of its `request`."""
+    """A challenge before it has its id and its header line. `cents` is the amount of its `request`."""
 
     method: str
     cents: int
@@ -119,7 +119,7 @@ class Settled:
     reference: str = ""
     at: float = 0.0
     again: bool = False
-    """Whether this is an earlier settlement."""
+    """Whether the settlement was made by an earlier request."""
 
 
 def offered_methods(sandbox: Sandbox, content: bytes) -> list[str]:
@@ -162,7 +162,7 @@ def _request(payee: Payee, cents: int) -> dict[str, Any]:
 
 
 def issue(sandbox: Sandbox, drafts: Sequence[Draft], content: bytes) -> list[str]:
-    """Bind the challenges, store them, and return them as header lines."""
+    """Give the challenges their ids, store them, and return them as header lines."""
     made = [
         bound(
             sandbox.ledger.secret.encode(),

@@ -1,7 +1,7 @@
 """The checks of a request, and the answers that refuse it, in the dialect's envelope.
 
 The form of an order is written independently of our client's OrderCreate, so that a mistake there does not repeat here.
-It is as strict as the documents say of the live service; Zinc's own sandbox skips the address checks. Rules that only
+It is as strict as the documents say the live service is; Zinc's own sandbox skips the address checks. Rules that only
 our client has (reserved metadata, lengths of texts, one retailer, a lowest price) are not here.
 """
 
@@ -44,7 +44,7 @@ def error(dialect: Dialect, status: int, code: str, message: str, details: dict[
 
 
 def internal_error(dialect: Dialect) -> Response:
-    """Return a 500."""
+    """Return a 500 with `internal_error`."""
     return error(dialect, 500, "internal_error", "An internal error occurred.")
 
 
@@ -275,7 +275,7 @@ def check_products(dialect: Dialect, body: dict[str, Any], *, except_for: str | 
 
 
 def _address_problem(address: dict[str, Any]) -> tuple[str, str] | None:
-    """Return the field of an address that cannot be right and why, or None (SDK 2026.9.18 and 2026.9.30)."""
+    """Return the wrong field of an address with the reason, or None (SDK 2026.9.18 and 2026.9.30)."""
     country = str(address.get("country", "US"))
     if country.upper() not in ALPHA_2:
         return "country", "country must be an ISO 3166-1 alpha-2 code, such as US"

@@ -1,6 +1,6 @@
-"""The dialect of the sandbox: its behaviour where Zinc's documents are silent or disagree. For the campaign.
+"""The dialect of the sandbox: its behaviour where Zinc's documents are silent or disagree.
 
-A user practises on the default dialect. The campaign repeats its rounds in each other one.
+A user practises on the default dialect. The fault campaign repeats its rounds in each other one.
 """
 
 from dataclasses import dataclass, field, replace
@@ -47,11 +47,11 @@ class Dialect(Switches):
     """A short balance: 402 (measured), or 400 as the skill says of every synchronous sandbox error."""
 
     not_cancellable: Literal["status_422", "status_409", "status_400"] = "status_422"
-    """The HTTP status of `order_not_cancellable` (seen handled as 422 by Zinc's sample app)."""
+    """The HTTP status of `order_not_cancellable` (Zinc's sample app expects 422)."""
 
     challenges: Literal["separate", "folded"] = "separate"
-    """The challenges of a 402: a header line for each, or one line with another scheme in between, as RFC 9110 and
-    many a proxy have it."""
+    """The challenges of a 402: a header line for each, or one line with another scheme in between, as RFC 9110 allows
+    and many proxies write it."""
 
     challenge_digest: Literal["sdk", "draft", "absent"] = "sdk"
     """The digest of the body in a challenge: `sha-256=…` (the SDKs), `sha-256=:…:` (RFC 9530, the draft), or none (as
@@ -68,8 +68,8 @@ class Dialect(Switches):
     answer a replay; or a fresh challenge. It is settled once in all of them."""
 
     agent_duplicate: Literal["kept_409", "unsettled_409", "early_409"] = "kept_409"
-    """A used idempotency key with another payment: always 409, but the documents do not say when. After the second
-    payment was settled, and its money is kept; before it is settled; or already to the unpaid request."""
+    """A used idempotency key with another payment is always answered 409, but the documents do not say when: after the
+    second payment was settled, whose money is then kept; before it is settled; or already to the unpaid request."""
 
     receipt: Literal["present", "absent", "odd"] = "present"
     """`Payment-Receipt`: the draft's, none, or `sandbox receipt=…` as Zinc's blog prints it."""
@@ -87,20 +87,20 @@ class Dialect(Switches):
     """`GET /cases`: with all messages, or without them."""
 
     order_key_after_sale: Literal["allowed", "unauthorized_401", "forbidden_403"] = "allowed"
-    """Returns and cases with the own key of an order that a wallet paid: nobody says whether that key may do so."""
+    """Returns and cases with the own key of an order that a wallet paid: no document says whether they are allowed."""
 
     unknown_product: Literal["failed_200", "not_found_404"] = "failed_200"
-    """Details and offers of a product that nobody knows: HTTP 200 with `failed` (SDK), or 404."""
+    """Details and offers of an unknown product: HTTP 200 with `failed` (SDK), or 404."""
 
     empty_wallet: Literal["detail", "envelope"] = "detail"
     """A data call without money: 402 with a bare `detail` (SDK, measured), or in the error envelope."""
 
     refused_country: Literal["reason", "not_orderable", "error_400"] = "reason"
-    """`GET /retailers/check` for a country that is not shipped to, which is not stated: the reason alone, not orderable
-    as well, or 400."""
+    """`GET /retailers/check` for a country to which the shop does not ship (not documented): only the reason is given;
+    `orderable` is false as well; or 400."""
 
     v1: V1Dialect = field(default_factory=V1Dialect)
-    """The same about Zinc v1; in a text its fields start with `v1_`. `choices` and `named` leave them out."""
+    """The dialect of Zinc v1. In a text its fields start with `v1_`. `choices` and `named` leave them out."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -2,16 +2,16 @@
 
 A test writes them into the first product's URL of an order, so they work across processes and transports.
 `?fault=drop_after,http_500_after,none` acts on the first, second and third POST with the order's idempotency key (with
-its body, if it has no key), and then no more; `?read_fault=` on reads of the order; `?list_fault=` on lists that would
-show it; `?return_fault=`, `?case_fault=` on POSTs about its returns and cases, `?returns_fault=`, `?cases_fault=` on
-their lists; `?cancel_fault=` on cancellations, where `false_204` cancels nothing.
+its body, if it has no key), and on no later one. `?read_fault=` acts on reads of the order; `?list_fault=` on lists
+that would show it; `?return_fault=` and `?case_fault=` on POSTs about its returns and cases; `?returns_fault=` and
+`?cases_fault=` on their lists; `?cancel_fault=` on cancellations, where `false_204` answers 204 and cancels nothing.
 
 Not accepted (this attempt creates no order):
     refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
     drop_before      the request is read and the connection closed
     reset_before     the same with a TCP reset
     http_500_before  500 in the error envelope; `http_500` is the same
-    html_502         an edge's HTML
+    html_502         502 with HTML, as a proxy before Zinc writes it
     redirect_307     a redirect to another host
     rate_limited     429
     unauthorized_once  401
@@ -19,7 +19,7 @@ Accepted (the order stands, or the repeat was seen), and the answer is lost or s
     drop_after       the connection is closed without a byte; `drop` is the same
     reset_after      the same with a TCP reset
     http_500_after   500 in the error envelope
-    html_502_after, html_200  an edge's HTML, as 502 or as 200
+    html_502_after, html_200  HTML as a proxy before Zinc writes it, with 502 or with 200
     redirect_after   a redirect to another host
     slow_N           the answer comes after N seconds (divided by the pace); `slow_0.5` works too
     hang             no answer ever comes
@@ -42,8 +42,8 @@ ordered), and has two more:
     odd_amount_underscore (or odd_amount), odd_amount_minus, odd_amount_number  "5_100", "-5100", and a number
     wrong_currency   euros, or another token
     wrong_chain, no_chain  the test network instead of the main one, or none named; only tempo has chains
-    no_expiry, expired, expires_far  none, a minute ago, in ten years
-    wrong_digest     of another body
+    no_expiry, expired, expires_far  no expiry, one a minute ago, one in ten years
+    wrong_digest     the digest of another body
     other_realm      another realm, which is harmless: a realm is not a host
     other_intent     a session instead of a charge
     other_origin_header  the credential should travel as a Cookie
@@ -55,7 +55,7 @@ ordered), and has two more:
 And these are not challenges:
     unpaid_201       the order is created without a payment
     html_402         402 with HTML and no challenge
-    redirect         to another host; `redirect_307` is the same
+    redirect         a redirect to another host; `redirect_307` is the same
 """
 
 import json
@@ -153,7 +153,11 @@ def faults_in(body: object, parameter: str) -> list[str]:
 
 
 def named_fault(name: str, parameter: str, rail: str) -> Fault | None:
-    """Return the fault with a name; None for `none`. A `LookupError` says that there is none."""
+    """Return the fault with a name; None for `none`.
+
+    Raises:
+        LookupError: there is no such fault.
+    """
     if name in ("", "none"):
         return None
     name = _ALIASES.get(name, name)
@@ -335,7 +339,7 @@ async def _send_huge(answer: Response, scope: Scope, receive: Receive, send: Sen
 def _cut(scope: Scope, how: HowToCut) -> None:
     cut = scope.get(CUT)
     if cut is None:
-        raise RuntimeError("this fault cuts the connection: serve the sandbox with port.serve or use its transport")
+        raise RuntimeError("this fault cuts the connection: serve the sandbox with app.serve or use its transport")
     cut(how)
 
 

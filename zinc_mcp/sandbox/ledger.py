@@ -91,7 +91,7 @@ _LATER_COLUMNS = {
 _LATER_INDEX = "CREATE INDEX IF NOT EXISTS orders_by_rail ON orders (rail, idempotency_key)"
 
 Rail = Literal["account", "agent", "v1"]
-"""Which of the POSTs an order came by."""
+"""The rail, and so the endpoint, by which an order came."""
 
 
 Acceptance = Literal["created", "earlier", "in_flight"]
@@ -160,12 +160,12 @@ class Post:
 
 
 def fingerprint(api_key: str) -> str:
-    """Return the fingerprint of an API key, which is all that the ledger keeps of it."""
+    """Return the fingerprint of an API key. The ledger keeps the fingerprint and not the key."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 class Ledger:
-    """Keeps the orders, the POSTs and the number of reads of each order. Each method that writes is one transaction."""
+    """The orders, the POSTs and the number of reads of each order. Each method that writes is one transaction."""
 
     def __init__(self, path: Path | None) -> None:
         """Open the ledger, and make its file where there is none.
@@ -214,7 +214,7 @@ class Ledger:
             database.execute("INSERT OR IGNORE INTO secrets VALUES ('payments', ?)", (secrets.token_hex(32),))
             (secret,) = database.execute("SELECT value FROM secrets WHERE name = 'payments'").fetchone()
         self.secret = str(secret)
-        """Binds the challenges, for all processes that share the ledger. Text, as the SDKs' servers want it."""
+        """The secret in the ids of challenges, for all processes that share the ledger. It is text, as in the SDKs."""
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:

@@ -1,4 +1,4 @@
-"""The products of the sandbox, and the outcome of an order: what is bought, its price, the failure and the times.
+"""The products of the sandbox, and the outcome of an order: the bought lines, the price, the failure and the times.
 
 The first eight products are Zinc's and behave as Zinc's do (sandbox page; measured by third parties). Each of ours
 shows one thing that the documents allow and that Zinc's own sandbox never shows. The outcome is computed from the
@@ -47,7 +47,7 @@ class Scenario:
     cancelled_at: float | None = None
     returned_at: float | None = None
     arrival: str = "delivered"
-    """How the parcel ends: `delivered`, `available_for_pickup` or `undeliverable`."""
+    """The last status of the parcel: `delivered`, `available_for_pickup` or `undeliverable`."""
     unit_price: int | None = 4500
     """Cents; None: drawn from the URL."""
     currency: str = "USD"
@@ -352,7 +352,7 @@ def _decide(
 
 
 def _wrong_variant(product: Mapping[str, Any]) -> Reason | None:
-    """Return why a variant of an item of the catalogue cannot be bought; None if it can."""
+    """Return the reason why a variant of an item of the catalogue cannot be bought; None if it can."""
     item = item_at(product["url"])
     is_chosen = None if item is None else chosen(item, product.get("variant"))
     if is_chosen is not False:

@@ -1,8 +1,8 @@
 """The webhooks of the sandbox: one address for each account, and the events of orders that are sent there.
 
-Zinc documents that events may come twice, and neither their order nor when one is sent again (Webhooks). So here some
-are sent twice, some come late, and what is not answered with a 2xx is sent again. Events of returns and cases are not
-sent. Only a sandbox on a port sends; what it has sent it forgets when it ends.
+Zinc documents that events may come twice. It documents neither their order nor when one is sent again (Webhooks). So
+here some are sent twice, some come late, and an event that is not answered with a 2xx is sent again. Events of returns
+and cases are not sent. Only a sandbox on a port sends events; after its end it no longer knows which it has sent.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ _EVENTS = {
     "delivered": ("order.delivered", "order_placed"),
     "cancelled": ("order.cancelled", "cancelled_by_retailer"),
 }
-"""By the milestone of an order: the event, and the status that it names."""
+"""The event of each milestone of an order, and the status that the event names."""
 _TICK_SECONDS = 0.05
 _LATE_SECONDS = 1.0
-"""At pace 1. So a late event comes after the next one at the paces of tests."""
+"""The delay of a late event, at pace 1, with which it comes after the next one."""
 _PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""At pace 1, between two tries."""
+"""The pauses between two tries, at pace 1."""
 _ANSWER_SECONDS = 5.0
 
 _Json = dict[str, Any]
@@ -146,7 +146,7 @@ async def _is_taken(sandbox: Sandbox, client: httpx.AsyncClient, caller: str, ev
 
 
 def _due(sandbox: Sandbox) -> list[tuple[str, Event]]:
-    """Return the events since the address of each account was set, oldest first."""
+    """Return the events of each account's orders that were created after its address was set."""
     now, found = sandbox.clock(), list[tuple[str, Event]]()
     for row in sandbox.ledger.select(
         "SELECT orders.*, webhooks.since FROM orders JOIN webhooks ON orders.caller = webhooks.caller "

@@ -28,7 +28,7 @@ from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.products import HOSTILE, outcome_of
 
 ANSWERED_SECONDS = 2.0
-"""Seconds at pace 1 after which a message of the customer's is answered."""
+"""The time after which a customer's message is answered, at pace 1."""
 _LINK_SECONDS = 7 * 86_400
 _CASE_REASONS = (
     "not_received missing_item late damaged_or_wrong_item cancellation address_change return billing other".split()
@@ -41,7 +41,7 @@ def with_after_sale(sandbox: Sandbox, row: OrderRow, order: Json) -> Json:
 
 
 async def create_case(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /cases` (multipart): 201; 409 while another case of the order is open; `case_not_allowed`."""
+    """`POST /cases` (multipart): 201, 409 while another case of the order is open, or 400 `case_not_allowed`."""
     caller = caller_of(sandbox, request)
     row: OrderRow | None = None
     try:
@@ -133,7 +133,7 @@ async def list_cases(sandbox: Sandbox, request: Request) -> Response:
 
 
 async def get_case(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /cases/{id}`: with the whole thread."""
+    """`GET /cases/{id}`: the case with all its messages."""
     row, stored = _stored_case(sandbox, request, caller_of(sandbox, request))
     return checks.as_json(_case(sandbox, row, stored))
 
@@ -151,7 +151,7 @@ def _case_named(sandbox: Sandbox, row: OrderRow, case_id: str) -> Json:
 
 
 def _case(sandbox: Sandbox, row: OrderRow, stored: sqlite3.Row) -> Json:
-    """Return CaseResponse: each message of the customer's is answered after a while."""
+    """Return a case as CaseResponse. Each message of the customer is answered after `ANSWERED_SECONDS`."""
     now, closed = sandbox.clock(), stored["closed_at"]
     hostile = outcome_of(row.body).scenario.hostile
     messages: list[Json] = []
@@ -182,7 +182,7 @@ def _case(sandbox: Sandbox, row: OrderRow, stored: sqlite3.Row) -> Json:
 
 
 def _attachment(message: sqlite3.Row, number: int, file: Json) -> Json:
-    """Return Attachment, with an address that is signed for a week and that the sandbox does not serve."""
+    """Return a file as Attachment. Its address names an end after a week, and the sandbox does not serve it."""
     found = str(uuid.uuid5(uuid.UUID(message["message_id"]), f"file {number}"))
     expires = int(message["created_at"]) + _LINK_SECONDS
     return {"id": found, **file, "url": f"https://files.sandbox.invalid/{found}?expires={expires}"}

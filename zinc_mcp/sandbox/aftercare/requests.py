@@ -1,8 +1,8 @@
-"""What the sandbox's returns and cases share: who asks, about which order, which fault, and the record of each POST.
+"""Steps that the sandbox's returns and cases share: find the caller, the order and the fault, and record each POST.
 
-The product of an order says how its returns and cases end: `?return=denied`, `?return=refused`, `?case=refused`,
-`?case=silent`. Faults as in `sandbox.faults` act on the changes of the order, `?return_fault=` and `?case_fault=`, and
-on their lists, `?returns_fault=` and `?cases_fault=`.
+The URL of an order's first product says how its returns and cases end: `?return=denied`, `?return=refused`,
+`?case=refused`, `?case=silent`. The faults of `sandbox.faults` act on POSTs about them with `?return_fault=` and
+`?case_fault=`, and on their lists with `?returns_fault=` and `?cases_fault=`.
 """
 
 import re
@@ -22,7 +22,7 @@ from zinc_mcp.sandbox.faults import Fault, fault_for, faults_in, spoil
 from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
 
 LISTING_LAG_SECONDS = 5.0
-"""The time that a new return or case is missing from lists, at pace 1, in the dialect `after_sale_listing=lags`."""
+"""The time for which a new order, return or case is missing from lists in dialects with `lags`, at pace 1."""
 _MAX_FILES, _MAX_FILE_BYTES = 5, 25 * 1024 * 1024
 _FILE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/heic", "application/pdf"})
 
@@ -48,7 +48,7 @@ def changes(sandbox: Sandbox) -> list[Json]:
 def recorded(
     sandbox: Sandbox, request: Request, row: OrderRow | None, answer: Response, outcome: str, fault: Fault | None
 ) -> Response:
-    """Record a POST, and return its answer, spoilt where a fault is due."""
+    """Record a POST, and return its answer, spoilt by the fault if there is one."""
     record_change(sandbox, request, row, outcome, fault)
     return answer if fault is None else spoil(sandbox, fault, answer)
 
@@ -63,7 +63,11 @@ def record_change(sandbox: Sandbox, request: Request, row: OrderRow | None, outc
 
 
 def caller_of(sandbox: Sandbox, request: Request) -> str:
-    """Return who asks. Whether an order's own key may do this is not documented (22.4)."""
+    """Return the caller of a request. The documents do not say whether an order's own key may do this (22.4).
+
+    Raises:
+        AnsweredError: with a 401 or 403.
+    """
     token = checks.token_of(request)
     if token.startswith(ORDER_KEY_PREFIX) and sandbox.ledger.orders_of(fingerprint(token)):
         if sandbox.dialect.order_key_after_sale == "allowed":
@@ -99,20 +103,20 @@ def page_of(sandbox: Sandbox, request: Request) -> Page:
 
 
 def fault_of(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None:
-    """Return the fault that an order asks for now; each call counts."""
-    if not faults_in(row.body, parameter):
+    """Return the fault that an order asks for on this request. Each call counts as one request."""
+    if not faults_in(row.body, parameter):  # other requests write nothing
         return None
     return fault_for(row.body, parameter, sandbox.ledger.count_read(row.order_id, parameter))
 
 
 def asked(row: OrderRow, parameter: str) -> str | None:
-    """Return what an order's product asks for, by a parameter of its URL."""
+    """Return the value of a parameter in the URL of an order's first product, or None."""
     url = str(cast(Any, row.body)["products"][0]["url"])
     return dict(parse_qsl(urlsplit(url).query)).get(parameter)
 
 
 def when(at: float) -> str:
-    """Return a date-time."""
+    """Return a time as an ISO 8601 date-time in UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat()
 
 
@@ -122,9 +126,12 @@ _TYPE = re.compile(r'multipart/form-data; *boundary="?[A-Za-z0-9\'()+_,./:=? -]{
 async def form_of(
     sandbox: Sandbox, request: Request, required: set[str], optional: set[str]
 ) -> tuple[dict[str, str], list[Json]]:
-    """Read a multipart form by the standard library, so that a mistake in our own writer does not repeat here.
+    """Read a multipart form with the standard library, so that a mistake in our own writer does not repeat here.
 
-    Return its texts, and what is known of its files.
+    Return its texts by name, and the name, type and size of each file.
+
+    Raises:
+        AnsweredError: with a 422.
     """
     kind = request.headers.get("content-type", "")
     problem = {"type": "missing", "loc": ["body"], "msg": "Field required"}

@@ -65,7 +65,7 @@ class _Return(_Part):
 
 
 async def create_return(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /returns`: 201, or 409 or `return_not_allowed` where it conflicts."""
+    """`POST /returns`: 201, 409 if there is a return of these items already, or `return_not_allowed`."""
     content, caller = await request.body(), caller_of(sandbox, request)
     row: OrderRow | None = None
     try:
@@ -188,7 +188,7 @@ def _return(sandbox: Sandbox, row: OrderRow, stored: sqlite3.Row) -> Json:
 
 
 def _credit(sandbox: Sandbox, row: OrderRow, body: Json) -> int:
-    """Return the price of what goes back: its share of the total, without Zinc's fee."""
+    """Return the credit for the returned pieces in cents: their share of the total, without Zinc's fee."""
     order = order_at(row, sandbox.clock(), sandbox.pace)
     result: Json = order["job_result"] or {}
     price: Json | None = result.get("price_components")

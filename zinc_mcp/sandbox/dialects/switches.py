@@ -1,4 +1,4 @@
-"""Switches of a practice Zinc: open questions with their possible answers, and how they are spelt in one line."""
+"""Switches of a practice Zinc: open questions with their possible answers, and their form as one line of text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,7 +10,7 @@ class Switches:
     """Each field that is a `Literal` is an open question. Its first value is the default."""
 
     prefix: ClassVar[str] = ""
-    """Stands before the name of each field in a text."""
+    """The prefix of each field's name in a text."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

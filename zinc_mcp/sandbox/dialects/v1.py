@@ -23,7 +23,7 @@ class V1Dialect(Switches):
     or both are accepted, which breaks Zinc's promise and which a client must never bring about."""
 
     error_status: Literal["status_200", "status_4xx", "status_500"] = "status_200"
-    """The HTTP status of error objects (22.22): 200; or 400, 401, 403 or 404; or the same with 500 where the code is
+    """The HTTP status of error objects (22.22): 200; or 400, 401, 403 or 404; or these, and 500 for the code
     `internal_error`, also as the final result of an order."""
 
     listing: Literal["array", "wrapped", "placed_only", "lags"] = "array"
@@ -32,7 +32,7 @@ class V1Dialect(Switches):
     read; or new orders are missing for 5 s."""
 
     list_order: Literal["newest_first", "oldest_first"] = "newest_first"
-    """The order of that list, of which a page is 10 long by default: not documented."""
+    """The order of that list, which is not documented. A page has 10 orders by default."""
 
     request_ids: Literal["present", "absent"] = "present"
     """`request_id` in what a GET or a list shows: present, as in Zinc's example of an abort and in its sample code; or
@@ -43,8 +43,8 @@ class V1Dialect(Switches):
     its id and its time, as in a list (Zinc's sample code reads the address of every element)."""
 
     echo: Literal["plain", "masked", "with_token", "absent"] = "plain"
-    """`request` (19.6): the original one with address, credentials and card; the same with the secrets masked; with
-    the client token in it, as third parties have captured it; or none."""
+    """`request` (19.6): the original one with address, credentials and card; the same with the secrets masked; the
+    original one with the client token, as third parties have captured it; or none."""
 
     notes: Literal["echoed", "absent"] = "echoed"
     """`client_notes` in `request`: passed back (S2), or missing."""

@@ -1,7 +1,7 @@
 """The questions about products without an account: a POST with a query and without a body, answered with a 402 first.
 
-Arguments that cannot be used are refused before any payment is asked for. A payment is good for one answer to the very
-question that its challenge was made for.
+Arguments that cannot be used are refused before any payment is asked for. A payment buys one answer, and only to the
+question for which its challenge was made.
 """
 
 from collections.abc import Callable

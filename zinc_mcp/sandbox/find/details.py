@@ -18,7 +18,7 @@ _Json = dict[str, Any]
 
 
 async def get_details(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /products/{id}`: HTTP 200 also where the product is not known; `processing` if asked asynchronously."""
+    """`GET /products/{id}`: HTTP 200 even for an unknown product; `processing` if asked asynchronously."""
     product_id = request.path_params["product_id"]
     return metered(
         sandbox, request, "product_details", lambda: details_content(sandbox, request, product_id), product_id

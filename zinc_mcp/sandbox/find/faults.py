@@ -1,13 +1,14 @@
 """Faults on demand for the questions about products and shops: a test writes them into the question itself.
 
-In the words of a search: `coffee fault=drop_after,none` acts on the first and second request with these words that is
-answered (on the agent rail: that is paid), and then no more, unless a `+` stands behind the last one. `pay_fault=` acts
-on the unpaid requests. Both are left out before anything is searched. Details and offers have no words, so a range of
-product numbers at Walmart names the faults (`marked_number`); each of these numbers is a product. The query of the
-product's address in `GET /retailers/check` takes `check_fault=`. The names are those of `sandbox.faults`.
+In the words of a search, `coffee fault=drop_after,none` acts on the first and second request with these words that is
+answered (on the agent rail: that is paid), and on no later one. A `+` behind the last fault repeats it for ever.
+`pay_fault=` acts on the unpaid requests. Both are removed before anything is searched. Details and offers have no
+words, so a range of product numbers at Walmart names the faults (`marked_number`); each of these numbers is a product.
+The query of the product's address in `GET /retailers/check` takes `check_fault=`. The names are those of
+`sandbox.faults`.
 
-A fault that is not accepted leaves the question unanswered, and nothing is taken for it. After one that is accepted the
-question counts as answered, and a payment is taken, whatever reaches the client.
+With a fault that does not accept (`Fault.accepts`) the question is not answered and nothing is taken for it. With any
+other fault the question counts as answered, and a payment is taken, even if the client gets no answer.
 """
 
 import re
@@ -24,7 +25,7 @@ from zinc_mcp.sandbox.checks import AnsweredError
 from zinc_mcp.sandbox.faults import AFTER, BEFORE, LIES, Fault, named_fault
 
 NUMBERED: tuple[str, ...] = ("none", *sorted(BEFORE), *sorted(AFTER), "slow_4", "slow_30")
-"""The faults that a product's number can name, by their place."""
+"""The faults that a product's number can name, by their place here."""
 NUMBERED_LIES: tuple[str, ...] = ("none", *sorted(LIES), "html_402", "html_200", "http_500_after", "rate_limited")
 
 _IN_WORDS = re.compile(r"\s*\b(fault|pay_fault)=([a-z0-9_.,]+\+?)")
@@ -45,12 +46,12 @@ def without_marks(words: str) -> str:
 
 
 def marked_number(fault: str, pay_fault: str, number: int) -> str:
-    """Return a product number at Walmart that asks for a fault once, and for a false payment request each time."""
+    """Return a product number at Walmart that asks for a fault once, and for a false 402 each time."""
     return f"97{NUMBERED.index(fault):02}{NUMBERED_LIES.index(pay_fault):02}{number:04}"
 
 
 def marked_item(retailer: str, product_id: str) -> Item | None:
-    """Return the product with such a number; None if it is no such number."""
+    """Return the product of a number that names faults; None for any other number."""
     if retailer != "walmart" or not _NUMBER.fullmatch(product_id):
         return None
     url, title = f"https://www.walmart.com/ip/{product_id}", f"Practice product {product_id}"

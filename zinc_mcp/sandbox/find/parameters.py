@@ -7,14 +7,14 @@ from zinc_mcp.sandbox.catalogue import SHOPS
 from zinc_mcp.sandbox.checks import AnsweredError
 
 _BY_PAGE = frozenset("amazon amazon-uk amazon-ca amazon-de amazon-mx amazon-fr walmart bestbuy etsy".split())
-"""The retailers of the questions about one retailer or product, besides catalogued Shopify shops."""
+"""The retailers about which a question can be asked, besides catalogued Shopify shops."""
 
 SHOPIFY = {name: shop for shop in SHOPS.values() if shop.platform == "shopify" for name in (shop.domain, shop.retailer)}
 """The catalogued Shopify shops by domain and by name."""
 
 
 def retailer_in_query(sandbox: Sandbox, request: Request) -> str:
-    """Return the retailer of a question about one: a known name, or the domain of a Shopify shop.
+    """Return the retailer of a question: a known name, or the domain of a Shopify shop.
 
     Raises:
         AnsweredError: with a 422.
@@ -29,7 +29,7 @@ def retailer_in_query(sandbox: Sandbox, request: Request) -> str:
 
 
 def check_age(sandbox: Sandbox, request: Request) -> None:
-    """Refuse a wrong age of the data.
+    """Refuse a request whose `max_age` is wrong or contradicts `newer_than`.
 
     Raises:
         AnsweredError: with a 422.

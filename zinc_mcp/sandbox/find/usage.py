@@ -1,4 +1,4 @@
-"""The data calls on a key: each is recorded when it succeeds, and `GET /usage` counts them.
+"""The paid questions about products with a key: each is recorded when it succeeds, and `GET /usage` counts them.
 
 A call that asks about "insufficient funds" is answered as with an empty wallet.
 """

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.aftercare.cases import with_after_sale
-from zinc_mcp.sandbox.aftercare.requests import recorded
+from zinc_mcp.sandbox.aftercare.requests import LISTING_LAG_SECONDS, fault_of, recorded
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
 from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, problems_in, read_body
-from zinc_mcp.sandbox.faults import Fault, due_fault, fault_for, faults_in, spoil
+from zinc_mcp.sandbox.faults import Fault, due_fault, spoil
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
 from zinc_mcp.sandbox.order_view import order_at, timeline_at
 from zinc_mcp.sandbox.products import WORKING_AGE_SECONDS, Reason, age_of, outcome_of
@@ -23,8 +23,6 @@ from zinc_mcp.sandbox.products import WORKING_AGE_SECONDS, Reason, age_of, outco
 PROCESSING_SECONDS = 0.2
 """The time that a POST takes, at pace 1, in dialects with concurrent POSTs."""
 
-LISTING_LAG_SECONDS = 5.0
-"""The time that a new order is missing from lists, at pace 1, in the dialect `listing=lags`."""
 
 _RETURN_STATUSES = {"open": "open", "approved": "closed", "denied": "closed"}
 """The filter value for each status of a return; the documents do not mention other statuses."""
@@ -34,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def create_order(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /orders`. The order of the checks is not documented; here: API key, form, address, product, repeat."""
+    """`POST /orders`. The order of the checks is not documented. Here it is API key, form, address, product, repeat."""
     content = await request.body()
     body, problems = read_body(content)
     post = sandbox.ledger.record_post(
@@ -107,7 +105,7 @@ def _repeat(sandbox: Sandbox, post: Post, row: OrderRow) -> Response:
 async def get_order(sandbox: Sandbox, request: Request) -> Response:
     """`GET /orders/{id}`: 404 if the order is unknown or belongs to another caller."""
     row = _row(sandbox, request, _reader(sandbox, request))
-    fault = _read_fault(sandbox, row, "read_fault")
+    fault = fault_of(sandbox, row, "read_fault")
     answer = checks.as_json(with_after_sale(sandbox, row, order_at(row, sandbox.clock(), sandbox.pace)))
     return spoil(sandbox, fault, answer) if fault else answer
 
@@ -121,7 +119,7 @@ async def get_timeline(sandbox: Sandbox, request: Request) -> Response:
 async def cancel_order(sandbox: Sandbox, request: Request) -> Response:
     """`POST /orders/{id}/cancel`: 204 while pending; the status of the refusal is not documented."""
     row, now = _row(sandbox, request, checks.authorised_caller(sandbox, request)), sandbox.clock()
-    fault = _read_fault(sandbox, row, "cancel_fault")
+    fault = fault_of(sandbox, row, "cancel_fault")
     if fault is not None and fault.name == "false_204":
         return recorded(sandbox, request, row, Response(status_code=204), "not_accepted_false_204", None)
     if fault is not None and not fault.accepts:
@@ -151,7 +149,7 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
     else:
         rows = sandbox.ledger.orders_of(caller, having=query.metadata_value)
         rows = [row for row in rows if _has_metadata(row, query.metadata_key, query.metadata_value)]
-    fault = next(filter(None, [_read_fault(sandbox, row, "list_fault") for row in rows]), None)
+    fault = next(filter(None, [fault_of(sandbox, row, "list_fault") for row in rows]), None)
     if listing == "lags":
         rows = [row for row in rows if (now - row.created_at) * sandbox.pace >= LISTING_LAG_SECONDS]
     events = "tracking_events" in query.include
@@ -180,13 +178,6 @@ def _row(sandbox: Sandbox, request: Request, caller: str) -> OrderRow:
         details = {"resource": "Order", "identifier": order_id}
         raise AnsweredError(checks.error(sandbox.dialect, 404, "not_found", "Order not found.", details))
     return row
-
-
-def _read_fault(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None:
-    # Reads are counted only for orders with faults, so that other reads write nothing.
-    if not faults_in(row.body, parameter):
-        return None
-    return fault_for(row.body, parameter, sandbox.ledger.count_read(row.order_id, parameter))
 
 
 class _Query(BaseModel):

@@ -1,7 +1,7 @@
 """The endpoints of the agent rail: they check an order, answer it with a 402, take the payment, and place it once.
 
 The sequence is that of Zinc's MPP page and the SDK: a wrong body is refused before any challenge, a refused order costs
-nothing, and a paid order is answered with an order key and a receipt.
+nothing, and the answer to a paid order has an order key and a receipt.
 """
 
 import hmac
@@ -158,7 +158,7 @@ async def _settle(sandbox: Sandbox, post: Post, method: str | None, authorizatio
     if earlier := challenges.earlier_settlement(sandbox.ledger, challenge.id, authorization):
         return earlier
     if issued.body_sha256 is None or method not in (None, challenge.method):
-        # The challenge of a request without a body asks the fee alone, and the query must be the same again.
+        # The challenge of a request without a body asks for the fee alone. The query must be the same again.
         raise VerificationError("verification-failed")
     if any(scenario_of(product["url"]).name == "insufficient_funds" for product in post.body["products"]):
         details = {"reason": "insufficient_funds"}

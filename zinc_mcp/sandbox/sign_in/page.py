@@ -1,4 +1,4 @@
-"""The sandbox's page on which a person says yes or no to a code, in the place of the one at Zinc."""
+"""The sandbox's page on which a person says yes or no to a code, instead of Zinc's own page."""
 
 from html import escape
 from urllib.parse import parse_qs
@@ -48,7 +48,7 @@ async def show(sandbox: Sandbox, request: Request) -> Response:
 
 
 async def decide(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /device`: take a click. Only the page's own visitor can decide."""
+    """`POST /device`: take a decision. Only a browser that has opened the page can decide."""
     content = await request.body()
     if not is_person(sandbox, request) or len(content) > _MOST_BYTES:
         return _sheet("<p>Open the page first.</p>" + _entry(), 403)

@@ -1,7 +1,7 @@
 """Signing in to the sandbox: the device flow (after RFC 8628) and keys for testing, as Zinc's SDK 2026.10.16 has them.
 
-A live key that is issued here is good at this sandbox only, and buys nothing. Where the documents are silent, this is
-as strict as a client has to expect: a poll that comes too early has to slow down, and each further one waits longer.
+A live key that is issued here works at this sandbox only, and buys nothing. Where the documents are silent, this is
+strict: a poll that comes too early is answered `slow_down`, and each one makes the interval longer.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ WALLET_BALANCE = 1_000_000
 KEY_PREFIX = "zn_live_practice_"
 
 _EXPIRES_SECONDS, _INTERVAL_SECONDS, _SLOWER_SECONDS = 900.0, 5.0, 5.0
-"""At pace 1. The last is what RFC 8628 (section 3.5) adds to the interval with each `slow_down`."""
+"""At pace 1. Each `slow_down` adds the last of them to the interval (RFC 8628, section 3.5)."""
 _MOST_KEYS_A_DAY = 10
 """Keys for testing that one address gets in a day; the documents say "a few"."""
 _STARTER_CREDIT = 500
@@ -66,7 +66,7 @@ class _SandboxKey(BaseModel):
 
 
 async def create_device_code(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /device/code`: public. A test key as the bearer brings its sandbox along."""
+    """`POST /device/code`: public. With a test key as the bearer, its orders move to the account that signs in."""
     form = await _form(sandbox, request, _DeviceCode, may_be_empty=True)
     attached = _attached(sandbox, request)
     device_code = secrets.token_urlsafe(32)
@@ -157,7 +157,7 @@ async def redeem_device_code(sandbox: Sandbox, request: Request) -> Response:
 
 
 async def create_sandbox_key(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /sandbox/keys`: public, a few for each address in a day."""
+    """`POST /sandbox/keys`: public; each address gets a few keys in a day."""
     await _form(sandbox, request, _SandboxKey, may_be_empty=True)
     now, address = sandbox.clock(), request.client.host if request.client else ""
     with sandbox.ledger.transaction() as database:
@@ -202,7 +202,7 @@ async def get_sandbox_status(sandbox: Sandbox, request: Request) -> Response:
 
 
 def open_code(sandbox: Sandbox, user_code: str) -> sqlite3.Row | None:
-    """Return the row of a code that has not ended; letters in either case, with or without the dash."""
+    """Return the row of a code that has not ended, or None. The code may be in any case, with or without the dash."""
     typed = "".join(letter for letter in user_code.upper() if letter.isalpha())[:8]
     rows = sandbox.ledger.select(
         "SELECT * FROM device_codes WHERE user_code = ? AND created_at > ?",
@@ -213,7 +213,7 @@ def open_code(sandbox: Sandbox, user_code: str) -> sqlite3.Row | None:
 
 
 def described(sandbox: Sandbox, row: sqlite3.Row) -> _Json:
-    """Return what the page shows of a code before anybody decides."""
+    """Return the facts about a code that the page shows before the decision."""
     reason = _reason(sandbox, row)
     return {
         "user_code": row["user_code"],
@@ -292,7 +292,7 @@ _Reason = Literal["granted", "already_granted", "no_sandbox_order"]
 
 
 def _reason(sandbox: Sandbox, row: sqlite3.Row) -> _Reason:
-    """Return why there is a starter credit or none: for the first sign-in with a sandbox that has an order."""
+    """Return `granted` for the first sign-in with a sandbox that has an order, else the reason for no credit."""
     if row["attached"] is None or not sandbox.ledger.orders_of(row["attached"]):
         return "no_sandbox_order"
     earlier = sandbox.ledger.select(
@@ -302,10 +302,10 @@ def _reason(sandbox: Sandbox, row: sqlite3.Row) -> _Reason:
 
 
 def _attached(sandbox: Sandbox, request: Request) -> str | None:
-    """Return the caller of the test key that came along, or None.
+    """Return the caller of the test key in a request, or None if it has no key.
 
     Raises:
-        AnsweredError: with a 401: what came along is not a test key.
+        AnsweredError: with a 401: the key is not a test key.
     """
     if "authorization" not in request.headers:
         return None

@@ -33,7 +33,7 @@ def status_of(sandbox: Sandbox, shown: Json) -> int:
         return 200
     if code == "internal_error" and wanted == "status_500":
         return 500
-    # An order that is being processed has not gone wrong, so that a GET of it succeeds everywhere.
+    # An order that is being processed is no failure, so a GET of it succeeds in every dialect.
     return 200 if code == RUNNING else STATUSES.get(str(code), 400)
 
 
@@ -54,7 +54,7 @@ def token_of(request: Request) -> str | None:
 
 
 def caller_of(sandbox: Sandbox, request: Request) -> str:
-    """Return the fingerprint of a client token. A key of v2 is not one, and `invalid` is there to practise on.
+    """Return the fingerprint of a request's client token. Keys of v2, and `invalid` for practice, are refused.
 
     Raises:
         AnsweredError: with `invalid_client_token`.

@@ -1,4 +1,4 @@
-"""What Zinc v1 keeps in the sandbox's ledger: its orders, the answer to each key, and requests about placed orders."""
+"""Zinc v1 in the sandbox's ledger: its orders, the answer to each key, and requests about placed orders."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Kind = Literal["cancellation", "return", "case"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request about a placed order: a cancellation, a return, or what was said in its case."""
+    """One request about a placed order: a cancellation, a return, or a message in its case."""
 
     number: int
     """Its place among all requests of the ledger."""
@@ -29,7 +29,7 @@ def place(
 ) -> tuple[Json, bool]:
     """Create the order of a POST, or return the first answer of its key; say whether it is new, in one transaction.
 
-    With `busy_seconds` a key counts only after its first POST has taken so long.
+    A POST within `busy_seconds` of the first one with its key creates another order.
     """
     with ledger.transaction() as database:
         earlier = _earlier(ledger, post.caller, post.key)
@@ -56,14 +56,14 @@ def earlier_answer(ledger: Ledger, caller: str, key: str | None) -> Json | None:
 
 
 def keep_answer(ledger: Ledger, caller: str, key: str | None, told: Json) -> Json:
-    """Keep an answer for a key, and return the one that is kept: the first."""
+    """Keep the first answer to a key, and return the answer that is kept."""
     with ledger.transaction():
         _keep(ledger, caller, key, told)
         return _earlier(ledger, caller, key) or told
 
 
 def add_request(ledger: Ledger, row: OrderRow, kind: Kind, body: Json, at: float) -> Json:
-    """Add a request about an order; return what its POST is told."""
+    """Add a request about an order, and return the content of the answer to its POST."""
     with ledger.transaction() as database:
         told = {"request_id": uuid4().hex}
         database.execute(
@@ -88,7 +88,7 @@ def requests_about(ledger: Ledger, order_id: str, kind: Kind) -> list[Request]:
 
 
 def looks_at(ledger: Ledger, order_id: str) -> int:
-    """Return how many looks at an order were counted."""
+    """Return the number of GETs of an order that were counted."""
     rows = ledger.select("SELECT times FROM reads WHERE order_id = ? AND what = 'look'", order_id)
     return int(rows[0]["times"]) if rows else 0
 
@@ -106,5 +106,5 @@ def _earlier(ledger: Ledger, caller: str, key: str | None) -> Json | None:
 
 def _keep(ledger: Ledger, caller: str, key: str | None, told: Json) -> None:
     if key is not None:
-        # The rows of a transaction of the caller, which holds the ledger.
+        # The calling function holds the transaction.
         ledger.select("INSERT OR IGNORE INTO v1_answers VALUES (?, ?, ?)", caller, key, json.dumps(told))

@@ -3,9 +3,11 @@
 `{"practice": "fault=drop_after,none&read_fault=http_500"}` acts on the first and second POST with the order's
 idempotency key (with its body, if it has no key), and on the first GET of the order. `list_fault` acts on lists that
 would show it; `abort_fault`, `retry_fault`, `cancel_fault`, `return_fault` and `case_fault` on POSTs about it;
-`cancellation_fault`, `returned_fault` and `case_read_fault` on GETs of what became of them. The names are those of
-`zinc_mcp.sandbox.faults`, without what only a payment knows; `other_order` shows another order, or gives its id.
-`cancel=direct`, `attempting`, `stuck` or `refused`, and `return=made` or `refused`, say how these end.
+`cancellation_fault`, `returned_fault` and `case_read_fault` on GETs of their results. The names are those of
+`zinc_mcp.sandbox.faults` except those about payments; `other_order` shows another order, or gives its id.
+
+The same text says how changes end: `cancel=direct`, `attempting`, `attempting_refused`, `stuck` or `refused`;
+`return=in_progress` or `refused`; `case=silent`.
 """
 
 import json
@@ -32,7 +34,7 @@ STRANGER = "V1STRANGER"
 
 
 def asked(body: object, name: str) -> str | None:
-    """Return what the notes of an order ask for, or None."""
+    """Return the value of a name in the notes of an order, or None."""
     try:
         text = str(cast(Any, body)["client_notes"]["practice"])
     except (TypeError, LookupError):
@@ -54,7 +56,7 @@ def due_post_fault(sandbox: Sandbox, post: Post) -> Fault | None:
 
 
 def due_fault(sandbox: Sandbox, row: OrderRow, parameter: str) -> Fault | None:
-    """Return the fault of a request about an order; each call counts."""
+    """Return the fault of a request about an order, or None. Each call counts as one request."""
     names = _names(row.body, parameter)
     if not names:  # other requests write nothing
         return None
@@ -103,7 +105,7 @@ def _other_order(request: Request, answer: Response) -> Response:
 
 
 def _stranger(shown: Json) -> Json:
-    """Return another order than the one shown: another's notes and product, and it has failed."""
+    """Return a failed order with foreign notes and a foreign product instead of the one shown."""
     request: Json = shown.get("request") or {}
     product = {"product_id": STRANGER, "quantity": 1}
     notes = {"zinc_mcp_key": "stranger", "zinc_mcp_twin": "0" * 64}

@@ -1,7 +1,7 @@
 """The endpoints of Zinc v1 about the balance of managed accounts (19.7).
 
 Every amount follows from the orders in the ledger: "Successful orders will result in a transaction decreasing your
-account balance. Failed orders will not cost you anything" (V1). The fee of each order is billed apart, by the month.
+account balance. Failed orders will not cost you anything" (V1). The fees of orders are billed separately, each month.
 The documents give no shape for either answer; third parties read a balance in cents.
 """
 
@@ -67,7 +67,7 @@ def _of_order(sandbox: Sandbox, row: OrderRow) -> list[tuple[float, str, int, st
 
 
 def _refunds(sandbox: Sandbox, row: OrderRow, progress: Progress) -> list[tuple[float, int]]:
-    """Return what an order brings back: cancelled parts, refunds of its case, and returns by the method that pays."""
+    """Return the times and amounts of an order's refunds: cancelled parts, its case, returns by `REFUNDED_METHOD`."""
     bill, numbers, now = progress.bill, merchant_order_ids(row, progress.bill), sandbox.clock()
     share = -(-bill.cost // len(numbers))
     found = [(at, share) for at in cancelled_orders(sandbox, row).values()]

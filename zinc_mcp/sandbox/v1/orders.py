@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.aftercare.requests import record_change
+from zinc_mcp.sandbox.aftercare.requests import LISTING_LAG_SECONDS, record_change
 from zinc_mcp.sandbox.checks import AnsweredError, as_json, key_in
 from zinc_mcp.sandbox.faults import Fault
 from zinc_mcp.sandbox.ledger import OrderRow, Post
-from zinc_mcp.sandbox.orders.account import LISTING_LAG_SECONDS, PROCESSING_SECONDS
+from zinc_mcp.sandbox.orders.account import PROCESSING_SECONDS
 from zinc_mcp.sandbox.v1 import book
 from zinc_mcp.sandbox.v1.aftercare.cancellations import cancelled_orders
 from zinc_mcp.sandbox.v1.aftercare.changes import changed
@@ -27,13 +27,13 @@ from zinc_mcp.sandbox.v1.rules.form import problem_of
 from zinc_mcp.sandbox.v1.view import account_of, echo_of, order_at, without_secrets
 
 DEFAULT_LIMIT, MOST_ROWS = 10, 5_000
-"""The length of a list: 10 by default (V1P); V1's example asks for 5,000, and no upper bound is documented."""
+"""The length of a list: 10 by default (V1P). V1's example asks for 5,000; no upper bound is documented."""
 
 _logger = logging.getLogger(__name__)
 
 
 async def create_order(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /v1/orders`. The order of the checks is not documented; here: token, JSON, key, form, product."""
+    """`POST /v1/orders`. The order of the checks is not documented; here it is: token, JSON, key, form, product."""
     content = await request.body()
     body, code = read_json(content)
     caller = caller_of(sandbox, request)
@@ -56,7 +56,7 @@ async def create_order(sandbox: Sandbox, request: Request) -> Response:
 
 
 async def _taken(sandbox: Sandbox, post: Post, body: Any, fault: Fault | None) -> tuple[Response, str]:
-    """Create the order of a POST, or answer as its key was answered before."""
+    """Create the order of a POST, or repeat the first answer to its key; return the answer and the outcome."""
     dialect, honour = sandbox.dialect.v1, sandbox.dialect.v1.keys == "honoured"
     if honour and (earlier := book.earlier_answer(sandbox.ledger, post.caller, post.key)) is not None:
         if dialect.concurrent == "serialised" or not book.is_busy(sandbox.ledger, post):
@@ -94,14 +94,14 @@ async def get_order(sandbox: Sandbox, request: Request) -> Response:
 
 
 def _alone(sandbox: Sandbox, told: Json) -> Json:
-    """Return an order as it is shown outside of a list: without its request while it is processed."""
+    """Return an order as a GET of it alone shows it: without its request and its time while it is processed."""
     if told.get("code") != RUNNING or sandbox.dialect.v1.running == "full":
         return told
     return {name: value for name, value in told.items() if name not in ("request", "_created_at")}
 
 
 def shown(sandbox: Sandbox, request: Request, row: OrderRow, *, looking: bool = False) -> Json:
-    """Return an order as a GET shows it."""
+    """Return an order as a list shows it. `looking`: this is a GET of it alone, which counts where that matters."""
     progress, dialect = progress_now(sandbox, row, looking=looking), sandbox.dialect.v1
     secrets = sandbox.v1_secrets.get(row.order_id, {})
     echo = echo_of(row, dialect, secrets, token_of(request) or "")
@@ -111,7 +111,7 @@ def shown(sandbox: Sandbox, request: Request, row: OrderRow, *, looking: bool = 
 
 
 async def list_orders(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /v1/orders`: the times are unix milliseconds, the start is inside the range and the end is not (19.7)."""
+    """`GET /v1/orders`: times are Unix milliseconds; the start belongs to the range, and the end does not (19.7)."""
     caller, given, now = caller_of(sandbox, request), request.query_params, sandbox.clock()
     dialect = sandbox.dialect.v1
     limit = number_of(sandbox, request, "limit") or DEFAULT_LIMIT
@@ -136,7 +136,7 @@ async def list_orders(sandbox: Sandbox, request: Request) -> Response:
 
 
 async def abort_order(sandbox: Sandbox, request: Request) -> Response:
-    """`POST /v1/orders/{request_id}/abort`: answers like a GET, and an abort may take time or have no effect."""
+    """`POST /v1/orders/{request_id}/abort`: answers as a GET does. An abort may take time or have no effect."""
     row = order_of(sandbox, request)
     fault = due_fault(sandbox, row, "abort_fault")
     if fault is not None and not fault.accepts:

@@ -40,7 +40,7 @@ def order_of(sandbox: Sandbox, request: Request) -> OrderRow:
 
 
 def progress_now(sandbox: Sandbox, row: OrderRow, *, looking: bool = False) -> Progress:
-    """Return how far an order is; `looking` counts, where the order's course depends on it."""
+    """Return the state of an order by now. `looking`: count this as a look, if the order's course depends on looks."""
     looks = 0
     if bill_of(row.body).course.looks:
         count = sandbox.ledger.count_read
@@ -49,7 +49,7 @@ def progress_now(sandbox: Sandbox, row: OrderRow, *, looking: bool = False) -> P
 
 
 def milliseconds(at: float) -> int:
-    """Return a time as v1's lists take it."""
+    """Return a time in milliseconds since the epoch, as the lists of v1 take it."""
     return int(at * 1000)
 
 

@@ -1,4 +1,4 @@
-"""What became of the v1 orders of a sandbox, whatever its answers show, for tests and the judge of a campaign."""
+"""The true state of a sandbox's v1 orders, whatever its answers show, for tests and the judge of a campaign."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +21,9 @@ class Ordered:
     code: str | None
     is_bought: bool
     cents: int
-    """What it took: from the balance where it is managed, or else at the retailer; 0 if nothing was bought."""
+    """The amount taken: from the balance if it is managed, else at the retailer; 0 if nothing was bought."""
     canonical: tuple[str, ...]
-    """Its products in the form that v1 and v2 have in common."""
+    """Its products by canonical address, which is the same in v1 and v2."""
 
 
 def orders(sandbox: Sandbox) -> list[Ordered]:

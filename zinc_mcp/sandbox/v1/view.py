@@ -1,4 +1,4 @@
-"""What `GET /v1/orders/{request_id}` shows of an order (19.6), in each documented shape."""
+"""An order as `GET /v1/orders/{request_id}` shows it (19.6), in each documented shape."""
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
@@ -14,7 +14,7 @@ from zinc_mcp.sandbox.v1.rules.form import SECRETS
 from zinc_mcp.sandbox.v1.rules.progress import Progress
 
 MASK = "********"
-"""What the ledger keeps of each text and number of an account's secrets."""
+"""The text that the ledger keeps instead of each text and number in an account's secrets."""
 _SECONDS_OF_A_DAY = 86_400
 
 When = Callable[[float], str]
@@ -35,9 +35,9 @@ def order_at(
 
     Args:
         row: the order.
-        progress: how far it is.
-        dialect: the shapes.
-        pace: how many times faster it advances.
+        progress: its state.
+        dialect: chooses the shapes.
+        pace: the factor by which it advances faster than at pace 1.
         echo: its request, or None.
         account: the e-mail of the account that bought.
         cancelled: the retailer's orders that were cancelled as asked, for which there is no tracking.
@@ -60,7 +60,7 @@ def order_at(
 
 
 def account_of(row: OrderRow, secrets: Mapping[str, Any]) -> str:
-    """Return the e-mail of the account that buys. The ledger has an own account's masked."""
+    """Return the e-mail of the account that buys. The ledger keeps the e-mail of an own account masked."""
     if row.body.get("addax"):
         return "managed.account@buyers.example"
     known: Mapping[str, Any] = secrets.get("retailer_credentials") or {}
@@ -70,7 +70,8 @@ def account_of(row: OrderRow, secrets: Mapping[str, Any]) -> str:
 def echo_of(row: OrderRow, dialect: V1Dialect, secrets: Mapping[str, Any], token: str) -> Json | None:
     """Return the request as the dialect echoes it, or None.
 
-    The ledger has the secrets of an account masked. Only the process that took the order knows them, as `secrets`.
+    The ledger keeps the secrets of an account masked. `secrets`: the true ones, which only the process that took the
+    order knows.
     """
     if dialect.echo == "absent":
         return None

@@ -1,1 +1,1 @@
-"""What the practised Zinc v1 changes after an order: cancellations, returns and cases."""
+"""Changes of placed orders at the practised Zinc v1: cancellations, returns and cases."""

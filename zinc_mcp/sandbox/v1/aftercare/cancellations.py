@@ -30,7 +30,7 @@ from zinc_mcp.sandbox.v1.rules.progress import age_at
 from zinc_mcp.sandbox.v1.view import merchant_order_ids
 
 ATTEMPTING_SECONDS = 6.0
-"""The age at which a retailer that attempts to cancel has decided, at pace 1."""
+"""The age of a cancellation at which a retailer that attempts it has decided, at pace 1."""
 NOT_CANCELLED = "cancellation_failed"
 """The code of a cancellation that the retailer did not carry out. The documents name none."""
 
@@ -87,6 +87,9 @@ def _shown(sandbox: Sandbox, row: OrderRow, found: book.Request) -> Json:
 
 
 def _way(row: OrderRow, found: book.Request) -> str:
-    """Return how a cancellation goes: as the order's notes ask; or else half of them take time, as at Amazon."""
+    """Return the course of a cancellation: the one in the order's notes; else `attempting` for about half of them.
+
+    At Amazon a cancellation may take time.
+    """
     number = str(found.body["merchant_order_id"])
     return asked(row.body, "cancel") or ("direct", "attempting")[int(number[-1], 36) % 2]

@@ -19,7 +19,7 @@ from zinc_mcp.sandbox.v1.reading import order_of, progress_now
 from zinc_mcp.sandbox.v1.view import stamp
 
 REPLY_SECONDS, CLOSED_SECONDS = 3.0, 4.0
-"""How long after its opening a case is answered, and closed where it is refunded, at pace 1."""
+"""The times from the opening of a case to the answer, and to its closing after a refund, at pace 1."""
 
 _Reason = Literal[
     "return.request_label", "nondelivery.not_delivered", "nondelivery.damaged", "nondelivery.empty_box",
@@ -63,7 +63,7 @@ def _say(sandbox: Sandbox, row: OrderRow, body: Json) -> Json:
 
 
 def events_of(sandbox: Sandbox, row: OrderRow) -> list[Event]:
-    """Return what happened in the case of an order by now, oldest first."""
+    """Return the events in the case of an order by now, oldest first."""
     if not row.body.get("addax"):
         return []
     found = [*_opened_by_zinc(sandbox, row)]
@@ -83,7 +83,7 @@ def refunded_at(sandbox: Sandbox, row: OrderRow) -> float | None:
 
 
 def _opened_by_zinc(sandbox: Sandbox, row: OrderRow) -> list[Event]:
-    """Return what Zinc opens by itself: for an order that the seller cancels, and for a return (V1)."""
+    """Return the events that Zinc adds by itself: for an order that the seller cancels, and for a return (V1)."""
     found: list[Event] = []
     course = progress_now(sandbox, row).bill.course
     if course.cancelled_at is not None:

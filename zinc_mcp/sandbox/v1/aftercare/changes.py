@@ -1,4 +1,4 @@
-"""What the changes of a placed v1 order share: reading the POST, its key, its fault and its record."""
+"""Steps that all changes of a placed v1 order share: read the POST, its key and its fault, and record it."""
 
 import json
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from zinc_mcp.sandbox.v1.reading import order_of, progress_now, read_json
 from zinc_mcp.sandbox.v1.rules.codes import RUNNING
 
 PROCESSED_SECONDS = 1.0
-"""How long a cancellation or a return is `request_processing`, at pace 1."""
+"""The time for which a cancellation or a return is `request_processing`, at pace 1."""
 
 _Form = TypeVar("_Form", bound=BaseModel)
 
 Make = Callable[[OrderRow, Json], Json]
-"""Makes a change of an order from the body of its POST; returns what is told, or raises `AnsweredError`."""
+"""Makes a change of an order from the body of its POST; returns the answer's content, or raises `AnsweredError`."""
 
 
 async def changed(sandbox: Sandbox, request: Request, parameter: str, make: Make) -> Response:
@@ -69,7 +69,11 @@ def checked(sandbox: Sandbox, form: type[_Form], body: Json) -> _Form:
 
 
 def check_amazon(sandbox: Sandbox, row: OrderRow, done: str) -> None:
-    """Refuse an order of another retailer than the two at which v1 cancels and returns (Zinc API, section 19.7)."""
+    """Refuse an order at a retailer where v1 neither cancels nor returns (19.7). `done`: the change, as a participle.
+
+    Raises:
+        AnsweredError: with `invalid_request`.
+    """
     if row.body["retailer"] not in ("amazon", "amazon_uk"):
         raise invalid(sandbox, f"only orders at amazon and amazon_uk can be {done}")
 

@@ -35,7 +35,7 @@ NOT_RETURNED = "return_failed"
 """The code of a return that the retailer did not take. The documents name none."""
 _DAYS_TO_RETURN = 30
 _NO_METHOD = "Dummy Method Code"
-"""The method with which no return can start (V1's way to ask how one stands)."""
+"""The method with which no return can start. V1 uses it to ask for the state of a return."""
 
 
 class _Returned(BaseModel):

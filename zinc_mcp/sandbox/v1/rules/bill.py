@@ -1,4 +1,4 @@
-"""What an order of Zinc v1 comes to: the offers bought, the price and the managed account's cost, or its failing code.
+"""The bill of an order of Zinc v1: the bought offers, the price and the managed account's cost, or the failing code.
 
 All of it is computed from the order's body, so that every process gives the same answer.
 """
@@ -17,7 +17,7 @@ from zinc_mcp.sandbox.v1.rules.products import RETAILERS, SUCCESSOR, Course, Pro
 Json = dict[str, Any]
 
 DEFAULT_CRITERIA: Json = {"prime": True, "handling_days_max": 6, "condition_in": ["New"]}
-"""What counts where a product has no criteria (S2)."""
+"""The criteria of a product that has none of its own (S2)."""
 BAD_PROMO_CODE = "EXPIRED"
 """The promotion code that is not valid; others are, and take nothing off."""
 _TAX, _TAX_OF = 250, 4500
@@ -45,9 +45,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What an order comes to. Money is minor units of `currency`.
+    """The result of an order. Money is minor units of `currency`.
 
-    `cost` is what a managed order takes from the balance.
+    `cost` is the amount that a managed order takes from the balance.
     """
 
     course: Course
@@ -64,7 +64,7 @@ class Bill:
 
     @property
     def total(self) -> int:
-        """What the retailer charges."""
+        """The amount that the retailer charges."""
         return self.subtotal + self.tax + self.shipping
 
 
@@ -76,7 +76,7 @@ class _FailedError(Exception):
 
 
 def bill_of(body: Mapping[str, Any]) -> Bill:
-    """Return what an order comes to."""
+    """Return the bill of an order."""
     retailer = str(body["retailer"])
     wanted = [(Product(retailer, each["product_id"]), each) for each in body["products"]]
     courses = [product.course for product, _ in wanted]
@@ -95,7 +95,7 @@ def bill_of(body: Mapping[str, Any]) -> Bill:
 
 
 def refusal_of(body: Mapping[str, Any]) -> Refusal | None:
-    """Return why a POST is answered with an error because of a product, or None."""
+    """Return the error with which a POST is answered because of a product, or None."""
     products = (Product(str(body["retailer"]), each["product_id"]) for each in body["products"])
     refused = ((each.course.refusal, each.product_id) for each in products)
     return next(((code, {"product_id": product_id}) for code, product_id in refused if code), None)
@@ -190,7 +190,7 @@ def _priced(lines: tuple[Line, ...], method: Method, body: Mapping[str, Any], co
     if most is not None and total > most:
         if most < 1 or any(line.product.has_fixed_price for line in lines):
             raise _FailedError("max_price_exceeded", price=total, max_price=most)
-        # The price of a page that nobody knows is drawn, and made to fit, as in the sandbox's v2 orders.
+        # The price of an unknown page is made up, and lowered to fit `max_price`, as in the sandbox's v2 orders.
         fitting = max(1, most * 95 // 100)
         subtotal, tax = subtotal * fitting // total, tax * fitting // total
         method = Method(method.name, method.days, fitting - subtotal - tax)
@@ -200,7 +200,10 @@ def _priced(lines: tuple[Line, ...], method: Method, body: Mapping[str, Any], co
 
 
 def cost_of(total: int, body: Mapping[str, Any]) -> int:
-    """Return what a managed order takes from the balance: -6 per cent "would offer $106 for a $100 order" (V1)."""
+    """Return the amount that a managed order takes from the balance, in minor units.
+
+    A `zma_discount` of -6 per cent "would offer $106 for a $100 order" (V1).
+    """
     discount, bid = body.get("zma_discount") or 0, body.get("zma_priority_bid") or 0
     return ceil(Fraction(total) * (100 - Fraction(str(discount))) / 100) + ceil(Fraction(str(bid)))
 

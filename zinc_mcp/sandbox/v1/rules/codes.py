@@ -1,13 +1,13 @@
 """The error codes of Zinc v1 (facts, section 19.8) with messages in our words, written apart from our client's table.
 
-An HTTP status stands beside each only for the dialects in which error objects have one.
+`STATUSES` is only for the dialects in which error objects have an HTTP status of their own.
 """
 
 RUNNING = "request_processing"
 """An order that is being processed. It is an error object without being a failure."""
 
 REVIEWED = "manual_review_required"
-"""An order that waits for a person at Zinc, and that goes on after that."""
+"""An order that waits for a review by a person at Zinc, and continues afterwards."""
 
 _IN_THE_TABLE = """\
 account_locked: The retailer wants to verify the account.
@@ -78,7 +78,8 @@ FINAL = tuple(
     code for code in MESSAGES if code not in (RUNNING, REVIEWED, "aborted_request", "attempting_to_cancel",
                                               "return_in_progress")
 )  # fmt: skip
-"""The codes with which an order or its POST can end, in the order of the practice products; new ones go to the end."""
+"""The codes with which an order or its POST can end. A practice product names one by its place, so a new code goes to
+the end."""
 
 UNDOCUMENTED = "order_was_taxed"
 """The code of an order that ends by `fail_if_taxed`. The documents name none, so this is one that no document names."""

@@ -1,7 +1,7 @@
 """The form of `POST /v1/orders` (S2; facts, sections 19.2 and 19.3), written apart from our client's model of it.
 
-An unknown key is refused, which catches a client that sends one. Rules that only our client has are not here: it also
-wants `max_price` on an order that an own account pays, and it refuses a `gift_message` without `is_gift`.
+An unknown key is refused, which catches a client that sends one. Rules that only our client has are not here: our
+client also requires `max_price` of an order that an own account pays, and refuses a `gift_message` without `is_gift`.
 """
 
 import re
@@ -19,7 +19,7 @@ Refusal = tuple[str, Json]
 
 METHODS = ("cheapest", "fastest", "amazon_day", "free")
 SECRETS = ("retailer_credentials", "payment_method", "billing_address")
-"""What an own account needs and a managed order must leave out (19.2)."""
+"""The parts that an order by an own account needs, and that a managed order must leave out (19.2)."""
 _GIFT_BALANCE = ("amazon", "amazon_uk", "amazon_ca", "walmart")
 _CARD = ("name_on_card", "number", "security_code", "expiration_month", "expiration_year")
 _MOST_LINES, _MOST_CHARACTERS = 9, 240
@@ -148,7 +148,7 @@ class _Order(_Part):
 
 
 def problem_of(body: object, *, managed_shops: Literal["amazon", "all"], now: float) -> Refusal | None:
-    """Return why an order is refused at once, or None. The order of the checks is not documented."""
+    """Return the error with which an order is refused at once, or None. The order of the checks is not documented."""
     try:
         order = _Order.model_validate(body)
     except ValidationError as found:

@@ -2,7 +2,8 @@
 
 A product id is the one of the catalogue's item at the same shop, so that a v1 order and a v2 order can name the same
 product. Ids that start with `V1` (at Amazon) or `98` (elsewhere) are for practice: `V1POST0001` is refused with the
-first code of `codes.FINAL`, an order of `V1FAIL0001` fails with it, and `V1WAYS0001` goes the first of `WAYS`.
+first code of `codes.FINAL`, an order of `V1FAIL0001` fails with it, and one of `V1WAYS0001` has the first course of
+`WAYS`.
 `GET /v1/practice/products` lists them.
 """
 
@@ -49,7 +50,7 @@ RETAILERS = {
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How an order of a product goes. Times are ages in seconds at pace 1."""
+    """The course of an order of a product. Times are ages in seconds at pace 1."""
 
     name: str
     title: str
@@ -62,18 +63,18 @@ class Course:
     decided_at: float = PLACED_SECONDS
     """The age at which it is placed or has failed, after any time in the queue."""
     looks: int = 0
-    """How many GETs find it processing, whatever its age."""
+    """The number of GETs that find it processing, whatever its age."""
     reviewed_until: float = 0.0
     """From the first second to this age it is `manual_review_required`."""
     queue_seconds: float = 0.0
-    """How long a managed order waits for an account."""
+    """The time for which a managed order waits for an account."""
     abort: Literal["at_once", "later", "never"] = "at_once"
     parcels: int = 1
     gift_option: bool = True
     delivery_days: int = 5
     taxed: bool = True
     expired: bool = False
-    """Whether the id is an old one, from which the retailer leads to `SUCCESSOR`."""
+    """Whether the id is an old one, which the retailer redirects to `SUCCESSOR`."""
     cancelled_at: float | None = None
     """The age at which the seller cancels the placed order."""
     priced: bool = True
@@ -108,10 +109,10 @@ WAYS = (
     Course("unknown_code", "Practice: fails with a code that no document names", failure="retailer_on_strike"),
     Course("unknown_type", "Practice: a `_type` that no document names", response_type="order_held"),
 )
-"""The ways that an order can go, besides ending with one code."""
+"""The courses of orders besides a failure with one code."""
 
 SUCCESSOR = "B0SNDBXC01"
-"""The product to which a retailer leads from an expired id (S2, `strict_expired_product_id`)."""
+"""The product to which a retailer redirects an expired id (S2, `strict_expired_product_id`)."""
 
 _KINDS = {
     "POST": tuple(Course(f"refused_{code}", f"Practice: refused, {code}", refusal=code) for code in FINAL),
@@ -137,7 +138,7 @@ class Product:
 
     @property
     def canonical(self) -> str:
-        """What it has in common with every v2 address of the same product."""
+        """Its canonical address, which is the same for every v2 address of the product."""
         return comparable(self.url)
 
     @property
@@ -147,7 +148,7 @@ class Product:
 
     @property
     def course(self) -> Course:
-        """How an order of it goes."""
+        """The course of an order of it."""
         return practised(self.product_id) or _of_item(self.item)
 
     @property
@@ -167,7 +168,7 @@ class Product:
 
     @property
     def offers(self) -> tuple[Seller, ...]:
-        """What is on sale: the sellers of its item, or the shop itself."""
+        """The offers: the sellers of its item, or the shop itself."""
         item = self.item
         if item is not None and item.sellers:
             return item.sellers

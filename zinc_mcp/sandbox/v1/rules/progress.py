@@ -1,4 +1,4 @@
-"""How far an order of Zinc v1 is, computed from its row, the time, the pace and the number of looks at it."""
+"""The state of an order of Zinc v1, computed from its row, the time, the pace and the number of looks at it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from zinc_mcp.sandbox.v1.rules.bill import Bill, bill_of
 from zinc_mcp.sandbox.v1.rules.codes import REVIEWED, RUNNING
 
 QUEUE_SECONDS = 14_400
-"""How long a managed order waits for an account unless it says otherwise (S2, `addax_queue_timeout`)."""
+"""The longest time for which a managed order waits for an account by default (S2, `addax_queue_timeout`)."""
 ABORT_SECONDS = 2.0
-"""How long an abort takes that is not done at once."""
+"""The time that an abort with the course `later` takes."""
 _REVIEW_FROM = 1.0
 
 Stage = Literal["processing", "review", "failed", "aborted", "placed"]
