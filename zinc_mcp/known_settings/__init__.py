@@ -32,7 +32,8 @@ Every tool is in the profile `all`. A new tool is one line here.
 """
 TOOLS = tuple(PROFILES)
 Right = Literal["read", "place", "admin"]
-"""What a caller of a team server may do: look; order, and change what was ordered; decide about orders of others."""
+"""The rights of callers of a team server. `read`: look at orders. `place`: order, and change placed orders. `admin`:
+decide about orders of others."""
 RIGHTS: tuple[Right, ...] = get_args(Right)
 Role = Literal["read", "order", "admin"]
 ROLES: Mapping[Role, frozenset[Right]] = {
@@ -59,7 +60,7 @@ class Setting:
 
     variable: str
     kind: _Kind
-    """It decides the way to read the value, and whether the value is a secret."""
+    """The kind of the value: it decides how the value is read, and whether it is a secret."""
     meaning: str
     """The meaning that docs/settings.md and docs/wallets.md state."""
     part: Literal["place", "general", "wallet", "policy"] = "general"
@@ -128,12 +129,19 @@ class Setting:
 
 
 def rights_for(tool: str) -> tuple[Right, ...]:
-    """Return all rights that a call of a tool needs. Whoever orders is told about earlier orders, so may read."""
+    """Return all rights that a call of a tool needs.
+
+    A tool that orders or changes needs `read` as well, because its answer may tell of earlier orders.
+    """
     return ("read",) if "read" in PROFILES[tool] else ("read", "place")
 
 
 def _names(given: object, place: str) -> frozenset[str]:
-    """Return the tools that names and profiles name. There is at least one, and all of them are known."""
+    """Return the tools that a list of tools and profiles names.
+
+    Raises:
+        SettingsError: the list is empty, or it holds an unknown name.
+    """
     profiles = {name: frozenset(tool for tool in TOOLS if name in PROFILES[tool]) for name in get_args(Profile)}
     known: Mapping[str, frozenset[str]] = {
         **profiles,

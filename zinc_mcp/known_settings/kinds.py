@@ -1,4 +1,4 @@
-"""Values of settings: read by their kind, whatever the place that they are from."""
+"""Reading values of settings by their kind, from a variable or from a file."""
 
 import re
 from typing import cast
@@ -7,7 +7,7 @@ from zinc_mcp.errors import SettingsError
 from zinc_mcp.proxies import ENVIRONMENT, NONE, UnusableRouteError, checked
 
 LEAST_KEY_BYTES = 32
-"""Of each of several keys; a random one is hard to guess from this length on."""
+"""The least length of each of several keys. A random key of this length cannot be guessed."""
 MOST_KEYS = 8
 _CENTS_RANGE = re.compile(r"([0-9]{1,5})(?: ?- ?([0-9]{1,5}))?")
 

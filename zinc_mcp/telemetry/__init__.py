@@ -1,7 +1,7 @@
-"""What a server tells of itself to those who watch it: metrics, and the steps of each call.
+"""Metrics of a server, and the steps of each call as spans.
 
-It is built only where somebody has asked for it. Then the wiring puts it around the journal, the wire and the wallet;
-otherwise nothing of it is loaded.
+They are made only if the owner asks for them. Then the wiring wraps the journal, the wire and the wallet; otherwise no
+module of this room but this one is loaded.
 """
 
 import os
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def watched(shown: "Shown | None" = None) -> "AsyncGenerator[Watch | None]":
-    """Give those who watch a process, and send what is left to them at the end; None where nobody has asked.
+    """Give the watch of a process, and send its last metrics and spans at the end; None if nobody has asked for any.
 
-    `shown`: shows metrics, beside what the variables of OpenTelemetry ask for.
+    `shown`: shows metrics, besides those that the variables of OpenTelemetry ask for.
     """
     if shown is None and not any(name.startswith("OTEL_") for name in os.environ):
         yield None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zinc_mcp.journal.runner import Runner
 
 LOOK_EVERY_SECONDS = 5.0
-"""The journal is asked at most once within this time, however often the figures are."""
+"""The journal is asked at most once within this time, however often the figures are read."""
 _CALL_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
 _WIRE_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
 
@@ -50,7 +50,7 @@ WIRE_SECONDS = Measure(
     _WIRE_BOUNDS,
 )
 HAPPENING = (CALLS, CALL_SECONDS, WIRE_SECONDS)
-"""They are added to when something happens in this process."""
+"""The metrics that change when something happens in this process."""
 
 ORDERS = Measure(
     "zinc_mcp_orders",
@@ -84,17 +84,17 @@ EXPECTED_BACK = Measure(
 )
 PAUSES = Measure("zinc_mcp_pauses", "gauge", "Pauses of ordering that stand.")
 STANDING = (ORDERS, JOURNAL_UP, ORDERS_OPEN, RESERVED, SPENT_DAY, EXPECTED_BACK, PAUSES)
-"""They are read from the journal when somebody asks."""
+"""The metrics that are read from the journal when somebody asks for them."""
 
 Value = tuple[tuple[str, ...], float]
-"""The values of a metric's labels, and its own."""
+"""The values of a metric's labels, and the value of the metric."""
 
 
 class JournalFigures:
     """The figures of a process's journal, as they were at the last look."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Know nothing yet. `clock`: in seconds, for the time between two looks."""
+        """Begin without figures. `clock`: in seconds, for the time between two looks."""
         self._clock = clock
         self._journal: Runner | None = None
         self._known: OpenMoney | None = None
@@ -126,8 +126,8 @@ class JournalFigures:
     def values(self, measure: Measure) -> Iterator[Value]:
         """Yield the values of a metric of `STANDING`.
 
-        Of those about orders there are none while the journal cannot be read, and of none before the first look: a
-        server on stdio opens its journal with the first call.
+        There are none before the first look: a server on stdio opens its journal with the first call. While the journal
+        cannot be read, there are only `JOURNAL_UP` and the orders that were seen to end before.
         """
         known = self._known
         if measure is JOURNAL_UP:

@@ -28,11 +28,11 @@ logger = logging.getLogger("zinc_mcp")
 
 
 class Exports:
-    """What is sent to a collector."""
+    """The exporters of spans and metrics to a collector."""
 
     def __init__(self, asked: Asked, figures: JournalFigures, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to send. The journal is looked at on `loop`."""
-        # They log addresses, which may hold a token, and what a collector answers.
+        # These libraries log addresses, which may hold a token, and the answers of a collector.
         for name in ("opentelemetry", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         about = resource()
@@ -63,7 +63,7 @@ class Exports:
             self._histograms[measure].record(value, named)
 
     async def close(self) -> None:
-        """Send what is left, and wait for it no longer than `END_SECONDS`: nobody may answer."""
+        """Send the last spans and metrics, and wait at most `END_SECONDS`, because a collector may not answer."""
         done = anyio.Event()
 
         def end() -> None:
@@ -108,7 +108,7 @@ class _Told:
         self._failing = False
 
     def ended(self, well: bool) -> None:
-        """Take how one sending has ended."""
+        """Note whether a sending went well."""
         if not well and not self._failing:
             logger.warning("%s cannot be sent: the collector does not answer, or does not take them", self._what)
         self._failing = not well

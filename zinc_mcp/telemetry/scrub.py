@@ -1,7 +1,7 @@
-"""What of a span leaves this machine: names, words and numbers that stand on a list, and times.
+"""Cleaning of spans: only listed names, words and numbers, and times, leave this machine.
 
-A host chooses the names and ids in its messages, an error's text may quote an order, and other libraries make spans as
-they like. So nothing is taken out here; what is known to be harmless is put into a new span.
+A host chooses the names and ids in its messages, an error's text may quote an order, and other libraries make spans of
+any form. So a new span is made, and only attributes that are known to be harmless are copied into it.
 """
 
 import re
@@ -47,7 +47,7 @@ _TAKEN: Mapping[str, Callable[[object], bool]] = {
     "error.type": lambda value: _CODE.fullmatch(str(value)) is not None,
     "rpc.response.status_code": lambda value: re.fullmatch(r"-?[0-9]{1,6}", str(value)) is not None,
 }
-"""Of the SDK's spans."""
+"""The attributes of the SDK's spans that are copied, each with the check of its value."""
 _OURS: Mapping[str, Callable[[object], bool]] = {
     **dict.fromkeys(("zinc_mcp.ending", "zinc_mcp.code", "zinc_mcp.service", "code.function.name"), _is_word),
     "zinc_mcp.reference": lambda value: re.fullmatch(r"[0-9a-f]{8}", str(value)) is not None,
@@ -58,11 +58,11 @@ _OURS: Mapping[str, Callable[[object], bool]] = {
 }
 _STEPS = ("journal", "wire", "wallet", "person")
 _OF_A_SERVER = re.compile(r"(?:service|deployment|k8s|container|cloud)\.[a-z0-9._]{1,60}")
-"""The names of the owner's own attributes that are sent along: those of a service, none of a person."""
+"""The names of the attributes in OTEL_RESOURCE_ATTRIBUTES that are sent: those of a service, none of a person."""
 
 
 def resource() -> Resource:
-    """Return what all spans and metrics say of this server; no user, no path and no argument of the program."""
+    """Return the attributes of this server for all spans and metrics: no user, path or argument of the program."""
     try:
         own = version("zinc-mcp")
     except PackageNotFoundError:
@@ -74,10 +74,10 @@ def resource() -> Resource:
 
 
 def clean(span: ReadableSpan, about: Resource) -> ReadableSpan | None:
-    """Return what may be known of a span; None for a span of another library.
+    """Return a copy of a span with harmless attributes alone; None for a span of another library.
 
     Args:
-        span: as it was made.
+        span: the span as it was made.
         about: see `resource`.
     """
     scope, context = span.instrumentation_scope, span.context

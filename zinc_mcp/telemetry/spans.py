@@ -12,7 +12,7 @@ _KINDS = {"wire": SpanKind.CLIENT}
 
 
 class Spans:
-    """Makes a span of each step that belongs to a call. What the process does by itself makes none."""
+    """Makes a span of each step that belongs to a call. Work outside of calls makes no span, unless it asks for one."""
 
     def __init__(self, tracer: Tracer) -> None:
         """Make the spans with this tracer."""

@@ -1,4 +1,4 @@
-"""The one value through which the parts of a process tell what they do."""
+"""The one value to which the parts of a process report their steps and metrics."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -55,18 +55,18 @@ _UNSEEN = _Unseen()
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Those who watch one process."""
+    """The receivers of the metrics and spans of one process."""
 
     figures: JournalFigures
     sinks: tuple[Sink, ...] = ()
     tracing: Tracing | None = None
 
     def step(self, name: str, facts: Facts | None = None, *, alone: bool = False) -> AbstractContextManager[Step]:
-        """Take a step of the current call while inside; with `alone` it is told also where there is no call."""
+        """Report a step of the current call while inside; with `alone` also where there is no call."""
         return nullcontext(_UNSEEN) if self.tracing is None else self.tracing.step(name, facts or {}, alone=alone)
 
     def called(self, line: Mapping[str, Any], seconds: float) -> None:
-        """Tell of a call of a tool: the facts of its line in the log, and how long it took."""
+        """Report a call of a tool: the facts of its line in the log, and its duration."""
         self._add(CALLS, (line["tool"], line.get("ending") or "unknown"), 1)
         self._add(CALL_SECONDS, (line["tool"],), seconds)
         if self.tracing is not None:
@@ -74,7 +74,7 @@ class Watch:
             self.tracing.mark({name: value for name, value in named.items() if value is not None})
 
     def asked_zinc(self, service: str, request: str, answer: str, seconds: float) -> None:
-        """Tell of a request to Zinc, and how long its answer took."""
+        """Report a request to Zinc, and the time to its answer."""
         self._add(WIRE_SECONDS, (service, request, answer), seconds)
 
     def _add(self, measure: Measure, labels: Sequence[str], value: float) -> None:

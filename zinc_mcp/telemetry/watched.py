@@ -1,4 +1,4 @@
-"""The journal, the wire and the wallet of a process that is watched. They do what they do unwatched, and tell of it."""
+"""The journal, the wire and the wallet of a watched process. They work as unwatched ones do, and report their steps."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ WORDS = frozenset(
         *("transactions", "wallet", "me", "health", "webhooks", "endpoint", "practice", "settlements"),
     }
 )
-"""The words in the paths of Zinc's endpoints; all else in a path names something."""
+"""The fixed words in the paths of Zinc's endpoints. Every other part of a path is an id or a name."""
 
 
 class WatchedRunner(Runner):
     """A journal's threads whose work is a step of the call that waits for it."""
 
     def __init__(self, opener: Callable[[], Journal], watch: Watch, *, at_once: int = 1) -> None:
-        """As `Runner`."""
+        """See `Runner`."""
         super().__init__(opener, at_once=at_once)
         self._watch = watch
 
@@ -70,8 +70,8 @@ class WatchedRunner(Runner):
 
 
 class WatchedExchange(Exchange):
-    """The connections to one of Zinc's services. Of a request are told its method, the words of its path, and the
-    status of its answer: no parameter, no header and no content.
+    """The connections to one of Zinc's services. Each request reports its method, the fixed words of its path, and the
+    status of its answer, and no parameter, header or content.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class WatchedExchange(Exchange):
         *,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """As `Exchange`; `service` is our name for it."""
+        """See `Exchange`; `service` is our name for the service."""
         super().__init__(origin, route, transport=transport)
         self._watch = watch
         self._service = service
@@ -149,13 +149,13 @@ class WatchedWallet(PaymentWallet):
 
 
 def template_of(path: str) -> str:
-    """Return the words of a path of Zinc's, with `{}` for what it names, and without its query."""
+    """Return a path without its query, with `{}` instead of every part that is not in `WORDS`."""
     segments = path.partition("?")[0].split("/")
     return "/".join(each if each in WORDS or not each else "{}" for each in segments)
 
 
 def _name_of(work: Callable[..., object]) -> str:
-    """Return the name of the function that a piece of work is, or stands in."""
+    """Return the name of a function, or of the function in which it is defined."""
     while isinstance(work, partial):
         work = work.func
     return str(getattr(work, "__qualname__", "?")).partition(".<locals>")[0]

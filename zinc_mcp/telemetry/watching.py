@@ -1,4 +1,4 @@
-"""Opens what watches a server: what the variables of OpenTelemetry ask for, beside the metrics for Prometheus."""
+"""Opens the watch of a server: the exports that the variables of OpenTelemetry ask for, besides Prometheus metrics."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ _PROTOCOL = "http/protobuf"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for: spans, metrics or both."""
+    """The exports that are asked for: spans, metrics or both."""
 
     traces: bool
     metrics: bool
@@ -31,13 +31,13 @@ class Asked:
 
 @asynccontextmanager
 async def watching(figures: JournalFigures, *sinks: Sink) -> AsyncGenerator[Watch | None]:
-    """Give the watch of a process that is opened inside, and send the last of it at the end; None if nobody asks.
+    """Give the watch of a process, and send its last metrics and spans at the end; None if nobody has asked for any.
 
-    What cannot be sent is a warning in the log. It never stops a server, and delays its end by a few seconds at most.
+    A failure to send is a warning in the log. It never stops a server, and delays its end by `END_SECONDS` at most.
 
     Args:
-        figures: of the journal.
-        sinks: further ones than OpenTelemetry's.
+        figures: the figures of the journal.
+        sinks: receivers of metrics besides OpenTelemetry.
     """
     asked = asked_in(os.environ)
     if asked is None:
@@ -63,7 +63,7 @@ async def watching(figures: JournalFigures, *sinks: Sink) -> AsyncGenerator[Watc
 
 
 def asked_in(variables: Mapping[str, str]) -> Asked | None:
-    """Return what variables of OpenTelemetry ask for, or None (OpenTelemetry, "Environment Variable Specification").
+    """Return the exports that variables ask for, or None (OpenTelemetry, "Environment Variable Specification").
 
     A signal is asked for by an exporter `otlp`, or by an endpoint. Without either nothing is sent, though OpenTelemetry
     would send to this machine by default: hosts hand their own variables on to every server that they start.

@@ -74,7 +74,7 @@ async def open_process(
     checkpoint: Checkpoint = logger.debug,
     watch: Watch | None = None,
 ) -> AsyncGenerator[Process]:
-    """Open the journal's thread, the rails and the task in which orders are sent; close them when all is settled.
+    """Open the journal's threads, the rails and the tasks that send orders; close them when nothing is in flight.
 
     Leaving this context waits until nothing is on the wire any more, even if the task is cancelled.
 
@@ -87,7 +87,7 @@ async def open_process(
         clock: seconds since the epoch.
         uptime: the machine's own clock, for leases; None if a test sets all clocks.
         checkpoint: called at each step where a crash matters; each is logged if nothing else is given.
-        watch: those who watch the process; None: nobody does, and nothing is put between its parts.
+        watch: takes metrics and spans of the process; None: there are none.
 
     Raises:
         SettingsError: the API's address cannot be used. A payment wallet that cannot be used is a warning.
@@ -236,7 +236,7 @@ def _has_shared_limits(policy: Callable[[], Policy]) -> bool:
     try:
         return has_shared_limits(policy())
     except RefusedError:
-        return False  # it is told where the policy is checked
+        return False  # the check of the policy reports it
 
 
 def _account_rail(settings: Settings, client: ZincClient, clock: Callable[[], float]) -> AccountRail | None:
@@ -255,7 +255,7 @@ def _practice_key(settings: Settings) -> SecretStr:
 
 
 async def _opened(settings: Settings) -> Settings:
-    """Return the settings with the secrets of a keyring, which takes its time."""
+    """Return the settings with the secrets of a keyring, read in a thread because a keyring may take seconds."""
     if not settings.in_keyring:
         return settings
     return await anyio.to_thread.run_sync(opened, settings)
@@ -297,7 +297,7 @@ async def _sweep(process: Process) -> None:
 
 
 async def _listen(process: Process) -> None:
-    """Hear what other processes change, from the first use of the journal on."""
+    """Take news of other processes' changes, from the first use of the journal on."""
     await process.journal.used.wait()
     from zinc_mcp.journal.storage.notifying import keep_listening  # SQLAlchemy: `tools/list` does not wait for it
 
@@ -307,7 +307,7 @@ async def _listen(process: Process) -> None:
 async def _tell_the_owner(process: Process, notify: Notify) -> None:
     """Tell the owner what happens to orders, from the first use of the journal on, or from soon after the start.
 
-    The second is for what a process that was killed has left untold.
+    A process that was killed may have left news untold, so this does not always wait for the first use.
     """
     with anyio.move_on_after(_TELLING_STARTS_SECONDS):
         await process.journal.used.wait()
@@ -395,6 +395,6 @@ def _v1_client(
 def _v1_rail(client: V1Client, settings: Settings, clock: Callable[[], float]) -> V1Rail:
     from zinc_mcp.rails.v1 import V1Rail
 
-    # Whoever practises sends no real token anywhere. It is no word that an answer holds: a secret is taken out there.
+    # Practice sends no real token. The one for practice is in no answer of the sandbox, since tokens are removed there.
     token = (None if settings.sandbox else settings.v1_client_token) or SecretStr("v1-token-to-practise")
     return V1Rail(client, token, "sandbox" if settings.sandbox else "live", clock)

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 def payment_wallet(
     settings: Settings, client: ZincClient | None = None, transport: httpx.AsyncBaseTransport | None = None
 ) -> PaymentWallet | None:
-    """Open the owner's payment wallet; practising in the sandbox never touches a real one.
+    """Open the owner's payment wallet, or the practice wallet if the sandbox is on; None if none is configured.
 
     Raises:
         SettingsError: something that the wallet needs is missing or malformed.
@@ -84,7 +84,7 @@ def _why_unusable(error: Exception) -> ZincMcpError:
 
 
 def wallet_settings(settings: Settings) -> WalletSettings:
-    """Return what a wallet needs to know, out of the owner's settings."""
+    """Return the settings of a wallet, out of the owner's settings."""
     from zinc_mcp.payments.wallet import WalletSettings
 
     kind = "sandbox" if settings.sandbox else settings.wallet

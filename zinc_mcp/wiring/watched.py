@@ -1,4 +1,4 @@
-"""The parts of a process that is watched. Without a watch they are the plain ones, and nothing more is loaded."""
+"""The choice between plain and watched parts of a process. Without a watch the watched ones are not loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def runner_for(url: str, opener: Callable[[], Journal], watch: Watch | None) -> Runner:
-    """Return what runs the work of the journal at a URL."""
+    """Return the runner of the journal at a URL."""
     at_once = AT_ONCE if url.startswith("postgresql") else 1
     if watch is None:
         return Runner(opener, at_once=at_once)
@@ -27,7 +27,7 @@ def runner_for(url: str, opener: Callable[[], Journal], watch: Watch | None) -> 
 
 
 def exchange_for(service: str, watch: Watch | None) -> Callable[..., Exchange]:
-    """Return what makes the exchange with a service of Zinc."""
+    """Return the function that makes the exchange with a service of Zinc."""
     if watch is None:
         return Exchange
     from zinc_mcp.telemetry.watched import WatchedExchange
@@ -45,5 +45,5 @@ def wallet_for(wallet: PaymentWallet | None, watch: Watch | None) -> PaymentWall
 
 
 def followed(runner: Runner, watch: Watch | None) -> AbstractAsyncContextManager[None]:
-    """Return the context in which the figures of the journal are looked at."""
+    """Return the context in which the figures of the journal are read."""
     return nullcontext() if watch is None else watch.figures.following(runner)
