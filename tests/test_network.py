@@ -302,7 +302,7 @@ async def test_certificates_that_cannot_be_read_are_named(tmp_path: Path, monkey
         else:
             file.write_text(content, encoding="ascii")
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-        with pytest.raises(ZincUnreachableError, match="what SSL_CERT_FILE names cannot be read as certificates"):
+        with pytest.raises(ZincUnreachableError, match="the certificates that SSL_CERT_FILE names cannot be read"):
             await place(ZincClient("https://zinc.test"))
 
 
@@ -338,7 +338,7 @@ def test_doctor_shows_the_way_and_never_a_password(tmp_path: Path) -> None:
     assert "certificates: the usual authorities are trusted" in shown[0].stdout
     assert re.search(r"\bproxy +http://p\.test:3128 \(environment ZINC_MCP_PROXY\)", shown[1].stdout)
     assert "proxy: Zinc through none" in shown[2].stdout
-    assert "WRONG certificates: what SSL_CERT_FILE names cannot be read as certificates" in shown[3].stdout
+    assert "WRONG certificates: the certificates that SSL_CERT_FILE names cannot be read" in shown[3].stdout
 
 
 # Bounds

@@ -34,8 +34,8 @@ def _at_a_terminal() -> bool:
 
 
 def _serve() -> None:
-    # A host waits for the first answer, so neither the commands nor their libraries are loaded here, and nothing looks
-    # for garbage among what is loaded and stays. `stdio.run` enables that again.
+    # A host waits for the first answer, so neither the commands nor their libraries are loaded here. The garbage
+    # collector is off while modules load, because all of them stay. `stdio.run` enables it again.
     gc.disable()
     from zinc_mcp.owner.settings import load_settings, warnings_about
 
@@ -53,7 +53,7 @@ def _command() -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a screen that has not all letters still shows each of them
+            stream.reconfigure(errors="backslashreplace")  # a letter that a terminal cannot show becomes its code
     program.main(prog_name=started_as(), complete_var=COMPLETING)
 
 

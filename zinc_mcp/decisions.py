@@ -1,4 +1,4 @@
-"""A person's decision about an entry of any kind. On a yes `checkout` sends an order, `aftercare` a change of one."""
+"""A person's decision about an entry of any kind. On a yes `checkout` sends orders, and `aftercare` changes of them."""
 
 from functools import partial
 
@@ -10,10 +10,10 @@ from zinc_mcp.process import Process
 
 
 async def send_approved(process: Process, entry: Entry) -> Entry:
-    """Send what a person has approved, if this process can; return how it stands.
+    """Send an approved order or change, if this process can, and return its entry as it stands then.
 
     Raises:
-        RefusedError: `paused`, or what the policy does not allow any more.
+        RefusedError: `paused`, or the policy does not allow it any more.
     """
     if entry.kind in CHANGES:
         return await send.send_approved(process, entry)

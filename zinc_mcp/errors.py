@@ -5,8 +5,8 @@ ZincMcpError
 ├── RefusedError                 we said no; nothing was sent
 │   ├── InvalidArgumentsError    the arguments of a tool call are wrong
 │   ├── LimitExceededError       the order would exceed a limit of the owner
-│   ├── PolicyDiffersError       this server has another policy than the one that holds for all servers on its journal
-│   └── TimeUnknownError         Zinc did not tell the time, on which it depends what may be bought
+│   ├── PolicyDiffersError       this server's policy is not the one that holds for all servers on its journal
+│   └── TimeUnknownError         Zinc did not tell the time, and this machine's clock alone must not decide
 ├── JournalError                 the journal cannot be read or written; nothing new is sent without it
 ├── ZincUnreachableError         no connection to Zinc: nothing of this request was sent
 ├── OrderNotFoundError           this caller has no such order
@@ -62,8 +62,8 @@ ErrorCode = Literal[
 ]
 """The closed list of codes a tool result can carry."""
 Whose = Literal["caller", "member", "role", "team"]
-"""Whose orders count against a limit: of one caller, for every caller or by the member's name; of all with one role; of
-all callers."""
+"""The callers whose orders count against a limit. `caller`: one caller, by a limit for every caller. `member`: one
+caller, by a limit for this member. `role`: all callers with one role. `team`: all callers."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class JournalError(ZincMcpError):
         """Return this error with the consequence that nothing was sent; an error with a consequence stays as it is.
 
         Args:
-            is_unread: the journal could not say either whether an earlier call has ordered the same.
+            is_unread: the journal could not say whether an earlier call has ordered the same.
         """
         if self.is_told:
             return self
@@ -196,7 +196,7 @@ class JournalError(ZincMcpError):
         Args:
             happened: the last known event as a clause, such as `The order was sent`.
             key: the key with which the order can be found.
-            moves_money: whether it buys something; a change of a placed order does not.
+            moves_money: whether the request buys something; a change of a placed order does not.
             facts: further facts, such as the order's id.
         """
         if self.is_told:

@@ -161,7 +161,7 @@ class Exchange:
             verb,
             address,
             headers={**_ALWAYS_SENT, **headers},
-            # Here and not before: an earlier name for these bytes would be one more that a traceback could show.
+            # Revealed only here: a traceback may show every variable, so no variable holds these bytes.
             content=content.revealed() if isinstance(content, SecretBody) else content,
             params=parameters,
             extensions={"timeout": timeouts},
@@ -302,7 +302,7 @@ class _Watch:
             if self._leaving is not None:
                 self._leaving()
             self.has_left = True
-            # The steps that follow prove nothing, and to be called at each takes a hundredth of a placing call.
+            # The later steps prove nothing, and a call at each of them takes a hundredth of a placing call's time.
             info["request"].extensions.pop("trace", None)
 
 
@@ -352,7 +352,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _parts(credential: str) -> Iterator[str]:
-    """Return the secrets inside base64: the password (RFC 7617), or the proof in a payment's credential."""
+    """Yield the secrets inside base64: the password (RFC 7617), or the proof in a payment's credential."""
     spelled = credential.rstrip("=").translate(str.maketrans("-_", "+/"))
     try:
         text = base64.b64decode(spelled + "=" * (-len(spelled) % 4), validate=True).decode()

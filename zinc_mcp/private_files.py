@@ -98,7 +98,7 @@ def _steps(path: Path) -> Iterator[Path]:
             continue
         at = at / name
         yield at
-        if os.path.islink(at) and links < _MOST_LINKS:  # False too if this user may not look
+        if os.path.islink(at) and links < _MOST_LINKS:  # also False if this user may not look
             links += 1
             target = Path(os.readlink(at))
             at = Path(target.parts[0]) if target.is_absolute() else at.parent

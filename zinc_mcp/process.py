@@ -74,11 +74,11 @@ class Clocks:
     glance: float = 0.5
     """The interval at which a waiting look-up checks whether another process has brought news."""
     hint: float = 10.0
-    """An order of which Zinc's webhooks bring hints is read for them at most once within this time."""
+    """An order is read at most once within this time because of hints that Zinc's webhooks bring."""
     notices: float = 2.0
     """The interval at which a running process looks for something to tell the owner (`notify.notifier`)."""
     follow: float = 60.0
-    """The interval at which the same process looks at orders that were told about before, and asks Zinc about them."""
+    """The interval at which a running process looks again at orders of which the owner was told, and asks Zinc."""
     telling: float = 10.0
     """The longest time for one message to the owner."""
     members: float = 1.0
@@ -111,7 +111,7 @@ class Answer:
     entry: Entry | None
     """None only for an order that was not placed through this journal."""
     order: Order | None = None
-    """As Zinc showed it during this call, if it was read."""
+    """The order as Zinc showed it during this call, if it was read."""
     earlier: bool = False
     """An earlier order is the answer: this call bought nothing new."""
     refusal: RefusedError | None = None
@@ -139,15 +139,15 @@ class ProductFacts:
     details: Product | ZincMcpError | None = None
     offers: Offers | ZincMcpError | None = None
     cost_cents: int = 0
-    """What the questions cost this time."""
+    """The cost of the questions to Zinc that this call asked."""
     remembered: tuple[str, ...] = ()
-    """Which of details and offers were remembered."""
+    """Those of details and offers that were remembered and not asked for."""
     age_seconds: float | None = None
-    """How long ago the oldest of those was asked."""
+    """The age of the oldest remembered answer; None if nothing was remembered."""
     mode: Mode | None = None
-    """Of the way that details and offers were asked; None if they were not."""
+    """The mode of the rail that asked for details and offers; None if nothing was asked."""
     objection: ZincMcpError | None = None
-    """Why the owner's policy allows no order of it."""
+    """The reason that the owner's policy allows no order of the product; None if it allows one."""
 
 
 class Wake:
@@ -177,7 +177,7 @@ class Process:
     unwritten: Unwritten
     """Facts that this process has learnt and could not write down yet."""
     client: ZincClient
-    """For what Zinc tells everybody. It has no key."""
+    """The client for answers that Zinc gives to everybody. It has no key."""
     policy: Callable[[], Policy]
     """Reads the owner's policy as it stands; raises `policy_invalid`."""
     own_policy: Callable[[Policy], OwnPolicy | None]
@@ -201,7 +201,7 @@ class Process:
     counted: set[int] = field(default_factory=set[int])
     """Entries that were sent more than once. For the key of each, this process has counted the orders at Zinc."""
     told: set[object] = field(default_factory=set[object])
-    """Unreadable rows that were logged."""
+    """The unreadable rows that this process has logged."""
     swept: dict[tuple[RailName, str], int] = field(default_factory=dict[tuple[RailName, str], int])
     """The id after which the next sweep of a rail goes on, by what it looks for (`spending.in_turn`)."""
     unusable: dict[RailName, ZincMcpError] = field(default_factory=dict[RailName, ZincMcpError])
@@ -209,15 +209,15 @@ class Process:
     warmed: anyio.Event = field(default_factory=anyio.Event)
     """Set when the payment wallet's library is loaded, or is known to be unusable."""
     news: News = field(default_factory=News)
-    """Wakes what waits for a change of an entry by any process."""
+    """Wakes the tasks that wait for a change of an entry by any process."""
     asked: Wake = field(default_factory=Wake)
     """Set when a person has been asked, because a decision may then come from any process."""
     calls: Counter[str] = field(default_factory=Counter[str])
     """The number of tool calls that run, by caller."""
     stopping: anyio.Event = field(default_factory=anyio.Event)
-    """Set when the process was told to stop. Calls that only wait then say how things stand."""
+    """Set when the process was told to stop. Calls that only wait then answer with what is known."""
     watch: "Watch | None" = None
-    """Those who watch this process, by metrics or spans."""
+    """Takes metrics and spans of this process; None if nobody has asked for them."""
 
     @property
     def practises(self) -> bool:

@@ -131,8 +131,8 @@ def _trusted() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one
         named = certificates()
-        place = f"what {named[0]} names" if named else "the usual certificates"
-        raise UnusableRouteError(f"{place} cannot be read as certificates") from error
+        which = f"the certificates that {named[0]} names" if named else "the usual certificates"
+        raise UnusableRouteError(f"{which} cannot be read") from error
 
 
 def _is_excepted(parts: SplitResult, host: str, exceptions: str) -> bool:

@@ -1,4 +1,4 @@
-"""The bytes of a request that hold a login, a password or a card, for the short way from their making to the wire."""
+"""The bytes of a request that hold a login, a password or a card, hidden from every output until they are sent."""
 
 from typing import Any, NoReturn, SupportsIndex
 
@@ -12,7 +12,7 @@ class SecretBody:
         self.__content = content
 
     def revealed(self) -> bytes:
-        """Return the bytes. For the request that carries them and for their digest only."""
+        """Return the bytes. Only the request that carries them and their digest may use this."""
         return self.__content
 
     def __repr__(self) -> str:

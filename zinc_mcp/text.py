@@ -76,7 +76,7 @@ def plain(text: object, limit: int = 200) -> str:
     The result is still foreign data: callers show it in a field of its own.
     """
     if isinstance(text, str) and len(text) <= limit and text.isprintable() and not _HIDDEN.search(text):
-        return " ".join(text.split())  # most text: no single character needs a check
+        return " ".join(text.split())  # true of most text, which then needs no check of each character
     # Cut first: text from outside may be megabytes long.
     source = _ANSI.sub("", _as_text(text)[: limit * 8])
     kept = "".join(map(_shown, source))
@@ -105,7 +105,7 @@ def selects_a_variation(character: str) -> bool:
 
 
 def blotted(text: str, private: Sequence[str]) -> str:
-    """Return a text without the private parts, in upper or lower case. No foreign text becomes a regular expression."""
+    """Return a text without the private parts, in any case of letters. No foreign text becomes a regular expression."""
     folded = _folded(text)
     for part in map(_folded, private):
         start, kept = 0, list[str]()
