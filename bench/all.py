@@ -1,4 +1,4 @@
-"""Runs all benches. Prints the figures of each as they come, at the end what was missed."""
+"""Runs all benches. It prints the figures of each bench after it has run, and at the end the missed targets."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ from bench.figures import Figure, arguments, table
 
 
 def main() -> int:
-    """Run every bench and print each one's table, and at the end the rows that missed; 1 when there is one."""
+    """Run every bench and print its table, and at the end the rows that missed their target; return 1 if any did."""
     quick: bool = arguments(__doc__).parse_args().quick
     missed: list[Figure] = []
     benches = (
@@ -40,7 +40,7 @@ def main() -> int:
         figures = asyncio.run(bench.measure(quick=quick))
         print(f"\n{bench.__name__} ({time.monotonic() - began:.0f} s)\n\n{table(figures)}", flush=True)
         missed += [each for each in figures if each.holds is False]
-    print(f"\nMissed:\n\n{table(missed)}" if missed else "\nEvery target holds.")
+    print(f"\nMissed targets:\n\n{table(missed)}" if missed else "\nEvery target holds.")
     return 1 if missed else 0
 
 

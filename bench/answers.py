@@ -1,13 +1,13 @@
 """The waits of other calls while the server reads the largest answers, and the memory that stays afterwards.
 
-Measured: a server over stdio gets a ping every millisecond, while `get_order` reads an order whose answer has the
-largest size that is read (256 KB) and takes the most work: many rows, long texts, wrong types at every depth, rows
-beyond every bound. The same while `place_order`, with a journal of today, first reads a page of a list of orders of the
-largest size (512 KB). The upstream is another process. Baseline: the same with an order of the usual size.
+Measured: a server over stdio gets a ping every millisecond while `get_order` reads an order. Its answer has the largest
+size that is read (256 KB) and takes the most work: many rows, long texts, wrong types at every depth, rows beyond every
+bound. The same is measured while `place_order`, whose journal is new, first reads a page of a list of orders of the
+largest size (512 KB). The upstream is another process. Baseline: a ping's wait during an order of the usual size.
 
-A wait is the longest of a call, in milliseconds. The figure is the least of all rounds, since other work of the machine
-only adds to it, for the shape with the longest wait. Memory is resident memory (MiB) at the end, compared with that
-after the first call of each kind.
+A wait is the longest wait of a ping during one call, in milliseconds. For each shape the least of all rounds counts,
+since other work of the machine only adds to it. The figure is that of the shape with the longest wait. Memory is
+resident memory (MiB) at the end, compared with the memory after the first round.
 """
 
 import asyncio

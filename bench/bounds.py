@@ -1,4 +1,4 @@
-"""The page `docs/bounds.md`: everything that comes from outside, its bound, and what happens beyond it.
+"""Makes the page `docs/bounds.md`: each thing that comes from outside, its bound, and what happens beyond the bound.
 
     python -m bench.bounds --write
 
@@ -40,7 +40,7 @@ class Bound:
         return f"{value:,g} {self.unit}".rstrip() if isinstance(value, float) else f"{value:,} {self.unit}".rstrip()
 
 
-_TOLD = "told as a number of rows left out, and never taken for less money or for an end"
+_TOLD = "the number of rows left out is told; it is never taken for less money or for an end"
 
 ANSWERS = (
     Bound(
@@ -53,7 +53,7 @@ ANSWERS = (
         "the answer of the owner's address to a message",
         "notify.delivery.MAX_ANSWER_BYTES",
         "bytes",
-        "not read on: its status alone counts",
+        "the rest is not read; only the status counts",
     ),
     Bound("a page of a list of orders", "zinc.placed.order_list.MAX_LIST_BYTES", "bytes", "the list was not read"),
     Bound("messages of a case of v1", "zinc.v1.aftercare.cases.MAX_MESSAGES", "", "the newest are read"),
@@ -62,7 +62,7 @@ ANSWERS = (
         "returns of a v1 order that are asked for",
         "zinc.v1.aftercare.returns.MAX_READ",
         "",
-        "the newest; others as last known",
+        "the newest are asked for; others are shown as last known",
     ),
     Bound("transactions of managed accounts", "zinc.v1.money.MOST_TRANSACTIONS", "", "the newest are read"),
     Bound("a Tempo node's answer", "payments.tempo_chain.MAX_ANSWER_BYTES", "bytes", "no answer: nothing is proved"),
@@ -73,8 +73,8 @@ ANSWERS = (
         "bytes",
         "the wallet gave no clear answer",
     ),
-    Bound("nesting of JSON in an answer", "network.MAX_DEPTH", "levels", "not JSON that is read"),
-    Bound("brackets and commas in an answer", "network.MAX_PARTS", "", "not JSON that is read"),
+    Bound("nesting of JSON in an answer", "network.MAX_DEPTH", "levels", "not read: counts as no JSON"),
+    Bound("brackets and commas in an answer", "network.MAX_PARTS", "", "not read: counts as no JSON"),
     Bound("rows of any list in an order", "zinc.answers.MAX_ROWS", "", _TOLD),
     Bound(
         "faulty parts of an answer that are mended", "zinc.answers.MAX_MENDED", "", "whole lists are left out, and told"
@@ -84,7 +84,12 @@ ANSWERS = (
     Bound("fields of metadata or of an address", "zinc.answers.MAX_FLAT_MEMBERS", "", "left out"),
     Bound("orders on a page of a list", "zinc.placed.order_list.PAGE", "", "the next page is asked for"),
     Bound("pages of a list", "zinc.placed.order_list.MAX_PAGES", "", "not asked for; an unread list proves nothing"),
-    Bound("the same, of a page that cannot be read", "zinc.placed.order_list.SMALL_PAGE", "", "the list was not read"),
+    Bound(
+        "orders on a page that is asked for after one that could not be read",
+        "zinc.placed.order_list.SMALL_PAGE",
+        "",
+        "the list was not read",
+    ),
     Bound("orders looked at in a list", "zinc.placed.order_list.MAX_LISTED", "", "not looked at; that proves nothing"),
     Bound("a timeline", "zinc.placed.timeline.MAX_TIMELINE_BYTES", "bytes", "the order is shown without it, and told"),
     Bound("reading a timeline", "checkout.milestones.TIMELINE_SECONDS", "seconds", "as above"),
@@ -104,9 +109,7 @@ ANSWERS = (
     Bound("parcels that a result shows", "views.parts.MAX_PARCELS", "", "counted in `left_out`"),
     Bound("checkpoints of a parcel that a result shows", "views.delivery.MAX_CHECKPOINTS", "", "counted"),
     Bound("results of a search that are shown", "views.find.search.MAX_RESULTS", "", "`invalid_arguments`"),
-    Bound(
-        "the address of a result", "views.find.search.MAX_URL", "characters", "counted in `left_out`: a cut one is none"
-    ),
+    Bound("the address of a result", "views.find.search.MAX_URL", "characters", "left out and counted in `left_out`"),
     Bound("the title of a result", "views.find.search.MAX_TITLE", "characters", "cut"),
     Bound("the title of a result in UTF-8", "views.find.search.MAX_TITLE_BYTES", "bytes", "cut"),
     Bound("the description of a product", "views.find.product.MAX_DESCRIPTION", "characters", "cut"),
@@ -174,7 +177,12 @@ ANSWERS = (
         "the link to the page of a code", "zinc.account.sign_in.MAX_LINK", "characters", "not shown; nothing is opened"
     ),
     Bound("one request of a sign-in", "cli.login.device.SIGN_IN_SECONDS", "seconds", "asked again, and told"),
-    Bound("asking Zinc about a key before it is kept", "cli.login.keeping.CHECK_SECONDS", "seconds", "told"),
+    Bound(
+        "asking Zinc about a key before it is kept",
+        "cli.login.keeping.CHECK_SECONDS",
+        "seconds",
+        "told that it is not checked",
+    ),
 )
 
 REQUESTS = (
@@ -220,11 +228,16 @@ REQUESTS = (
     Bound("silence after an answer", "server.http.connections.KEEP_ALIVE_SECONDS", "seconds", "closed"),
     Bound("an answer that nobody reads", "server.http.connections.UNREAD_SECONDS", "seconds", "closed"),
     Bound("bytes of a body that arrive after its answer", "server.http.connections.MAX_LATE_BYTES", "bytes", "closed"),
-    Bound("the same of a body in chunks", "server.http.connections.MAX_LATE_CHUNKED_BYTES", "bytes", "closed"),
+    Bound(
+        "bytes of a chunked body that arrive after its answer",
+        "server.http.connections.MAX_LATE_CHUNKED_BYTES",
+        "bytes",
+        "closed",
+    ),
     Bound("the head of a request", "server.http.connections.MAX_HEAD_BYTES", "bytes", "400"),
     Bound("header fields", "server.http.requests.MOST_HEADERS", "", "431"),
     Bound("path and query", "server.http.requests.MAX_TARGET_BYTES", "bytes", "414"),
-    Bound("the same of a redirect from the issuer", "server.http.requests.MAX_REDIRECT_BYTES", "bytes", "414"),
+    Bound("path and query of a redirect from the issuer", "server.http.requests.MAX_REDIRECT_BYTES", "bytes", "414"),
     Bound(
         "a message: a body, or a line on stdin",
         "server.messages.MOST_MESSAGE_BYTES",
@@ -249,7 +262,7 @@ REQUESTS = (
     Bound("an id that is sent back", "server.messages.MOST_ID_CHARACTERS", "characters", "the error has no id"),
     Bound("a form of the approval page", "server.pages.forms.MAX_FORM_BYTES", "bytes", "400"),
     Bound("requests of one visitor to the approval page at once", "server.pages.approval.MOST_VIEWS", "", "429"),
-    Bound("requests for `/readyz` that wait for one look", "server.http.readiness.MOST_ASKING", "", "503"),
+    Bound("requests for `/readyz` that wait for one check", "server.http.readiness.MOST_ASKING", "", "503"),
     Bound("requests of one caller at once, beside its streams", "server.http.shares.MOST_REQUESTS", "", "429"),
     Bound("looks at the journal for metrics", "telemetry.measures.LOOK_EVERY_SECONDS", "seconds", "as last known"),
     Bound(
@@ -321,7 +334,7 @@ ORDERS = (
     Bound("a product's number in v1", "zinc.v1.products.MAX_NUMBER", "characters", "`invalid_arguments`"),
     Bound("promotion codes, and a list of criteria", "zinc.v1.request.MAX_LISTED", "", "`invalid_arguments`"),
     Bound("a gift message of v1", "zinc.v1.order.MAX_MESSAGE", "characters", "`invalid_arguments`"),
-    Bound("its lines", "zinc.v1.order.MAX_MESSAGE_LINES", "", "`invalid_arguments`"),
+    Bound("lines of a gift message of v1", "zinc.v1.order.MAX_MESSAGE_LINES", "", "`invalid_arguments`"),
     Bound("words for the carrier", "zinc.v1.address.MAX_INSTRUCTIONS", "characters", "`invalid_arguments`"),
     Bound("the wait for a managed account", "zinc.v1.order.MAX_QUEUE_SECONDS", "seconds", "`invalid_arguments`"),
     Bound("metadata or notes of an order", "zinc.texts.notes.MAX_METADATA_BYTES", "bytes", "`invalid_arguments`"),
@@ -336,7 +349,12 @@ ORDERS = (
     Bound("products that a question looks up", "find.details.MOST_PRODUCTS", "", "they have no title"),
     Bound("orders on a page of `list_orders`", "server.mcp.tools.list_orders.MAX_LIMIT", "", "`invalid_arguments`"),
     Bound("the look-ups for a question", "find.details.QUESTION_SECONDS", "seconds", "there are no titles"),
-    Bound("the check of a shop before a question", "find.check.BEFORE_ASKING_SECONDS", "seconds", "it is asked"),
+    Bound(
+        "the check of a shop before a question",
+        "find.check.BEFORE_ASKING_SECONDS",
+        "seconds",
+        "the question is asked without it",
+    ),
     Bound("the words of a search", "server.mcp.tools.search_products.MAX_QUERY", "characters", "`invalid_arguments`"),
     Bound("retailers of a search", "server.mcp.tools.search_products.MAX_RETAILERS", "", "`invalid_arguments`"),
     Bound(
@@ -352,7 +370,12 @@ ORDERS = (
         "it is asked, and paid for, again",
     ),
     Bound("an answer about products that is remembered", "find.question.MOST_KEPT_BYTES", "bytes", "not remembered"),
-    Bound("the free check of a product", "find.check.CHECK_SECONDS", "seconds", "it is not known"),
+    Bound(
+        "the free check of a product",
+        "find.check.CHECK_SECONDS",
+        "seconds",
+        "told that it is not known whether the shop can be ordered from",
+    ),
     Bound(
         "a wait for news in `get_order`",
         "server.mcp.tools.get_order.MAX_WAIT_SECONDS",
@@ -424,15 +447,15 @@ STORED = (
 )
 
 SECTIONS = (
-    ("What Zinc, a node, a wallet's provider or a shop answers", ANSWERS),
-    ("What a client sends", REQUESTS),
-    ("What an order and a question hold", ORDERS),
-    ("What is stored", STORED),
+    ("Answers of Zinc, a node, a wallet's provider or a shop", ANSWERS),
+    ("Requests and connections of clients", REQUESTS),
+    ("Arguments, orders and questions", ORDERS),
+    ("Stored data, files, messages and secrets", STORED),
 )
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page in Markdown."""
     lines = [
         "# Bounds",
         "",

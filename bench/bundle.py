@@ -1,9 +1,9 @@
-"""The manifest of the larger bundle, which can also pay on Tempo.
+"""Makes the manifest of the larger bundle, which can also pay on Tempo.
 
     python -m bench.bundle > manifest.json       # in the folder that is packed, never in this tree
 
-Whoever does not pay on Tempo gets the smaller bundle, with `manifest.json` of this tree: the libraries that sign there
-are large, and a host installs them at the first start.
+The smaller bundle, with `manifest.json` of this tree, is for everybody else: the libraries that sign on Tempo are
+large, and a host installs them at the first start.
 """
 
 import json
@@ -26,7 +26,7 @@ _ASKED: dict[str, dict[str, Any]] = {
     "tempo_root_account": {
         "type": "string",
         "title": "Tempo root account",
-        "description": "Only with an access key: the account it signs for.",
+        "description": "Only with an access key: the account that it signs for.",
         "required": False,
         "default": "",
     },
@@ -34,7 +34,7 @@ _ASKED: dict[str, dict[str, Any]] = {
 
 
 def with_tempo(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return a manifest that also installs the extra `tempo`, and asks for what that wallet needs."""
+    """Return a manifest that also installs the extra `tempo`, and asks for the values that this wallet needs."""
     made = deepcopy(manifest)
     start = made["server"]["mcp_config"]
     place = start["args"].index("python")

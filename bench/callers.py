@@ -1,6 +1,6 @@
 """Starts servers as hosts do, and calls their tools at the least cost.
 
-A caller speaks JSON-RPC by itself: with a client library, most of the time measured would be the library's.
+A caller speaks JSON-RPC by itself: with a client library, most of the measured time would be the library's.
 """
 
 import asyncio
@@ -44,7 +44,10 @@ class Caller(Protocol):
 async def started(
     program: Sequence[str], variables: Mapping[str, str], stderr: int | None = asyncio.subprocess.DEVNULL
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Start `python` with these arguments; of our own variables it has only these. It ends with the context."""
+    """Start `python` with these arguments, and with no variables of ours but these. It ends with the context.
+
+    With `BENCH_LOUD` set, its stderr is shown.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZINC_", "BENCH_"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -71,7 +74,7 @@ async def started(
 
 
 def resident_kib(pid: int, which: Literal["VmRSS", "VmHWM"] = "VmRSS") -> int:
-    """Return the resident memory of a process: now, or the most that it had (`VmHWM`).
+    """Return the resident memory of a process in KiB: now (`VmRSS`), or the most that it ever had (`VmHWM`).
 
     Raises:
         OSError: this system has no `/proc`, or the process has ended.
@@ -146,7 +149,7 @@ class Stdio(_Session):
 
 
 class Http:
-    """A server at `/mcp` of a port, with a kept connection for each call at the same time."""
+    """A server at `/mcp` of a port, with one kept connection for each call that runs at the same time."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
         self._port = port
@@ -171,7 +174,7 @@ class Http:
 
 
 class Sse(_Session):
-    """A server at `/sse` of a port: requests by POST, all answers on one stream. A transport of the older era."""
+    """A server at `/sse` of a port, a transport of the older era: requests by POST, all answers on one stream."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
         super().__init__("legacy")
@@ -269,7 +272,7 @@ class Connection:
             self._events += chunk
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._writer.close()
 
     async def _head(self) -> tuple[int, dict[str, str]]:
@@ -283,10 +286,10 @@ class Connection:
 
 
 async def _kept(idle: list[Connection], port: int) -> Connection:
-    """Take a kept connection, or a new one: servers close those that are silent for five seconds after an answer."""
+    """Return a kept or a new connection. Servers close one that is silent for five seconds after an answer."""
     while idle:
         connection = idle.pop()
-        if time.monotonic() - connection.asked_at < 4.0:  # the answer came later, so that it is open for long enough
+        if time.monotonic() - connection.asked_at < 4.0:  # its answer came even later, so it is still open
             return connection
         connection.close()
     return await Connection.opened(port)
@@ -313,7 +316,7 @@ async def listening(port: int) -> None:
 
 @asynccontextmanager
 async def upstream(module: str = "bench.baselines.zinc", **variables: str) -> AsyncGenerator[str]:
-    """Start a Zinc that costs nothing to ask, and give its origin."""
+    """Start a Zinc that answers at once (or `module`), and give its origin."""
     async with started(["-m", module], variables) as process:
         assert process.stdout is not None
         port = int(await asyncio.wait_for(process.stdout.readline(), 30))
@@ -321,14 +324,14 @@ async def upstream(module: str = "bench.baselines.zinc", **variables: str) -> As
 
 
 def token_in(home: Path) -> str:
-    """Return the token that a server of ours without members made in its home."""
+    """Return the owner's token, which a server without members made in its home."""
     return (home / TOKEN_FILE).read_text(encoding="ascii").strip()
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, and that the system gives to nobody before it is listened on.
+    """Return a port on which nobody listens.
 
-    The system hands out ports above 32767 by itself, to every connection. Each process counts from another number.
+    It is below 32768: the system gives higher ports to other connections by itself. Each process begins at another one.
     """
     while True:
         port = 20_000 + next(_PORTS) % 12_000
@@ -363,7 +366,7 @@ def succeeded(result: Message) -> Message:
 
 
 async def timed(caller: Caller, tool: str, arguments: Mapping[str, Any]) -> float:
-    """Return how many seconds a call takes.
+    """Return the duration of a call in seconds.
 
     Raises:
         RuntimeError: its result is an error.

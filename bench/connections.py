@@ -1,14 +1,14 @@
-"""The memory that silent clients over HTTP take and give back, and the time of `/healthz` meanwhile.
+"""The memory that silent clients over HTTP take and free again, and the time of `/healthz` meanwhile.
 
 Measured on servers with ten members, on Linux only:
 
 - the resident memory that 300 idle sessions of Streamable HTTP and 150 idle SSE streams add, divided by their number
   (targets 48 and 96 KiB);
-- the memory that the same number adds once more after the first ones have ended, round after round, as a part of that
-  (target a quarter: the memory came back);
+- the memory that further rounds of the same number add, each after the end of the one before, as a part of the first
+  round's (target 0.15: a leak would add as much in each round);
 - the time of `/healthz` while 300 connections have sent nothing, or half a head, in turns with the same without them
-  (target twice as long);
-- how long the streams of removed members stay open (target two seconds).
+  (target: at most twice as long);
+- the time until the streams of removed members are closed (target two seconds).
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from zinc_mcp.owner.members import add_member, remove_member
 MEMBERS = 10
 SESSIONS = 30
 STREAMS = 15
-"""Of each member, within its bounds."""
+"""The sessions and streams of each member, within the bounds of one caller."""
 SILENT = 300
 
 _HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -59,7 +59,7 @@ class _Team:
         await asyncio.sleep(_SETTLE_SECONDS)
 
     async def open_sessions(self) -> int:
-        """Open the sessions of every member; return how many."""
+        """Open the sessions of every member; return their number."""
         for token in self.tokens.values():
             for _ in range(SESSIONS):
                 headers = {**_HEADERS, "Authorization": f"Bearer {token}"}
@@ -68,14 +68,14 @@ class _Team:
         return len(self._sessions)
 
     async def end_sessions(self) -> None:
-        """End the sessions as their clients would."""
+        """End the sessions as clients do."""
         while self._sessions:
             token, session = self._sessions.pop()
             headers = {**_HEADERS, "Authorization": f"Bearer {token}", "Mcp-Session-Id": session}
             (await self.client.delete("/mcp", headers=headers)).raise_for_status()
 
     async def open_streams(self) -> int:
-        """Open the streams of every member; return how many."""
+        """Open the streams of every member; return their number."""
         for token in self.tokens.values():
             for _ in range(STREAMS):
                 stream = await Connection.opened(self.port)
@@ -89,7 +89,7 @@ class _Team:
             self.streams.pop().close()
 
     async def health(self) -> float:
-        """Return how long `/healthz` takes on a new connection, in milliseconds."""
+        """Return the time of `/healthz` on a new connection, in milliseconds."""
         began = time.perf_counter()
         connection = await Connection.opened(self.port)
         await connection.get("/healthz")
@@ -99,12 +99,14 @@ class _Team:
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
-    """Start servers and measure; return nothing where memory cannot be read."""
+    """Start servers and measure; return no figures except on Linux."""
     if sys.platform != "linux":
         return []
     async with _team() as team:
         sessions = await _memory(team, "session", team.open_sessions, team.end_sessions, 48, quick=quick)
-    async with _team() as team:  # another server: this one would use the memory that the sessions left
+    async with (
+        _team() as team
+    ):  # another server, because the first one would use the memory that its sessions have freed
         streams = await _memory(team, "SSE stream", team.open_streams, team.end_streams, 96, quick=quick)
         silent = await _health(team, b"", "silent connections", quick=quick)
         half = await _health(team, b"GET /healthz HTTP/1.1\r\nHost: 127.0", "half-sent heads", quick=quick)
@@ -146,7 +148,7 @@ async def _memory(
     before = resident_kib(team.pid)
     number = await begin()
     first = resident_kib(team.pid)
-    # The second round still takes memory, since what the first one left lies in pieces. A leak takes as much each time.
+    # The second round still takes memory, since the first one has left it in pieces. A leak takes as much each time.
     settled = last = await again()
     for _ in range(1 if quick else 4):
         last = await again()

@@ -1,6 +1,6 @@
 """A proxy to a PostgreSQL server on this machine that counts round trips, and makes each one longer.
 
-A round trip begins where a client speaks after the server has spoken. What is sent together is one.
+A round trip begins when a client sends something after the server has answered. Parts that are sent together are one.
 """
 
 import socket
@@ -13,7 +13,7 @@ _SPUN_SECONDS = 0.0005
 
 
 class Delaying:
-    """Passes on what clients and a server say; the start of each round trip waits for `delay_seconds`."""
+    """Passes on the bytes of clients and a server, and delays the start of each round trip by `delay_seconds`."""
 
     def __init__(self, address: str, delay_seconds: float = 0.0) -> None:
         split = urlsplit(address)
@@ -25,7 +25,7 @@ class Delaying:
         )
         self._delay = delay_seconds
         self.round_trips = 0
-        """Of all connections together."""
+        """The number of round trips of all connections together."""
         self._listening = socket.create_server(("127.0.0.1", 0))
         user = f"{split.username}{f':{split.password}' if split.password else ''}@" if split.username else ""
         port = self._listening.getsockname()[1]
@@ -76,7 +76,7 @@ class Delaying:
 
 
 def _wait_until(then: float) -> None:
-    """Wait to a few microseconds: a sleep alone takes a tenth of a millisecond longer, on a busy machine more."""
+    """Wait until a time, exact to a few microseconds. A sleep alone takes at least a tenth of a millisecond longer."""
     if (left := then - time.perf_counter()) > _SPUN_SECONDS:
         time.sleep(left - _SPUN_SECONDS)
     while time.perf_counter() < then:

@@ -1,24 +1,24 @@
-"""The fault campaign: does one intention stay one purchase, whatever breaks?
+"""The fault campaign: it checks that one intention stays one purchase, whatever breaks.
 
     python -m bench.faults --seed 1 --intentions 20000 --dialect all
 
 It starts real server processes over stdio and HTTP, and a sandbox process behind a real socket. It goes through every
 fault and every dialect, a `kill -9` at every step of the checkout, one to four processes that race with the same
-intention in other words, hosts that cancel or hang up, clocks that jump, a Zinc that goes away and comes back, and the
+intention in other words, hosts that cancel or break off, clocks that jump, a Zinc that stops and starts again, and the
 classes of `bench.campaign.plan.classes`. Then `bench.campaign.judge` reads Zinc's own ledger and the journals. The exit
-status is 1 when a promise was broken; after a long run also when no process died at a step of the plan.
+status is 1 if a promise was broken, and after a long run also if no process died at one of the plan's steps.
 
     python -m bench.faults --rail v1 --intentions 5000 --dialect all
 
-does it with orders of Zinc's v1, in the dialects of v1, and in part with one intention on all three rails at once.
+does this with orders of Zinc's v1, in the dialects of v1, and in part with one intention on all three rails at once.
 
     python -m bench.faults --kinds cancel,return,case --intentions 2000 --dialect all
 
-does the same with orders after their purchase (`bench.campaign.plan.after_sale`), so many intentions of each kind, and
+does this with orders after their purchase (`bench.campaign.plan.after_sale`), 2000 intentions of each kind, and
 
     python -m bench.faults --kinds look_up --intentions 2000 --dialect all
 
-with questions about products that a wallet pays for (`bench.campaign.plan.look_up`).
+with questions about products for which a wallet pays (`bench.campaign.plan.look_up`).
 
     python -m bench.faults --database postgresql --intentions 3000 --dialect default
 
@@ -61,13 +61,13 @@ from bench.campaign.plan.rails import PLANS
 from bench.campaign.run import Campaign
 
 _BROKEN_ON: Mapping[Rail, Sequence[str]] = {"agent": BROKEN_BY_WALLET, "v1": (*BROKEN_BY_WALLET, *BROKEN_BY_V1)}
-"""The further rows of a rail; rounds of `--rail v1` are partly about all three."""
+"""The further rows of a rail. Some rounds of `--rail v1` use all three rails."""
 LONG = 2000
-"""From so many intentions on, a run has to come by every step of its plan."""
+"""A run with at least this number of intentions must reach every step of its plan."""
 
 
 def report(campaign: Campaign, rail: Rail, *, full: bool) -> str:
-    """Return the result of the campaign, as text for a person."""
+    """Return the result of the campaign as text."""
     verdict, counts = campaign.verdict, campaign.verdict.counts
     rows = (*BROKEN, *_BROKEN_ON.get(rail, ()))
     histograms = {"keys per intention": verdict.keys, "POSTs per intention": verdict.posts}
@@ -87,7 +87,7 @@ def report(campaign: Campaign, rail: Rail, *, full: bool) -> str:
         *(f"{name:52} {counts[name]:7}" for name in others),
     ]
     if verdict.unknown:
-        lines += ["", "Unknown at the end, with the reason (by first fault, and by dialect where Zinc has the order)"]
+        lines += ["", "Unknown at the end, by reason, and then by first fault, or by dialect where Zinc has the order"]
         for why in sorted({each.why for each in verdict.unknown}):
             of = [each for each in verdict.unknown if each.why == why]
             cells = Counter(each.dialect if each.at_zinc else each.fault for each in of)
@@ -103,7 +103,7 @@ def _histogram(counted: Mapping[int, int]) -> str:
 
 
 def figures_by_step(campaign: AfterSaleCampaign | LookUpCampaign) -> str:
-    """Return the figures of a campaign that is about no purchase, as JSON."""
+    """Return the figures of a campaign about other things than purchases, as JSON."""
     verdict = campaign.verdict
     found = {
         "counts": dict(verdict.counts),
@@ -148,20 +148,22 @@ def main() -> int:
     parser.add_argument("--kinds", default="", help="only rounds of these classes; `,` between several")
     parser.add_argument("--first", default="", help="rounds of these kinds come first; `,` between several")
     parser.add_argument("--until", default="", help="stop once one of these rows is broken, or `any`; `;` between them")
-    parser.add_argument("--most", type=int, help="stop once so many intentions were judged")
-    parser.add_argument("--at-once", type=int, help="rounds at a time (2; on the agent rail 5)")
-    parser.add_argument("--turns", type=int, default=TURNS, help=f"how often an agent asks ({TURNS})")
-    parser.add_argument("--evenings", type=int, default=2, help="how often to wait until payments have expired (2)")
+    parser.add_argument("--most", type=int, help="stop once this number of intentions was judged")
+    parser.add_argument("--at-once", type=int, help="rounds at the same time (2; on the agent rail 5)")
+    parser.add_argument("--turns", type=int, default=TURNS, help=f"the number of times that an agent asks ({TURNS})")
+    parser.add_argument("--late-looks", type=int, default=2, help="late looks, each after payments have expired (2)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--keep", action="store_true", help="keep ledgers, journals and calls of all rounds")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite", help="of the journals")
-    parser.add_argument("--brief", action="store_true", help="print the coverage only summed over the dialects")
+    parser.add_argument(
+        "--database", choices=["sqlite", "postgresql"], default="sqlite", help="the database of the journals"
+    )
+    parser.add_argument("--brief", action="store_true", help="print the coverage only as sums over the dialects")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-campaign-"))
     began = time.monotonic()
     named = kinds_in(chosen.kinds)
     if named and len(named) != len(chosen.kinds.split(",")):
-        parser.error(f"{', '.join(KINDS)} go with no other kinds")
+        parser.error(f"{', '.join(KINDS)} cannot be combined with other kinds")
     about = _look_ups if chosen.kinds == plan_of_look_ups.KIND else _after_sale if named else _purchases
     with closing(journals_on(chosen.database)) as journals:
         verdict, missed, text, found = about(chosen, folder, journals)
@@ -170,7 +172,7 @@ def main() -> int:
     if chosen.json:
         chosen.json.write_text(found, encoding="utf-8")
     if chosen.keep or verdict.broken_rows:
-        print(f"kept in {folder}")
+        print(f"Ledgers, journals and calls are kept in {folder}.")
     else:
         shutil.rmtree(folder)
     is_long = chosen.intentions >= LONG and chosen.most is None and not chosen.until
@@ -178,14 +180,14 @@ def main() -> int:
 
 
 _Result = tuple[Verdict, bool, str, str]
-"""The verdict, whether a step was missed, the text for a person, and the figures."""
+"""The verdict, whether a step was missed, the text of the result, and the figures as JSON."""
 
 
 def _purchases(chosen: argparse.Namespace, folder: Path, journals: Journals) -> _Result:
     rail: Rail = chosen.rail
     plan = PLANS[rail]
     campaign = Campaign(
-        plan, folder, journals, keep=chosen.keep, turns=chosen.turns, late_looks=chosen.evenings, until=_until(chosen)
+        plan, folder, journals, keep=chosen.keep, turns=chosen.turns, late_looks=chosen.late_looks, until=_until(chosen)
     )
     kinds = asked_for(rail, chosen.kinds.split(",")) if chosen.kinds else ()
     first: list[str] = chosen.first.split(",")

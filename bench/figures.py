@@ -1,4 +1,4 @@
-"""Figures, their spread, the table of them, and the command line that every bench has.
+"""Figures, their spread, their table, and the command line of every bench.
 
 A ratio compares two things that are measured in turns in the same run, so that a busy machine slows both.
 """
@@ -46,7 +46,7 @@ def compared(
     unit: str,
     target: tuple[str, Callable[[float], bool]] | None = None,
 ) -> Figure:
-    """Return the median of the ratios of two series, measured in turns, with one pair in each round."""
+    """Return the figure of two series that were measured in turns, one pair in each round: the median of the ratios."""
     ratios = sorted(mine / theirs for mine, theirs in zip(ours, baseline, strict=True))
     middle = statistics.median(ratios)
     low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else (middle,) * 3
@@ -75,13 +75,13 @@ def table(figures: Iterable[Figure]) -> str:
 
 
 def printed(figures: Sequence[Figure]) -> int:
-    """Print a table; return the exit code: 1 when a target is missed."""
+    """Print the table of the figures; return the exit code: 1 if a target is missed."""
     print(table(figures))
     return 1 if any(each.holds is False for each in figures) else 0
 
 
 class Measure(Protocol):
-    """A bench."""
+    """The function that a bench consists of."""
 
     def __call__(self, *, quick: bool) -> Awaitable[list[Figure]]:
         """Measure, with few rounds if `quick`, and return the figures."""
@@ -99,9 +99,11 @@ def run_bench(measure: Measure, about: str | None) -> int:
 
 
 def arguments(about: str | None) -> argparse.ArgumentParser:
-    """Return the parser that every bench has."""
+    """Return the parser of a bench's command line."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it runs, not to quote")
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds, to see that the bench runs; do not quote these figures"
+    )
     return parser
 
 

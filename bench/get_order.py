@@ -1,12 +1,12 @@
 """The time of `get_order` beyond the request to Zinc, compared with a trivial tool that returns the same JSON.
 
 Measured: `get_order` of an order placed before through the same server, without news, over stdio, Streamable HTTP and
-SSE; the upstream is a local process that answers at once. Baseline: an `MCPServer` whose only tool makes the same
+SSE; the upstream is a local process that answers at once. Baseline: an `MCPServer` whose tool makes the same
 `GET /orders/{id}` with httpx and returns the answer, over the same transport. Ours also reads the journal, compares the
 answer with the entry, and makes text and structure for a model.
 
-One at a time: the median time of a call (ms), in turns call by call; the ratio is that of the medians of one round.
-64 at once: calls a second with always 64 on their way, in turns round by round. A ratio of 1.10 means 10 % slower; with
+One at a time: the median time of a call (ms), in turns call by call. The ratio compares the medians of one round.
+64 at once: calls a second while 64 calls always run, in turns round by round. A ratio of 1.10 means 10 % slower; with
 64 at once, 0.90 means a tenth fewer calls. A real Zinc takes hundreds of milliseconds: this is the worst case.
 """
 
@@ -48,11 +48,11 @@ class _Contestant:
     rates: list[float] = field(default_factory=list[float])
 
     async def once(self) -> float:
-        """Return how long one call takes."""
+        """Return the duration of one call in seconds."""
         return await timed(self.caller, "get_order", {"order_id": self.handle})
 
     async def at_once(self, calls: int) -> float:
-        """Return how many calls a second are answered while 64 are on their way."""
+        """Return the number of answered calls a second while 64 calls always run."""
         left = calls
 
         async def agent() -> None:
@@ -72,7 +72,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
     for transport in TRANSPORTS:
         async with _pair(transport) as (ours, baseline):
             pair = [ours, baseline]
-            # Many short rounds: when the machine is busy for a moment, this spoils only a few, and not the median.
+            # Many short rounds: a moment in which the machine is busy spoils only a few of them, and not the median.
             for number in range(-1, 3 if quick else 15):
                 await _round(number, pair, calls=20 if quick else 40, burst=128)
             figures.append(
@@ -93,7 +93,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
 
 
 async def _round(number: int, pair: list[_Contestant], calls: int, burst: int) -> None:
-    """One round; the one before the first warms up and is not counted."""
+    """Measure one round. Round -1 warms up and is not counted."""
     times: dict[int, list[float]] = {0: [], 1: []}
     for call in range(calls):
         for which in in_turns(number * calls + call, (0, 1)):

@@ -39,27 +39,27 @@ Made by `python -m bench.hosts_page --write` from the program's own table; nothi
 Without a name, `zinc-mcp install` lists the hosts that were used on this machine, and asks. `zinc-mcp status` says
 which of them start this server; `zinc-mcp doctor` also starts it as each of them would, and lists its tools.
 
-What `install` does with a file, in this order: it reads it, and leaves alone what its host would not read; shows the
-change and asks (with `--yes` it does not ask); copies the file to one beside it that ends in `.before-zinc-mcp`; writes
-a new file beside it and puts it in its place, with the same mode, and the owner where it may; and reads it again. Every
-other byte stays, with the comments. `uninstall` gives back the bytes from before, if nobody changed the file since;
-otherwise only our entry goes.
+`install` changes a file in these steps. It reads the file, and does not change a file that its host could not read. It
+shows the change and asks (not with `--yes`). It copies the file to one beside it that ends in `.before-zinc-mcp`. It
+writes a new file and puts it in the old one's place, with the same mode, and with the same owner if it may. It reads
+the result again. All other bytes of the file stay, comments included. `uninstall` restores the bytes from before, if
+nobody has changed the file since; otherwise it removes only our entry.
 
-- **No key is written into a host's file.** The server finds it in its home, which it reaches from every host by `HOME`.
+- **No key is written into a host's file.** The server finds the key in its home (`HOME` in every host).
   An older entry of ours that holds a key is replaced only with `--force`, so that the key is not lost.
 - **The entry starts what is installed now**, by its full path: an app has a short `PATH`. If you remove that
   environment, `zinc-mcp doctor` says so, and `install` from another one renews the entry. An entry of ours keeps its
   variables, such as limits and the sandbox, and your own choices, such as tools to leave out.
-- **`--sandbox`** practises: nothing is bought. `--print` writes nothing and prints what to paste. So does every host
-  whose file is not written.
-- **`--remote URL`** is for a team's server. With `--token-env NAME` the host takes your token from that variable, where
-  it can; the token itself is never written. Without it the host signs in by OAuth, if that server offers it.
-- A server of another program that has the name `zinc` is replaced only with `--force`. `uninstall` brings it back, if
-  nobody changed the file since.
-- Hosts with different homes keep different journals: each counts limits and repeats alone. `zinc-mcp doctor` names
-  them.
+- **`--sandbox`** practises: nothing is bought. `--print` writes nothing and prints what to paste. For a host whose file
+  is not written, `install` always prints.
+- **`--remote URL`** is for a team's server. With `--token-env NAME` the host takes your token from that variable, if it
+  can; the token itself is never written. Without this option the host signs in by OAuth, if that server offers it.
+- A server of another program that has the name `zinc` is replaced only with `--force`. `uninstall` restores it, if
+  nobody has changed the file since.
+- Hosts with different homes keep different journals, so limits and repeats are counted in each journal alone.
+  `zinc-mcp doctor` names them.
 - The server asks you before it buys for real, whatever the host does. Only with `approval = "host"` in the policy the
-  host alone asks: then mind what is said below about calls without asking.
+  host alone asks. Then read the remarks below about calls without asking.
 
 | host | name | its file | is written |
 |---|---|---|---|
@@ -67,7 +67,7 @@ otherwise only our entry goes.
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page in Markdown."""
     rows = [
         f"| {host.title} | {host.id} | {_READ[host.form]} | {'yes' if host.written else 'no: it is printed'} |\n"
         for host in HOSTS

@@ -1,8 +1,8 @@
-"""The icon: a shopping bag with a tick, drawn by arithmetic and written as PNG with the standard library.
+"""Draws the icon, a shopping bag with a tick, and writes it as PNG with the standard library.
 
     python -m bench.icon --write
 
-It is drawn with distances: each pixel's colour follows from how far it is from each shape.
+The colour of each pixel is calculated from its distances to the shapes.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FILES = (ROOT / "icon.png", ROOT / "docs" / "icon.png", ROOT / "plugin" / ".claude-plugin" / "icon.png")
-"""For the bundle, the site and the plugin, each of which takes its files from a folder of its own."""
+"""The files for the bundle, the site and the plugin, which take their files from different folders."""
 SIZE = 512
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -26,7 +26,7 @@ _TICK: Colour = (226, 125, 37)
 
 
 def _box(x: float, y: float, width: float, height: float, radius: float) -> float:
-    """Return the distance from a box around the origin with round corners; inside it is negative."""
+    """Return the distance from a box around the origin with round corners. It is negative inside the box."""
     over_x, over_y = abs(x) - width + radius, abs(y) - height + radius
     return math.hypot(max(over_x, 0.0), max(over_y, 0.0)) + min(max(over_x, over_y), 0.0) - radius
 
@@ -66,14 +66,14 @@ def _mixed(below: Colour, above: Colour, part: float) -> Colour:
 
 
 def pixels() -> bytes:
-    """Return the picture as lines of PNG: each begins with its filter, which is none."""
+    """Return the picture as lines of PNG. Each line begins with the byte of its filter, which is none."""
     return b"".join(
         b"\0" + bytes(value for x in range(SIZE) for value in _pixel(x + 0.5, y + 0.5)) for y in range(SIZE)
     )
 
 
 def png(lines: bytes) -> bytes:
-    """Return the lines as a file."""
+    """Return the content of a PNG file with these lines."""
     head = struct.pack(">IIBBBBB", SIZE, SIZE, 8, 6, 0, 0, 0)
     return _SIGNATURE + b"".join(
         _chunk(name, data) for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b""))
@@ -85,7 +85,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Return the parts of a PNG file, each with its name.
+    """Yield the chunks of a PNG file, each with its name.
 
     Raises:
         ValueError: it is no PNG file.
@@ -100,7 +100,7 @@ def chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def main() -> int:
-    """Write the files, or say where they would be written."""
+    """Write the files, or print their paths."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write the icon's files")
     if parser.parse_args().write:

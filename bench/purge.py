@@ -1,12 +1,12 @@
 """The delay of orders that are placed during a purge of 300,000 old entries, and the memory of that purge.
 
 Measured: a server over stdio places one order after the other, with approval `none` and a test key, on a journal with
-that many finished entries. `zinc-mcp orders purge` runs in another process on the same SQLite file. No order may be
-refused. Memory is the peak of the purging process, less the peak of the same command on an empty journal (on Linux: it
-is read from /proc).
+that number of finished entries. `zinc-mcp orders purge` runs in another process on the same SQLite file. No order may
+be refused. Memory is the peak of the purging process, less the peak of the same command on an empty journal (only on
+Linux, since it is read from /proc).
 
-The figures are the slowest placing call, compared with the slowest while nothing is purged, and the memory, compared
-with 100 MiB.
+The figures are the slowest placing call, compared with the slowest one without a purge, and the memory, compared with
+100 MiB.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from bench.wanted import configured, order
 ENTRIES = 300_000
 MOST_MIB = 100.0
 BEFORE = 200
-"""Orders placed before the purge begins, for comparison."""
+"""The number of orders that are placed before the purge begins, for comparison."""
 PURGE = ("-m", "zinc_mcp", "orders", "purge", "--older-than", "1")
 
 
@@ -87,7 +87,7 @@ async def _purged(variables: Mapping[str, str]) -> tuple[float, float]:
 def _peak_mib(process: subprocess.Popen[bytes]) -> float:
     """Wait for the end of a process; return the peak of its resident memory in MiB.
 
-    Not by getrusage(2): its figure includes the process that started this one, up to the moment of exec.
+    It is not read by getrusage(2), whose figure includes the process that started this one, up to exec(2).
     """
     most = 0
     while process.poll() is None:

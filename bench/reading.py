@@ -1,17 +1,18 @@
-"""The time of the tools that read beyond their requests to Zinc, compared with bare tools that make the same requests.
+"""The time of our reading tools beyond their requests to Zinc, compared with bare tools that make the same requests.
 
 Measured over stdio, one at a time, with a test key (a question costs nothing then, and is not remembered): a search of
 ten products; a product's free check, and the same with its details; a list of ten orders; the balance; and a
 cancellation of an order that is placed already, which reads it and changes nothing. Baseline: an `MCPServer` whose
-tools make the same requests with httpx and return the answers. The run counts the requests of both and stops where they
+tools make the same requests with httpx and return the answers. The run counts the requests of both and stops if they
 differ.
 
-The upstream is a local process. With a target: it answers each request after 50 ms, sooner than a real Zinc, which
-takes hundreds. Without one: it answers at once, which is the worst case and shows what our own work costs. The list
-reads and joins each order, and the balance adds up the journal's limits, which the bare tools do not do.
+The upstream is a local process. For the rows with a target it answers each request after 50 ms, sooner than a real
+Zinc, which takes hundreds. For the rows without a target it answers at once, which is the worst case and shows the cost
+of our own work. The list reads and joins each order, and the balance adds up the journal's limits, which the bare tools
+do not do.
 
-The figure is the median time of a call (ms) and the ratio of the medians of one round, in turns call by call: 1.10
-means 10 % slower.
+The figure is the median time of a call (ms), with the ratio of the medians of one round, in turns call by call. A ratio
+of 1.10 means 10 % slower.
 """
 
 import statistics
@@ -67,7 +68,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
 
 
 async def _round(number: int, call: _Call, pair: tuple[Caller, Caller], times: int) -> None:
-    """One round; the one before the first warms up and is not counted."""
+    """Measure one round. Round -1 warms up and is not counted."""
     taken: tuple[list[float], list[float]] = ([], [])
     for turn in range(times):
         for which in in_turns(number * times + turn, (0, 1)):
@@ -78,7 +79,7 @@ async def _round(number: int, call: _Call, pair: tuple[Caller, Caller], times: i
 
 
 async def _check_requests(call: _Call, ours: Caller, baseline: Caller, origin: str) -> None:
-    """Check that both make as many requests.
+    """Check that both make the same number of requests.
 
     Raises:
         RuntimeError: they do not, so the ratio would mean nothing.
@@ -104,7 +105,9 @@ async def _pair(delay_ms: int) -> AsyncGenerator[tuple[Caller, Caller, list[_Cal
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-")))
         origin = await stack.enter_async_context(upstream("bench.baselines.shop", BENCH_DELAY_MS=str(delay_ms)))
         variables = configured(home, origin)
-        del variables["ZINC_V1_CLIENT_TOKEN"]  # lists and balances would be asked of v1 too, and not by the bare tools
+        del variables[
+            "ZINC_V1_CLIENT_TOKEN"
+        ]  # otherwise lists and balances would also ask v1, and the bare tools do not
         ours = await _opened(stack, ["-m", "zinc_mcp"], variables)
         baseline = await _opened(stack, ["-m", "bench.baselines.trivial", "stdio"], {"BENCH_UPSTREAM": origin})
         placed = succeeded(await ours.call("place_order", order(0)))["order_id"]

@@ -1,11 +1,11 @@
-"""The entry for the MCP registry, `server.json`, made from `pyproject.toml` and the table of settings.
+"""Makes the entry for the MCP registry, `server.json`, from `pyproject.toml` and the table of settings.
 
     python -m bench.registry_entry --write                       # the file of this tree
     python -m bench.registry_entry --namespace io.github.OWNER --repository https://github.com/OWNER/zinc-mcp
-    python -m bench.registry_entry --schema server.schema.json   # both, held against the registry's own schema
+    python -m bench.registry_entry --schema server.schema.json   # checks both with the registry's own schema
 
-Nobody owns a repository or a package of this project yet. So the file of this tree names a namespace below `.invalid`,
-which RFC 2606 keeps from everybody, and no package. The first release fills in `NAMESPACE` and `REPOSITORY`.
+This project has no public repository and no published package yet. So the file of this tree names a namespace below
+`.invalid`, which nobody can own (RFC 2606), and no package. The first release fills in `NAMESPACE` and `REPOSITORY`.
 """
 
 import argparse
@@ -25,12 +25,12 @@ REPOSITORY: str | None = None
 NO_NAMESPACE = "invalid.not-published-yet"
 _DESCRIPTION = "Lets an AI agent buy real things through Zinc: one intention, one purchase."
 _ASKED = ("api_key", "sandbox", "approval", "max_order", "max_day")
-"""The settings that a client asks for. The others belong into `zinc.toml`."""
+"""The settings that a client asks for. The others belong in `zinc.toml`."""
 _FORMATS = {"switch": "boolean", "cents": "number"}
 
 
 def entry(namespace: str | None = NAMESPACE, repository: str | None = REPOSITORY) -> dict[str, Any]:
-    """Return the entry: without a namespace the one that claims nothing, with one the one of a release."""
+    """Return the entry of a release, or without a namespace the entry of this tree, which names no package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     made: dict[str, Any] = {
         "$schema": SCHEMA,
@@ -57,7 +57,7 @@ def entry(namespace: str | None = NAMESPACE, repository: str | None = REPOSITORY
 
 
 def _variable(setting: Setting) -> dict[str, Any]:
-    """Return a setting as a client asks for it. None is required: a key can also lie in the home."""
+    """Return a setting as a client asks for it. No setting is required, since a key can also be in the home."""
     asked: dict[str, Any] = {
         "name": setting.variable,
         "description": setting.meaning.replace("`", ""),
@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write server.json of this tree")
     parser.add_argument("--namespace", default=NAMESPACE, help="such as io.github.OWNER")
     parser.add_argument("--repository", default=REPOSITORY, help="its address at GitHub")
-    parser.add_argument("--schema", type=Path, help="hold both entries against the registry's schema in this file")
+    parser.add_argument("--schema", type=Path, help="check both entries with the registry's schema in this file")
     given = parser.parse_args()
     if (given.namespace is None) != (given.repository is None):
         parser.error("--namespace and --repository go together")

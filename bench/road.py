@@ -1,14 +1,14 @@
-"""The number of our files that one order enters, and of its changes from one file to another, on each rail.
+"""Counts the files of ours that one order enters, and its changes from one file to another, on each rail.
 
     python -m bench.road            # the figures
-    python -m bench.road --files    # and every file, with how many calls went into it
+    python -m bench.road --files    # and every file, with the number of calls into it
 
-Measured with `sys.setprofile` on the event loop's thread, from `place` to its answer, in the sandbox (neither its files
-nor what they call count). A call of a function, and a coroutine that goes on, enters its file; it is a change where the
-last one was in another file of ours. Everything is loaded before, and the policy asks nobody.
+Measured with `sys.setprofile` on the event loop's thread, from `place` to its answer, in the sandbox. The sandbox's
+files, and calls that it makes, do not count. A call of a function, and a coroutine that goes on, enters a file. This is
+a change if the last entered file of ours was another one. All modules are loaded before, and the policy asks nobody.
 
-A journal younger than a day makes a longer road, since Zinc is asked for orders of an earlier journal that is lost.
-This is measured as well.
+With a journal younger than a day an order enters more files, since Zinc is asked for orders of an earlier journal that
+may be lost. This is measured as well.
 """
 
 import argparse
@@ -38,11 +38,11 @@ MARKS: dict[tuple[RailName, bool], tuple[int, int]] = {
     ("agent", True): (27, 165),
     ("agent", False): (27, 165),
 }
-"""At most so many files and changes of file, by rail and whether the journal is older than a day."""
+"""The most files and changes of file, by the rail and by whether the journal is older than a day."""
 _BEFORE = 3
-"""Orders that are placed first, so that all code is loaded."""
+"""The number of orders that are placed first, so that all code is loaded."""
 _SWEPT_SECONDS = 2.0
-"""The first round of `wiring._sweep` is over by then. It is no part of an order's road."""
+"""The first round of `wiring._sweep`, which does not belong to the order, is over by then."""
 
 
 class Road:
@@ -94,7 +94,7 @@ async def measure(rail: RailName, home: Path, *, is_old: bool) -> Road:
 
 
 def main() -> int:
-    """Print the figures; the exit status is 1 where one is above its mark."""
+    """Print the figures; return 1 if one is above its mark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", action="store_true", help="name every file")
     chosen = parser.parse_args()

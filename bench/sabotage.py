@@ -6,9 +6,9 @@
     python -m bench.sabotage --turn 12              # two of them by rotation, as CI does
 
 Each sabotage of `bench.sabotages` names a file, the exact text that it replaces, the promise that this breaks, and the
-proof that must notice. That is the fault campaign, within 300 intentions, by the rows about this promise, or tests by
-name. Such a test must fail itself: one that is skipped or cannot run notices nothing. The exit status is 1 where the
-text is not there (so that the table stays true), where the copy is not green without the sabotage, and where it stays
+proof that must notice it. The proof is the fault campaign, within 300 intentions, by the rows about this promise, or
+tests by name. A named test must fail: one that is skipped or cannot run notices nothing. The exit status is 1 if the
+text is not in the file (so that the table stays true), if the copy is not green without the sabotage, and if it stays
 green with it.
 """
 
@@ -31,11 +31,11 @@ from bench.sabotages import BY_TESTS, SABOTAGES, ByCampaign, ByTests, Sabotage
 
 ROOT = Path(__file__).parents[1]
 INTENTIONS = 300
-"""The campaign must notice within so many."""
+"""The number of intentions within which the campaign must notice."""
 CAMPAIGN_SECONDS, TESTS_SECONDS = 900, 600
 _PYTEST = ("-m", "pytest", "-q", "-rsfE", "-n0", "-m", "", "-p", "no:cacheprovider")
 _CANNOT_RUN = ("ImportError", "ModuleNotFoundError", "SyntaxError", "NameError")
-"""Errors of a test that has not come to the line that it tests."""
+"""Errors of a test that has not reached the line that it tests."""
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "*.venv", "__pycache__", ".*_cache", ".hypothesis", "dist", "build", "artefacts", "*.egg-info"
 )
@@ -43,7 +43,7 @@ _LEFT_OUT = shutil.ignore_patterns(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of one sabotage, with one seed where the campaign was to notice it."""
+    """The result of one sabotage, with one seed if the campaign must notice it."""
 
     name: str
     noticed: bool
@@ -51,12 +51,12 @@ class Result:
     """The rows of the campaign, or the test, that turned red; or the reason why none did."""
     seed: int | None = None
     intentions: int | None = None
-    """The number that the campaign had judged when it noticed."""
+    """The number of intentions that the campaign had judged when it noticed."""
     seconds: float = 0.0
 
 
 class NotGreenError(Exception):
-    """The copy is not green without any change."""
+    """A copy without any change is not green, or is not what would run."""
 
 
 def copied(folder: Path) -> Path:
@@ -76,12 +76,12 @@ def applied(sabotage: Sabotage, tree: Path) -> None:
     text = file.read_text(encoding="utf-8")
     times = text.count(sabotage.text)
     if times != 1:
-        raise LookupError(f"its text stands {times} times in {sabotage.file}, and not once: renew the sabotage")
+        raise LookupError(f"its text stands {times} times in {sabotage.file} instead of once: renew the sabotage")
     file.write_text(text.replace(sabotage.text, sabotage.replacement), encoding="utf-8")
 
 
 def tried(sabotage: Sabotage, seed: int | None) -> Result:
-    """Apply one sabotage to a copy; return whether it is noticed, and the copy is green without it."""
+    """Apply one sabotage to a copy; return whether it is noticed while a copy without it is green."""
     began = time.monotonic()
 
     def result(noticed: bool, by: str, intentions: int | None = None) -> Result:
@@ -117,7 +117,7 @@ def _campaign(by: ByCampaign, tree: Path, folder: Path, seed: int, most: int | N
     command = [
         "-m", "bench.faults", "--seed", str(seed), "--intentions", str(INTENTIONS), "--dialect", "default", "--brief",
         "--rail", by.rail, "--first", ",".join(by.first), "--kinds", ",".join(by.kinds), "--at-once", "3",
-        "--turns", "5", "--evenings", "0",
+        "--turns", "5", "--late-looks", "0",
         "--until", ";".join(by.rows), "--most", str(INTENTIONS if most is None else most), "--json", str(figures),
     ]  # fmt: skip
     figures.unlink(missing_ok=True)
@@ -140,7 +140,10 @@ def _tests(by: ByTests, tree: Path, folder: Path) -> tuple[bool, str]:
 
 
 def noticed_by_tests(code: int, stdout: str) -> tuple[bool, str]:
-    """Return whether a test failed, by pytest's exit code and summary, and which; none if one did not run."""
+    """Return whether a test failed, with its name or the reason why not, from pytest's exit code and summary.
+
+    If any test did not run, none counts as failed.
+    """
     lines = stdout.splitlines()
     # A line of a failed test's log has more spaces behind its level.
     could_not = [line for line in lines if re.match(r"(SKIPPED|ERROR) \S", line)]
@@ -173,13 +176,13 @@ def _run(command: Sequence[str], tree: Path, folder: Path, seconds: float) -> "s
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     environ = {**kept, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch)}
-    # This path comes before an installed package, editable or not. The program is asked, to be sure.
+    # This path comes before an installed package, editable or not. The program is asked for its path, to be sure.
     asked = subprocess.run(
         [sys.executable, "-c", "import bench, zinc_mcp; print(zinc_mcp.__file__)"],
         cwd=tree, env=environ, capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     if not Path(asked.stdout.strip()).is_relative_to(tree):
-        raise NotGreenError(f"not the copy would run, but {asked.stdout.strip()}")
+        raise NotGreenError(f"the copy would not run, but {asked.stdout.strip()}")
     return subprocess.run(
         [sys.executable, *command], cwd=tree, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
         encoding="utf-8", errors="replace", timeout=seconds, check=False,
@@ -187,7 +190,7 @@ def _run(command: Sequence[str], tree: Path, folder: Path, seconds: float) -> "s
 
 
 def in_turn(turn: int) -> list[Sabotage]:
-    """Return two by rotation, which tests notice: a random campaign of 300 intentions may miss one now and then."""
+    """Return two sabotages by rotation that tests must notice, since a random campaign may sometimes miss one."""
     return [BY_TESTS[(2 * turn + more) % len(BY_TESTS)] for more in (0, 1)]
 
 
@@ -220,9 +223,9 @@ def main() -> int:
     parser.add_argument(
         "--by", choices=["campaign", "tests"], help="only those that the campaign, or tests, must notice"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="with how many fresh seeds the campaign runs (3)")
+    parser.add_argument("--seeds", type=int, default=3, help="the number of fresh seeds of the campaign (3)")
     parser.add_argument("--seed", type=int, action="append", help="this seed instead of a fresh one; may be repeated")
-    parser.add_argument("--at-once", type=int, default=2, help="sabotages at a time (2)")
+    parser.add_argument("--at-once", type=int, default=2, help="sabotages at the same time (2)")
     chosen = parser.parse_args()
     if chosen.list:
         print(listed())

@@ -1,6 +1,6 @@
 """Takes pictures of the approval page and of the terminal, in practice: `python -m bench.screenshots [--docs]`.
 
-All pictures go to `artefacts/`; with --docs, those that the documents show go to `docs/` as well. Needs the extra
+All pictures go to `artefacts/`. With --docs, those that the documents show also go to `docs/`. It needs the extra
 `browser`, Chromium and chromedriver.
 """
 
@@ -47,7 +47,7 @@ _OUR_COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*\S+ -m zinc_mcp\b")
 
 
 def main() -> int:
-    """Take all pictures; 1 if something that is needed is missing."""
+    """Take all pictures; return 1 if Chromium or chromedriver is missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--docs", action="store_true", help="Renew the pictures in docs/.")
     in_docs: bool = parser.parse_args().docs
@@ -173,13 +173,13 @@ def _terminal(folder: Path, environ: dict[str, str], name: str, words: Sequence[
     console = Console(record=True, width=columns, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(f"\x1b[1m$ zinc-mcp {' '.join(words)}\x1b[0m\n{screen.strip()}"))
     svg = console.export_svg(title="zinc-mcp", unique_id=f"zinc-mcp-{name}")
-    # Without the fonts of another site, which the reader's browser would fetch.
+    # The fonts of another site are removed, because the reader's browser would fetch them.
     svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     (folder / f"terminal-{name}.svg").write_text(svg, encoding="utf-8")
 
 
 def _typed_into(words: Sequence[str], environ: dict[str, str]) -> str:
-    """Run one of our commands at a terminal of its own; a question gets no answer but an empty line."""
+    """Run one of our commands at a terminal of its own, answer a question with an empty line, and return the output."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "zinc_mcp", *words]
     child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True)

@@ -25,10 +25,10 @@ async def connected(
     """Connect over Streamable HTTP (`mcp`) or SSE (`sse`).
 
     Args:
-        origin: the server's.
+        origin: the origin of the server.
         transport: `mcp` or `sse`.
-        mode: the protocol's era, as the SDK names it: `auto` or `legacy`.
-        token: goes with each request.
+        mode: the era of the protocol, as the SDK names it: `auto` or `legacy`.
+        token: the bearer token of each request.
         asks: answers the server's questions to a person.
         headers: further headers of each request.
     """

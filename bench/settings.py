@@ -1,8 +1,8 @@
-"""The tables of `docs/settings.md`: every setting, its key in `zinc.toml`, and its meaning.
+"""Makes the tables of `docs/settings.md`: every setting, its key in `zinc.toml`, and its meaning.
 
     python -m bench.settings --write
 
-They are made from the table of settings itself. The rest of the page is written by hand, and stays.
+They are made from the table of settings itself. The rest of the page is written by hand, and does not change.
 """
 
 import argparse
@@ -19,11 +19,11 @@ PARTS: Mapping[str, str] = {
     "wallet": "payment wallets",
     "place": "places",
 }
-"""The parts of the page, in its order, each with the words of its marks."""
+"""The parts of the page, in its order, with the words of their marks."""
 
 
 def row(setting: Setting) -> str:
-    """Return a setting's row; a link of its meaning leads from the folder of the page."""
+    """Return a setting's row, with links that are relative to the folder of the page."""
     variables = ", ".join(f"`{name}`" for name in setting.variables)
     keys = ", ".join(f"`{name}`" for name in setting.keys) if setting.part != "place" else ""
     return f"| {variables} | {keys} | {setting.meaning.replace('](docs/', '](')} |"

@@ -1,11 +1,17 @@
 """The size of the tools and of a result in a model's context, in bytes of compact JSON (UTF-8).
 
-Measured: each tool as `tools/list` gives it, with its output schema, and all of them (budget 20 KB); the server's
-instructions (budget 2,000 bytes); the structure of `get_order` for a typical order that is on its way, compared with
-Zinc's own JSON for the same order, and its tokens, estimated as bytes / 4 (budget 600); a search of ten products whose
-addresses and titles are as long as shops make them, compared with Zinc's own JSON (budget 900 tokens); the results of a
-whole purchase in the sandbox: search, check, place, wait until placed, details (budget 3,000 tokens). Nothing here
-depends on the machine, so there are no rounds.
+Measured:
+
+- each tool as `tools/list` gives it, with its output schema, and all of them (budget 20 KB);
+- the server's instructions (budget 2,000 bytes);
+- the structure of `get_order` for a typical order that is on its way, compared with Zinc's own JSON for the same order,
+  and its tokens, estimated as bytes / 4 (budget 600);
+- a search of ten products with long addresses and titles, as at real shops, compared with Zinc's own JSON (budget 900
+  tokens);
+- the results of a whole purchase in the sandbox: search, check with details, place, wait until placed, look up (budget
+  3,000 tokens).
+
+Nothing here depends on the machine, so there are no rounds.
 """
 
 import json
@@ -50,7 +56,7 @@ TEN_PRODUCTS: dict[str, Any] = {
         for number in range(10)
     ],
 }
-"""The answer of Zinc to a search, in the fields of the SDK 2026.10.16."""
+"""Zinc's answer to a search, with the fields of the SDK 2026.10.16."""
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
@@ -89,7 +95,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
 
 
 async def _purchase() -> Figure:
-    """Buy something in the sandbox as an agent does, and add up what it is told."""
+    """Buy something in the sandbox as an agent does, and add up the sizes of the results."""
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-bench-") as home:
         variables = {"ZINC_MCP_HOME": home, "ZINC_MCP_SANDBOX": "1", "ZINC_MCP_SANDBOX_PACE": "10"}
         async with started(["-m", "zinc_mcp"], variables) as process:

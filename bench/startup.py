@@ -1,13 +1,13 @@
 """The time until a host has the tools, and the memory of the server, compared with the least server of this SDK.
 
-Measured: `python -m zinc_mcp` with an API key, over stdio. Time (ms) from starting the process to the answer to
-`tools/list`, in the era of the handshake and in the one without; resident memory (MiB, VmRSS) after that answer, and
-again after the first `get_order` has been answered. Baseline: the same for an `MCPServer` with one trivial tool, in the
-same era; its memory is that after its `tools/list`. All are started in turns; bytecode is compiled before. Another
-contestant practises in the sandbox. Where `pympp[tempo]` is installed, one more has a Tempo wallet configured, and its
-row shows the longer wait.
+Measured: `python -m zinc_mcp` with an API key, over stdio. The time (ms) goes from the start of the process to the
+answer to `tools/list`, in the era with a handshake and in the era without one. Resident memory (MiB, VmRSS) is read
+after that answer, and again after the answer to a first `get_order`. Baseline: an `MCPServer` with one trivial tool, in
+the same era; its memory is read after its `tools/list`. All are started in turns, with bytecode compiled before.
+Another contestant practises in the sandbox. If `pympp[tempo]` is installed, one more has a Tempo wallet configured, and
+its row shows the longer wait.
 
-A ratio of 1.10 means: the host waits 10 % longer than for a server that can do nothing.
+A ratio of 1.10 means that the host waits 10 % longer than for a server that can do nothing.
 """
 
 import compileall

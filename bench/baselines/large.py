@@ -83,13 +83,13 @@ SHAPES: Mapping[str, Callable[[_Order], _Order]] = {
         },
     },
 }
-"""By name, the form of an answer; each is about as large as the bound allows."""
+"""The forms of an answer by name. Each but `typical` is nearly as large, or as much work, as the bounds allow."""
 
 _orders: dict[str, _Order] = {}
 
 
 class Large(Zinc):
-    """Answers with the shape that an order names."""
+    """A Zinc that answers with the shape that an order names."""
 
     def answered(self, head: str, body: bytes) -> tuple[bytes, bytes]:
         """Return status and content for a request."""
@@ -126,7 +126,7 @@ def _accepted(wanted: Mapping[str, Any]) -> _Order:
 
 
 def _page() -> bytes:
-    """Return a page, as large as is read, of other orders, which the filter should have left out."""
+    """Return a page of the largest size that is read, with orders that the filter should have left out."""
     row = json.dumps({**TYPICAL, "metadata": {"zinc_mcp_key": "another"}}, separators=(",", ":"))
     count = min(
         MAX_LIST_BYTES // (len(row) + 1) - 1, MAX_PARTS // (row.count(",") + row.count("{") + row.count("[")) - 1

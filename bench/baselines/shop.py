@@ -1,4 +1,4 @@
-"""A Zinc that also answers questions about products, shops and lists: always the same answers.
+"""A Zinc that also answers questions about products, shops and lists, with answers that never change.
 
 `python -m bench.baselines.shop` prints its port and answers until its stdin ends. `GET /asked` says how many requests
 came before.
@@ -66,7 +66,7 @@ _ANSWERS = {
 
 
 class Shop(Zinc):
-    """Counts requests, and answers the questions that `Zinc` does not know."""
+    """A Zinc that counts requests, and answers the questions that `zinc.Zinc` does not know."""
 
     asked = 0
 

@@ -1,12 +1,12 @@
 """A server without any checks: its tools that read make the same HTTP calls as ours and return the JSON.
 
 Its `place_order` and `place_v1_order` send the order, and make as many durable commits as ours, with as many bytes in
-the log, in a separate thread: on the event loop every other call would wait for the disk.
+the log. They commit in a separate thread, since on the event loop every other call would wait for the disk.
 
-`python -m bench.baselines.trivial stdio` or `http PORT`.
+`python -m bench.baselines.trivial stdio` serves over stdio, and `http PORT` over HTTP.
 
     BENCH_UPSTREAM  the upstream's origin
-    BENCH_DATABASE  the SQLite file that is committed to (only for `place_order`)
+    BENCH_DATABASE  the SQLite file of the commits (only for the tools that place)
     BENCH_PAYLOAD   bytes per commit
     BENCH_COMMITS   commits per order: the first ones before the request, the last one after it
 """

@@ -132,12 +132,12 @@ TYPICAL: dict[str, Any] = {
     "fulfillment": {"gift": None, "items": None, "quantity": None, "excluded_merchants": [], "concessions": []},
     "cases": [],
 }
-"""A placed order of one item that is on its way, with every field of Zinc's (OpenAPI 2026-06-26)."""
+"""A placed order of one item that is on its way, with every field that Zinc documents (OpenAPI 2026-06-26)."""
 
 _TYPICAL = json.dumps(TYPICAL).encode()
 _PLACED: dict[str, bytes] = {}
 MOST_PLACED = 256
-"""So many orders are shown with their own metadata."""
+"""The number of first orders that are shown with their own metadata."""
 
 
 class Zinc(asyncio.Protocol):
@@ -148,7 +148,7 @@ class Zinc(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
@@ -173,7 +173,7 @@ class Zinc(asyncio.Protocol):
                 return
             body, self._got = self._got[end + 4 : end + 4 + length], self._got[end + 4 + length :]
             status, content = self.answered(head, body)
-            # Without the time, orders would be looked for in lists as well, since the age of the journal is not known.
+            # Without a `Date` the age of the journal is not known, and each order would first be looked for in a list.
             self.write(
                 b"HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
                 % (status, formatdate(usegmt=True).encode(), len(content), content)
@@ -181,7 +181,7 @@ class Zinc(asyncio.Protocol):
 
 
 def answer(head: str, body: bytes) -> tuple[bytes, bytes]:
-    """Return status and content: the typical order under any id, acceptance of any order, an account's fee.
+    """Return status and content: the typical order for any id, an accepted order for any POST, an account's fee.
 
     A Zinc of v1 accepts any order under `/v1`.
     """

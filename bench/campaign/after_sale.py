@@ -1,4 +1,4 @@
-"""Runs rounds about orders after their purchase: brings the orders to their state, plays each round, has it judged."""
+"""Plays rounds about orders after their purchase: it prepares the orders, plays each round, and has it judged."""
 
 import asyncio
 import time
@@ -16,10 +16,10 @@ from bench.campaign.rounds import RoundCampaign, four_servers, pursue_all
 from bench.campaign.steps import Planned
 
 LEASES_OVER_SECONDS = 2.0
-"""After so long no process that died has a lease any more (`agents.server.CLOCKS`)."""
+"""After this time no process that died has a lease any more (`agents.server.CLOCKS`)."""
 _LATE_TURNS = 2
 _MOST_LOOKS = 4
-"""Looks at the end of a round, until one reads the order: some reads are to fail."""
+"""The most looks at the end of a round, until one reads the order, since the plan lets some reads fail."""
 
 
 class AfterSaleCampaign(RoundCampaign[AfterRound]):
@@ -36,7 +36,7 @@ class AfterSaleCampaign(RoundCampaign[AfterRound]):
         kinds: Sequence[AfterKind],
         most: int | None = None,
     ) -> None:
-        """Run rounds with so many intentions of each kind; see `plan.after_sale.drawn` and `turns.play_all`."""
+        """Play rounds with `intentions` intentions of each kind; see `plan.after_sale.drawn` and `turns.play_all`."""
         await self.play_rounds(drawn(seed, intentions, dialects, kinds), at_once, most)
 
     def judge(self, each: AfterRound, folder: Path, calls: Mapping[int, Sequence[Call]]) -> Verdict:
@@ -44,14 +44,14 @@ class AfterSaleCampaign(RoundCampaign[AfterRound]):
         return judge_after_round(each, folder, calls)
 
     def named(self, each: AfterRound, wish: Planned) -> tuple[str, str]:
-        """Return what was to be done with the order, and whether a person was asked."""
+        """Return the wanted action on the order, and ` asked` if people were asked."""
         action = next(one.action for one in each.wishes if one.number == wish.number)
         return action, " asked" if each.asks else ""
 
     async def play(
         self, starter: Starter, each: AfterRound, folder: Path, address: str, journal: RoundJournal
     ) -> list[AfterAgent]:
-        """Bring the orders to their state, and play the round."""
+        """Prepare the orders, play the round, and return its agents."""
         environ = {**_environ(each, folder, address), **journal.environ}
         asking = {**environ, **({"ZINC_MCP_APPROVAL": "auto", "CAMPAIGN_CLOCKS": "heed=0.2"} if each.asks else {})}
         orders = await _orders(starter, each, environ)
@@ -75,7 +75,7 @@ class AfterSaleCampaign(RoundCampaign[AfterRound]):
 
 
 async def _look_late(agent: AfterAgent, server: Server) -> None:
-    """Let a new process look when every lease is over, until it has read the order."""
+    """Look the order up in a new process when every lease is over, until it has been read."""
     if not agent.settled:
         await agent.until_settled([server], _LATE_TURNS)
     if agent.order.id is None and agent.order.key is None:
@@ -88,7 +88,7 @@ async def _look_late(agent: AfterAgent, server: Server) -> None:
 
 
 async def _orders(starter: Starter, each: AfterRound, environ: Mapping[str, str]) -> dict[int, Order]:
-    """Bring the orders of a round to the state that it needs, without asking anybody."""
+    """Place the orders of a round and bring them to the state that it needs, without asking anybody."""
     if each.kind == "cancel" and each.asks:
         return {family: Order(None, None, 0.0) for family in each.families}
     server = await stdio_server(starter, environ, "before")
@@ -130,6 +130,6 @@ def _environ(each: AfterRound, folder: Path, address: str) -> dict[str, str]:
 
 
 def report(campaign: AfterSaleCampaign) -> str:
-    """Return the result of the campaign, as text for a person."""
+    """Return the result of the campaign as text."""
     posts = "POSTs per intention", campaign.verdict.posts
     return campaign.summary((INTENTIONS, FILED), posts, BROKEN_AFTER_SALE)

@@ -1,4 +1,4 @@
-"""Counts which faults were met in which dialect at which step: planned, reached, and missed."""
+"""Counts the faults that were planned and reached, by dialect and step, and names those that were missed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from bench.campaign.plan.intentions import Intention, Round
 from bench.campaign.plan.rails import Plan
 
 Cell = tuple[str, str, str]
-"""Fault, dialect, and the kill point (`STEP:N`) or what the host does."""
+"""Fault, dialect, and the kill point (`STEP:N`) or the host's behaviour."""
 
 
 class Coverage:
@@ -42,7 +42,7 @@ class Coverage:
 
     @property
     def missed(self) -> Mapping[str, Sequence[tuple[str, str]]]:
-        """By dialect the faults and steps at which a process should have died, and none did."""
+        """The faults and steps at which a process should have died and none did, by dialect."""
         found: dict[str, list[tuple[str, str]]] = {}
         for fault, dialect, what in sorted(self.planned):
             if self._is_passed(fault, what) and not self.reached[fault, dialect, what]:
@@ -51,11 +51,11 @@ class Coverage:
 
     @property
     def unforeseen(self) -> Sequence[Cell]:
-        """Cells that were reached although the plan says that no order comes by."""
+        """The cells that were reached although the plan says that no order passes that step."""
         return sorted(cell for cell in self.reached if self._is_foreseen(cell[2]) and not self._is_passed(*cell[::2]))
 
     def summary(self) -> list[str]:
-        """Return in words how much of the plan was covered; nothing where the plan does not foresee the steps."""
+        """Return sentences about the covered part of the plan; none where the plan does not foresee the steps."""
         if self._plan.passes is None:
             return []
         foreseen = [cell for cell in self.planned if self._is_foreseen(cell[2])]
@@ -65,8 +65,8 @@ class Coverage:
         every = product(self._plan.faults, self._plan.kill_points)
         there_are = dialects * sum(1 for fault, what in every if self._is_passed(fault, what))
         lines = [
-            f"Kill points: of {there_are} cells (fault, dialect, step) that an order can come by, {len(passed)} were "
-            f"planned and {reached} reached; of {len(foreseen) - len(passed)} planned cells that no order can come by, "
+            f"Kill points: of {there_are} cells (fault, dialect, step) that an order can reach, {len(passed)} were "
+            f"planned and {reached} reached. Of {len(foreseen) - len(passed)} planned cells that no order can reach, "
             f"{len(self.unforeseen)} were reached."
         ]
         missed = [(fault, dialect, what) for dialect, some in self.missed.items() for fault, what in some]
@@ -74,13 +74,16 @@ class Coverage:
         return lines + [f"  not foreseen: {', '.join(cell)}" for cell in self.unforeseen]
 
     def table(self, *, full: bool) -> list[str]:
-        """Return rows of fault by dialect: how often each cell was reached; `-` where it cannot be, or `missed`."""
+        """Return rows of faults with the number of times that each cell was reached, `missed`, or `-` if it cannot be.
+
+        With `full` there is also a row for each fault in each dialect.
+        """
         dialects = sorted({dialect for _, dialect, _ in self.planned})
         behaviours = sorted({what for _, _, what in self.planned if not self._is_foreseen(what)})
         points = [point for point in self._plan.kill_points if any(what == point for _, _, what in self.planned)]
         columns = [*points, *behaviours]
         head = f"{'fault':25} {'dialect':34}" + "".join(f"{each.replace(':1', ''):>13}" for each in columns)
-        lines = ["Coverage: intentions by fault, dialect and kill point reached, or what the host did"]
+        lines = ["Coverage: intentions by fault, by dialect, and by the kill point reached or the host's behaviour"]
         if full:
             lines += ["", head]
             for fault, dialect in product(self._plan.faults, dialects):

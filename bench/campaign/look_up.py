@@ -1,4 +1,4 @@
-"""Runs rounds of questions about products that a wallet pays for: plays each round, and has it judged."""
+"""Plays rounds of questions about products for which a wallet pays, and has them judged."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from bench.campaign.rounds import RoundCampaign, four_servers, pursue_all
 from bench.campaign.steps import Planned
 
 _LEASES_OVER_SECONDS = 4.0
-"""After so long no process that died has a lease of a paid question any more (`agents.server.CLOCKS`)."""
+"""After this time no process that died has a lease of a paid question any more (`agents.server.CLOCKS`)."""
 _LATE_TURNS = 2
 
 
@@ -25,7 +25,7 @@ class LookUpCampaign(RoundCampaign[QuestionRound]):
     async def run(
         self, seed: int, intentions: int, dialects: Sequence[str], at_once: int, most: int | None = None
     ) -> None:
-        """Run rounds with so many questions; see `plan.look_up.drawn` and `turns.play_all`."""
+        """Play rounds with `intentions` questions; see `plan.look_up.drawn` and `turns.play_all`."""
         await self.play_rounds(drawn(seed, intentions, dialects), at_once, most)
 
     def judge(self, each: QuestionRound, folder: Path, calls: Mapping[int, Sequence[Call]]) -> Verdict:
@@ -33,13 +33,13 @@ class LookUpCampaign(RoundCampaign[QuestionRound]):
         return judge_question_round(each, folder, calls)
 
     def named(self, each: QuestionRound, wish: Planned) -> tuple[str, str]:
-        """Return what was asked about."""
+        """Return the subject of a question."""
         return next(one.about for one in each.wishes if one.number == wish.number), ""
 
     async def play(
         self, starter: Starter, each: QuestionRound, folder: Path, address: str, journal: RoundJournal
     ) -> list[LookUpAgent]:
-        """Play the round."""
+        """Play the round, and return its agents."""
         environ = {**_environ(each, folder, address), **journal.environ}
         servers = await four_servers(starter, environ)
         agents = [LookUpAgent(wish, starter, environ, servers, self._turns) for wish in each.wishes]
@@ -66,6 +66,6 @@ def _environ(each: QuestionRound, folder: Path, address: str) -> Mapping[str, st
 
 
 def report(campaign: LookUpCampaign) -> str:
-    """Return the result of the campaign, as text for a person."""
+    """Return the result of the campaign as text."""
     payments = "payments per question", campaign.verdict.settlements
     return campaign.summary((INTENTIONS, ANSWERED, PAID), payments, BROKEN_BY_LOOK_UP)

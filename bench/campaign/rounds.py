@@ -1,4 +1,4 @@
-"""Rounds of one kind that are about no purchase: starts the practice Zinc of each, plays it, and has it judged."""
+"""Rounds about other things than purchases: starts the practice Zinc of each round, plays it, and has it judged."""
 
 import asyncio
 import shutil
@@ -20,7 +20,7 @@ from bench.campaign.steps import Planned, StepCoverage, write_down
 from bench.campaign.turns import EnoughError, play_all
 
 AT_ONCE = 8
-"""Intentions at the same time in one round."""
+"""The number of intentions that run at the same time in one round."""
 
 
 class Pursuing(Protocol):
@@ -84,7 +84,7 @@ class RoundCampaign(StepCoverage, ABC, Generic[R]):
     async def play(
         self, starter: Starter, each: R, folder: Path, address: str, journal: RoundJournal
     ) -> Sequence[Pursuing]:
-        """Play one round against the practice Zinc at this address, and return its agents.
+        """Play one round with the practice Zinc at this address, and return its agents.
 
         Raises:
             NoOrderError: it could not begin, so it proves nothing.
@@ -92,11 +92,11 @@ class RoundCampaign(StepCoverage, ABC, Generic[R]):
 
     @abstractmethod
     def judge(self, each: R, folder: Path, calls: Mapping[int, Sequence[Call]]) -> Verdict:
-        """Judge one round by what its processes left, and by the calls of each intention."""
+        """Judge one round by the files of its processes, and by the calls of each intention."""
 
     @abstractmethod
     def named(self, each: R, wish: Planned) -> tuple[str, str]:
-        """Return the action of an intention, and what is added to the name of its step."""
+        """Return the action of an intention, and an addition to the name of its step."""
 
     async def _round(self, starter: Starter, each: R) -> None:
         began = time.monotonic()
@@ -127,11 +127,11 @@ class RoundCampaign(StepCoverage, ABC, Generic[R]):
             shutil.rmtree(folder)
 
     def summary(self, totals: Sequence[str], of_each: tuple[str, Mapping[int, int]], broken: Sequence[str]) -> str:
-        """Return the result of the campaign, as text for a person.
+        """Return the result of the campaign as text.
 
         Args:
             totals: the rows that come first.
-            of_each: what an intention may have several of, and how many intentions had how many.
+            of_each: a name such as `POSTs per intention`, and the number of intentions with each number of them.
             broken: the rows that must be zero. All others come last.
         """
         counts = self.verdict.counts
@@ -153,7 +153,7 @@ class RoundCampaign(StepCoverage, ABC, Generic[R]):
 
 
 async def four_servers(starter: Starter, environ: Mapping[str, str], *, fresh: bool = False) -> list[Server]:
-    """Start two servers over stdio and two over HTTP on one home; `fresh`: the first one from nothing, as hosts do."""
+    """Start two servers over stdio and two over HTTP on one home. `fresh`: start the first one as a host does."""
     return [
         await stdio_server(starter, environ, fresh=fresh),
         await stdio_server(starter, environ),

@@ -1,7 +1,6 @@
-"""Runs a campaign: starts the processes of each round, plays it, has it judged, and counts what it covered."""
+"""Runs a campaign of purchases: starts the processes of each round, plays it, has it judged, and counts coverage."""
 
 import asyncio
-import json
 import shutil
 import signal
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bench.campaign.agents.agent import Agent, Call
+from bench.campaign.agents.agent import Agent
 from bench.campaign.agents.hosts import Process, Server, Starter, practice_zinc, stdio_server
 from bench.campaign.coverage import Coverage
 from bench.campaign.journals.journal import Journals, RoundJournal
@@ -21,22 +20,23 @@ from bench.campaign.plan.intentions import BROKEN_KEYS, PACE, PRACTICE, Kind, Ro
 from bench.campaign.plan.rails import Plan, challenge_seconds, drawn
 from bench.campaign.plan.v1_orders import TOKEN
 from bench.campaign.rounds import AT_ONCE, four_servers
+from bench.campaign.steps import write_down
 from bench.campaign.turns import EnoughError, play_all
 
 TRIES_MORE = 4
-"""The number of further tries of a step at which a process was to die and did not."""
+"""The number of further tries for the steps at which a process should have died and did not."""
 PROOF_SECONDS = 6.0
-"""Seconds after a payment's end in which no answer proves that it was never taken (`journal.payment`)."""
+"""The time after the end of a payment in which no answer proves that it was not taken (`journal.records.money`)."""
 LEASES_OVER_SECONDS = 2.0
-"""After so long no process that died has a lease any more (`agents.server.CLOCKS`)."""
+"""After this time no process that died has a lease any more (`agents.server.CLOCKS`)."""
 _TWO_DAYS = 2 * 86_400
 _PAYING = frozenset({"ZINC_API_KEY", "ZINC_WALLET", "ZINC_V1_CLIENT_TOKEN"})
 _FRESH_EVERY = 10
-"""In every tenth round one server is started as a host does it, from nothing."""
+"""In every tenth round one server is started as a host does it, not by a fork."""
 
 
 class Campaign:
-    """Rounds, their verdicts, and what they covered."""
+    """Rounds of purchases, their verdicts, and their coverage."""
 
     def __init__(
         self,
@@ -76,13 +76,13 @@ class Campaign:
         """Run the plan's rounds, a few at a time, and then more of them for the steps at which no process died.
 
         Args:
-            seed: where all chance comes from.
-            intentions: how many in all.
-            dialects: which Zincs.
-            at_once: rounds at a time.
+            seed: the seed of all random choices.
+            intentions: the number of intentions in all.
+            dialects: the dialects of Zinc.
+            at_once: the number of rounds at the same time.
             kinds: only rounds of these classes, if any.
             first: rounds of these kinds come before the others.
-            most: everything stops once so many intentions were judged.
+            most: everything stops once this number of intentions was judged.
         """
         rounds = drawn(self._plan, seed, intentions, dialects, kinds)
         rounds.sort(key=lambda each: first.index(each.kind) if each.kind in first else len(first))
@@ -120,7 +120,7 @@ class Campaign:
         told = verdict.told(each.name, each.dialect, len(each.intentions), time.monotonic() - began)
         print(told, file=sys.stderr, flush=True)
         if verdict.broken_rows or self._keep:
-            _write_down(folder, each, calls)
+            write_down(folder, each, {agent.intention: agent.calls for agent in agents})
         else:
             shutil.rmtree(folder)
 
@@ -188,7 +188,7 @@ class Campaign:
 
 
 async def _look_late(starter: Starter, environ: Mapping[str, str], agents: Sequence[Agent], after: float) -> None:
-    """After so many seconds, when every lease and payment is over, let a new process look at the open orders."""
+    """Let a new process look at the open orders after `after` seconds, when every lease and payment is over."""
     late = [agent for agent in agents if not agent.settled]
     if not late:
         return
@@ -227,18 +227,3 @@ async def _zinc(starter: Starter, each: Round, folder: Path, port: int = 0) -> t
     return await practice_zinc(
         starter, folder / "ledger.db", each.dialect, PACE, port, challenge_seconds=challenge_seconds(each)
     )
-
-
-def _write_down(folder: Path, each: Round, calls: Mapping[int, Sequence[Call]]) -> None:
-    intentions = {
-        wish.number: {
-            "intention": repr(wish),
-            "calls": [
-                [call.tool, call.words, call.server, round(call.at, 3), round(call.seconds, 2), call.answer]
-                for call in calls[wish.number]
-            ],
-        }
-        for wish in each.intentions
-    }
-    text = json.dumps({"round": each.name, "intentions": intentions}, indent=1)
-    (folder / "calls.json").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which steps and faults the intentions of a campaign came to, for campaigns that are about no purchase."""
+"""Counts the steps and faults that intentions reached, in campaigns about other things than purchases."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ from bench.campaign.agents.agent import Call
 from bench.campaign.agents.stubborn import Pursued
 
 Cell = tuple[str, str, str]
-"""The action, the fault, and the step with what happens there, or what the host does."""
+"""The action, the fault, and the step with the interruption there, or the host's behaviour."""
 
 
 class Planned(Pursued, Protocol):
@@ -42,21 +42,21 @@ class StepCoverage:
         ]
 
     def table(self) -> list[str]:
-        """Return a row for each action and step or behaviour: how often it happened, of how often it was planned."""
+        """Return a row for each action and step or behaviour, with the numbers of times it happened and was planned."""
         planned, reached = _by_step(self.planned), _by_step(self.reached)
         faults = Counter[tuple[str, str]]()
         for (action, fault, _), times in self.reached.items():
             faults[action, fault] += times
         actions = sorted({action for action, _ in faults})
         names = sorted({fault for _, fault in faults})
-        lines = ["Coverage: intentions by action, and by the step of a kill or stop, or what the host did"]
+        lines = ["Coverage: intentions by action, and by the step of a kill or stop or the host's behaviour"]
         lines += [f"  {' '.join(cell):40} {reached[cell]:6} of {planned[cell]}" for cell in sorted(planned)]
         lines += ["", f"{'fault':20}" + "".join(f"{action:>10}" for action in actions)]
         lines += [f"{name:20}" + "".join(f"{faults[action, name]:10}" for action in actions) for name in names]
         return lines
 
     def note(self, wish: Planned, action: str, more: str, reached: Path, calls: Sequence[Call]) -> None:
-        """Count what one intention came to; `more` is added to the name of its step or behaviour."""
+        """Count the step or behaviour of one intention; `more` is added to its name."""
         lines = reached.read_text(encoding="ascii").splitlines() if reached.exists() else []
         came = {int(line.split()[0]) for line in lines}
         what = f"{wish.how} {wish.step}" if wish.how else wish.behaviour
@@ -75,7 +75,7 @@ def _by_step(cells: Mapping[Cell, int]) -> Counter[tuple[str, str]]:
 
 
 def write_down(folder: Path, each: object, calls: Mapping[Any, Sequence[Call]]) -> None:
-    """Write the calls of a round's agents to a file, by intention: for whoever looks into a finding."""
+    """Write the calls of a round's agents to a file, by intention, for a person who examines a finding."""
     intentions = {
         wish.number: {
             "intention": repr(wish),

@@ -24,12 +24,12 @@ async def play_all(
     """Play rounds in their order.
 
     Args:
-        rounds: all of them.
-        at_once: how many at a time.
-        play: plays one, and adds its verdict to `verdict`.
-        verdict: that of all rounds together.
+        rounds: all rounds.
+        at_once: the number of rounds at the same time.
+        play: plays one round, and adds its verdict to `verdict`.
+        verdict: the verdict of all rounds together.
         until: everything stops once one of these rows is not zero.
-        most: everything stops once so many intentions were judged.
+        most: everything stops once this number of intentions was judged.
 
     Raises:
         EnoughError: it stopped.

@@ -1,4 +1,4 @@
-"""Try real clients against a real server, without a model, and print or write what they do.
+"""Try real clients against a real server, without a model, and print the results or write docs/clients.md.
 
 Each client is installed from its own registry into an environment below `--scratch`, which is kept and used again where
 it is given. Nothing else leaves this machine: there is no log-in and no model, and all orders go to the practice Zinc.
@@ -21,7 +21,7 @@ PAGE = ROOT / "docs" / "clients.md"
 
 
 async def ran(clients: dict[Client, tuple[Way, ...]], scratch: Path, with_forms: bool) -> tuple[list[Row], Any]:
-    """Try each client in each of its ways; return the rows and, if wanted, what they made of the schema's forms."""
+    """Try each client in each way; return the rows and, if asked, each client's version of the schema forms."""
     rows: list[Row] = []
     forms: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="zinc-mcp-clients-") as homes:
@@ -49,7 +49,7 @@ async def ran(clients: dict[Client, tuple[Way, ...]], scratch: Path, with_forms:
 
 
 def main() -> int:
-    """Run, print the table or write the page, and return 1 when a client could not do what it must."""
+    """Try the clients, print the table or write the page, and return 1 if a client failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write docs/clients.md")
     parser.add_argument("--one-a-transport", action="store_true", help="one client for each transport")

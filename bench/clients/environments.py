@@ -1,4 +1,4 @@
-"""The clients to try, and an environment for each: a virtual environment, or a folder of npm's."""
+"""The clients to try, and an environment for each: a virtual environment, or a folder of npm packages."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _PATIENCE = 900.0
 
 
 class NotHadError(Exception):
-    """A client cannot be installed here; the message says why."""
+    """A client cannot be installed here. The message tells the reason."""
 
 
 Era = Literal["", "newer", "older"]
@@ -25,11 +25,11 @@ Era = Literal["", "newer", "older"]
 
 @dataclass(frozen=True)
 class Way:
-    """A transport, and the era of the protocol that a client which speaks both is to speak there."""
+    """A transport, and the era of the protocol that a client with both eras must speak there."""
 
     transport: str
     era: Era = ""
-    """Nothing: the client speaks what it speaks by itself."""
+    """Empty: the client chooses the era by itself."""
 
 
 TRANSPORTS = tuple(map(Way, ("stdio", "http", "sse")))
@@ -39,7 +39,7 @@ BOTH_ERAS = tuple(Way(each.transport, era) for era in _ERAS for each in TRANSPOR
 
 @dataclass(frozen=True, eq=False)
 class Client:
-    """A client, the names of its packages, and what it is known to lose."""
+    """A client, the names of its packages, its abilities and its known losses."""
 
     name: str
     driver: str
@@ -50,7 +50,7 @@ class Client:
     offers: tuple[str, ...] = ("resources", "resource", "prompts", "prompt")
     """Its abilities besides tools: the lists of resources and prompts, and one of each."""
     loses: Mapping[str, str] = field(default_factory=dict[str, str])
-    """By converter ("" is the client's own): a pattern of its known losses. Any other loss is a failure."""
+    """A pattern of the known losses of each converter ("" is the client's own). Any other loss is a failure."""
 
     @property
     def on_node(self) -> bool:
@@ -149,10 +149,10 @@ def program(package: str, path: str, scratch: Path) -> tuple[str, str]:
     Args:
         package: its name at npm, with the version.
         path: its file in the package.
-        scratch: where environments are kept.
+        scratch: the folder of the environments.
 
     Raises:
-        NotHadError: it, or a Node that is new enough, cannot be installed here.
+        NotHadError: the program, or a Node that is new enough, cannot be installed here.
     """
     name = package[: package.rindex("@")]
     folder = scratch / name.rpartition("/")[2]
@@ -162,7 +162,7 @@ def program(package: str, path: str, scratch: Path) -> tuple[str, str]:
 
 
 def _node(scratch: Path) -> str:
-    """Return a Node that is new enough: this machine's, or the one that is a package of npm's."""
+    """Return a Node that is new enough: this machine's, or one that npm installs."""
     ours = shutil.which("node")
     if ours and int(_run([ours, "--version"]).lstrip("v").split(".")[0]) >= _NEWEST_NEEDED:
         return ours

@@ -1,6 +1,6 @@
 """A server over stdio that lists the arguments of an order in each form that we could publish.
 
-`python -m bench.clients.forms`. Clients only list its tools: the form that most converters keep whole is ours.
+`python -m bench.clients.forms`. Clients only list its tools. We publish the form that most converters keep whole.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The calls that each client makes, and what each of them must come to."""
+"""The calls that each client makes, and the required result of each."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -55,8 +55,8 @@ _LATE: Json = {"order_id": KEY, "reason": "late", "message": "It has not come ye
 
 
 def journey() -> tuple[Json, ...]:
-    """Return the steps where nobody is asked, with a test key and a practice wallet."""
-    # All that a wallet pays for is in one place at Zinc, where the same wish has the same key of ours.
+    """Return the steps without questions to a person, with a test key and a practice wallet."""
+    # The sandbox keeps all orders that a wallet pays under one caller, so the same order there would be a repeat.
     own_key = str(uuid.uuid4())
     return (
         _step("found", "search_products", "found", says=_COFFEE, query=_WISH, max_price=2000),
@@ -81,7 +81,7 @@ ASKED: tuple[Json, ...] = (
     _step("sent back with a yes", "return_order", "filed", says='"return_id":', **_ONE_BACK),
     _step("reported with a yes", "report_problem", "filed", says='"case_id":', **_LATE),
 )
-"""Where a person is asked before each change, in the client's own dialogue."""
+"""The steps with a person who is asked before each change, in the client's own dialogue."""
 
 QUESTIONS = 3
 """The number of questions in `ASKED`: those of the order, of the return and of the report."""
@@ -97,7 +97,7 @@ LEFT_WAITING: tuple[Json, ...] = (
     ),
     _step("withdrawn", "cancel_order", "refused", says='"cancellation":"withdrawn"', order_id=KEY),
 )
-"""Where a person is asked before each change, and the client cannot ask."""
+"""The steps with a person who is asked before each change, while the client cannot ask."""
 
 OFFERED: Json = {"resource": f"zinc://orders/{KEY}", "prompt": "buy_something", "arguments": {"what": _WISH}}
 """The resource and the prompt that a client gets after the journey."""
@@ -111,7 +111,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
 
 
 def untold(steps: Sequence[Json], calls: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the steps whose result does not say what it must, each with the beginning of what it says."""
+    """Return the steps whose result lacks something required, each with the beginning of the result."""
     found: list[str] = []
     for step in steps:
         shown = calls[step["name"]]["seen"]
@@ -124,7 +124,7 @@ def untold(steps: Sequence[Json], calls: Mapping[str, Mapping[str, str]]) -> lis
 
 
 def not_offered(offers: tuple[str, ...], got: Mapping[str, str]) -> list[str]:
-    """Return what a client did not get of the resources and prompts, or got and is not known to get."""
+    """Return the resources and prompts that a client did not get, or got although it is not known to get them."""
     found = [f"{what}: {got[what][:160]}" for what in got if any(each not in bare(got[what]) for each in _SHOWN[what])]
     if set(got) != set(offers):
         found.append(f"gets {', '.join(got) or 'neither resources nor prompts'}, not {', '.join(offers)}")
@@ -132,5 +132,5 @@ def not_offered(offers: tuple[str, ...], got: Mapping[str, str]) -> list[str]:
 
 
 def bare(shown: str) -> str:
-    """Return what a client shows without the marks and spaces that differ from client to client."""
+    """Return the text that a client shows, without the marks and spaces that differ from client to client."""
     return shown.replace("\\", "").replace('": ', '":')

@@ -1,4 +1,4 @@
-"""Listens to a client on its way to a server, to know which revision of the protocol the two speak.
+"""Records the messages of a client to a server, to know the revision of the protocol that the two speak.
 
 `python -m bench.clients.overheard FILE WORD...` runs `python WORD...`, hands stdin on to it, and adds it to FILE.
 """
@@ -19,9 +19,9 @@ _NAMED = re.compile(rb'"io\.modelcontextprotocol/protocolVersion"\s*:\s*"(\d{4}-
 
 
 def spoken(heard: bytes) -> str:
-    """Return the revision that a client spoke, or nothing if it named none.
+    """Return the revision that a client spoke, or an empty text if it named none.
 
-    A handshake names it, and our server takes each one that a client here offers. Without a handshake each request
+    A handshake names it, and our server takes each revision that a client here offers. Without a handshake each request
     names it.
     """
     named = (_OFFERED if _HANDSHAKE.search(heard) else _NAMED).search(heard)
@@ -30,7 +30,7 @@ def spoken(heard: bytes) -> str:
 
 @asynccontextmanager
 async def overheard(port: int) -> AsyncGenerator[tuple[int, bytearray]]:
-    """Listen on a free port for the server on `port`; give that port, and all that clients say."""
+    """Listen on a free port for the server on `port`; give that port, and all bytes that clients send."""
     heard = bytearray()
     passing: set[asyncio.Task[None]] = set()
 
@@ -55,7 +55,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, p
 
     def to_server(piece: bytes) -> bytes:
         heard.extend(piece)
-        # As if the client had called the server itself, which takes only its own name.
+        # The server takes only its own address as `Host`.
         return host.sub(rb"\g<1>%d\r\n" % port, piece)
 
     theirs, ours = await asyncio.open_connection("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""Makes the page about clients, `docs/clients.md`, from what they did."""
+"""Makes the page about clients, `docs/clients.md`, from the results of the trials."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _BESIDES = {
     "prompts": "listed prompts",
     "prompt": "any prompt",
 }
-"""By what a client offers (`bench.clients.environments.Client`): what its user or model can get."""
+"""The words for each ability of a client besides tools (`bench.clients.environments.Client.offers`)."""
 HEADER = """\
 | client | version | over | protocol | journey | the schema | besides tools | an error | asks | the model sees |
 |---|---|---|---|---|---|---|---|---|---|
@@ -49,8 +49,9 @@ can of the resources (the list, an order) and the prompts. With a person to be a
 a problem with a yes to each; a client that cannot ask is told where to decide instead, and withdraws the question.
 
 "The schema" compares what the client's converter hands to a model with what the server publishes, of every tool: each
-name, type, required field and choice, at every depth. "Besides tools" is what a person or a program can get through the
-client of the rest. "Asks" says whether it can ask its person. "The model sees" is the half of a result that reaches it.
+name, type, required field and choice, at every depth. "Besides tools" names the resources and prompts that a person or
+a program can get through the client. "Asks" says whether it can ask its person. "The model sees" is the half of a
+result that reaches it.
 
 {HEADER}{"".join(_row(row) for row in rows)}
 Each half of a result states the same facts, and the text of a failure begins with "Error:", since several clients do

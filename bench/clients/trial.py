@@ -1,4 +1,4 @@
-"""Tries one client against one real server of ours: its schemas, its calls, and what a model would see."""
+"""Tries one client against one real server of ours: its schemas, its calls, and the results that a model would see."""
 
 import asyncio
 import json
@@ -31,16 +31,16 @@ from bench.clients.overheard import overheard, spoken
 _PATIENCE = 300.0
 _OLDER = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 _REVISIONS = {"": (*_OLDER, "2026-07-28"), "newer": ("2026-07-28",), "older": _OLDER}
-"""By the era that is wanted of a client (nothing: its own choice): the revisions that it may speak."""
+"""The revisions that a client may speak, by its era (empty: the client's own choice)."""
 
 
 @dataclass
 class Seen:
-    """The results of a client over one transport. `failures` is empty where all is well."""
+    """The results of a client over one transport. `failures` is empty if all went well."""
 
     failures: list[str] = field(default_factory=list[str])
     lost: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """By converter: the statements that its schema lost."""
+    """The statements that each converter's schema lost."""
     half: str = ""
     """The half of a result that the model sees."""
     mark: str = ""
@@ -52,12 +52,12 @@ class Seen:
 
 
 async def tried(client: Client, made: Environment, way: Way, zinc: str, home: Path) -> Seen:
-    """Let a client list the tools, go through the journey, get what else is offered, and be asked if it can be."""
+    """Let a client list the tools, make the journey's calls, get resources and prompts, and make calls that ask."""
     seen = Seen()
     account = f"zn_test_{client.driver.split('.')[0]}_{way.transport}_{way.era}"
     variables = {"ZINC_API_URL": zinc, "ZINC_WALLET": "sandbox", "ZINC_MCP_BROWSER": "0"}
     plain = {**variables, "ZINC_API_KEY": account, "ZINC_MCP_HOME": str(home / "plain")}
-    # Another account: in the same one, the order above has the same metadata and would be the answer.
+    # Another account: in the same one, the earlier order has the same metadata and would be the answer.
     asking = {**variables, "ZINC_API_KEY": f"{account}_asking", "ZINC_MCP_HOME": str(home / "asking")}
     asking["ZINC_MCP_APPROVAL"] = "auto"
     steps = journey()
@@ -76,7 +76,7 @@ async def tried(client: Client, made: Environment, way: Way, zinc: str, home: Pa
 
 
 async def listed_forms(client: Client, made: Environment) -> Json:
-    """Return, by converter, what a client makes of each form of the schema (`bench.clients.forms`)."""
+    """Return each form of the schema (`bench.clients.forms`) as a client converts it, by converter."""
     wire = {"command": sys.executable, "args": ["-m", "bench.clients.forms"], "env": _environ({})}
     seen = Seen()
     facts = await _driven(client, made, Way("stdio"), {**wire, "steps": []}, seen)
@@ -120,7 +120,7 @@ def _judge(client: Client, steps: Sequence[Json], facts: Json, seen: Seen) -> No
 
 
 def _half(shown: str) -> str:
-    """Say which half it is: only the structure has a field `summary`, and only the text begins with the summary."""
+    """Return the half of a result: only the structure has a field `summary`, and only the text begins with it."""
     said = bare(shown)
     structure, text = '"summary":' in said, "retailer. At most" in said and '{"outcome"' in said
     text = text and "\n{" in shown.replace("\\n", "\n")
@@ -136,7 +136,10 @@ def _environ(variables: Mapping[str, str]) -> dict[str, str]:
 async def _server(
     transport: str, variables: Mapping[str, str], heard_in: Path
 ) -> AsyncGenerator[tuple[Json, bytearray]]:
-    """Give what a client needs to reach a server of its own, and all that it says over HTTP; on stdio, to a file."""
+    """Start a server for a client, and give the way to it and all bytes that the client sends over HTTP.
+
+    Over stdio the client starts the server itself, and its bytes go to the file `heard_in`.
+    """
     if transport == "stdio":
         args = ["-m", "bench.clients.overheard", str(heard_in), "-m", "zinc_mcp"]
         yield {"command": sys.executable, "args": args, "env": _environ(variables)}, bytearray()

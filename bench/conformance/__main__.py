@@ -2,9 +2,9 @@
 
 The results are printed, or written to the page.
 
-npm installs the suite into `--scratch`, which is kept and used again where it is given; also Node, where this machine
-has none that is new enough. Everything else stays on loopback. Where one of them cannot be installed, the run is
-skipped and says why.
+npm installs the suite into `--scratch`, which is kept and used again if it is given. npm also installs Node if this
+machine has none that is new enough. Everything else stays on loopback. If one of them cannot be installed, the run is
+skipped and tells the reason.
 """
 
 import argparse
@@ -31,7 +31,7 @@ async def ran(target: Target, suite: tuple[str, str], scratch: Path) -> list[Ran
 
     Raises:
         RuntimeError: the suite did not run.
-        ValueError: its output has not the form of the pinned version.
+        ValueError: its output does not have the form of the pinned version.
     """
     found: list[Ran] = []
     port, home = free_port(), scratch / "home"
@@ -52,12 +52,12 @@ async def ran(target: Target, suite: tuple[str, str], scratch: Path) -> list[Ran
 
 
 async def known_to(suite: tuple[str, str]) -> list[str]:
-    """Return the names of all scenarios for servers that the suite has."""
+    """Return the names of all scenarios for servers in the suite."""
     return _NAME.findall(await _said(*suite, "list", "--server"))
 
 
 async def _said(*words: str) -> str:
-    """Run a program and return its output. Its exit code says nothing: scenarios that are not for us fail."""
+    """Run a program and return its output. Its exit code is ignored, because scenarios that are not for us fail."""
     process = await asyncio.create_subprocess_exec(
         *words,
         stdin=asyncio.subprocess.DEVNULL,
@@ -75,7 +75,7 @@ async def _said(*words: str) -> str:
 
 
 def main() -> int:
-    """Run, print the table or write the page, and return 1 when anything is not as expected."""
+    """Run the suite, print the tables or write the page, and return 1 if anything is not as expected."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write docs/conformance.md")
     parser.add_argument("--scratch", type=Path, help="keep what is installed here")

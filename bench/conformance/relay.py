@@ -1,9 +1,9 @@
-"""A relay on loopback that adds our server's token: the suite cannot send one.
+"""A relay on loopback that adds our server's token, because the suite cannot send one.
 
-It changes two things in the head of a request. It adds the header `Authorization`. Where `Host` or `Origin` ends with
-the relay's own port, it writes the server's port instead, as if the caller had called the server itself. The name in
-them stays as it came, so that a scenario about DNS rebinding meets the server's own check of names. Answers stay as
-they are, byte by byte.
+It changes two things in the head of a request. It adds the header `Authorization`. If `Host` or `Origin` ends with the
+relay's own port, it writes the server's port instead, as if the caller had called the server itself. It does not change
+the name in them, so that a scenario about DNS rebinding meets the server's own check of names. It passes answers on
+unchanged.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _NAMES = ("host", "origin")
 
 @asynccontextmanager
 async def relayed(port: int, token: str) -> AsyncGenerator[int]:
-    """Listen on a free port of 127.0.0.1 for the server on `port`, and return that port."""
+    """Listen on a free port of 127.0.0.1 for the server on `port`, and give that free port."""
     passing: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +36,7 @@ async def relayed(port: int, token: str) -> AsyncGenerator[int]:
 
 
 def authorized(head: bytes, own: int, port: int, token: str) -> bytes:
-    """Return the head of a request as the server gets it: see above."""
+    """Return the head of a request with the token and the server's port."""
     first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     passed = [first, f"Authorization: Bearer {token}".encode()]
     for line in lines:

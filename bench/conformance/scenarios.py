@@ -1,16 +1,16 @@
 """The scenarios of MCP's conformance suite, for each server that it runs against.
 
 The suite is written for servers that offer its own tools, resources and prompts (`test_simple_text` and others). A
-server that people use has others, so that most scenarios can say nothing about it. So the suite runs twice: against the
-server as people use it, and against the same server with the suite's tools, resources and prompts added
-(`bench.conformance.served`), where every scenario that is required of a server can be passed.
+server that people use has others, so most scenarios cannot test it. So the suite runs twice: against the server as
+people use it, and against the same server with the suite's tools, resources and prompts added
+(`bench.conformance.served`), which can pass every scenario that is required of a server.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 PACKAGE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
-"""The first version with `--requirements` for both revisions. It is exact, since a later one may judge otherwise."""
+"""The first version with `--requirements` for both revisions. It is pinned, because a later one may judge otherwise."""
 
 PROGRAM = "dist/index.js"
 REQUIREMENTS = "requirements"
@@ -19,21 +19,21 @@ REQUIREMENTS = "requirements"
 
 @dataclass(frozen=True)
 class Target:
-    """A server that the suite runs against, and what is expected of it."""
+    """A server that the suite tests, and the expected results."""
 
     title: str
     explanation: str
     program: tuple[str, ...]
     """The arguments of `python` that serve it; `{port}` is its port on loopback."""
     ours: Mapping[str, tuple[str, ...]]
-    """By revision of the protocol: the scenarios to pass."""
+    """The scenarios that must pass, by revision of the protocol."""
     expected: Mapping[tuple[str, str, str], str]
-    """By revision, scenario and check: the reason why a check fails."""
+    """The reasons why checks are expected to fail, by revision, scenario and check."""
     left_out: Mapping[str, tuple[str, ...]]
-    """By the reason: the scenarios that are not to pass. They still check the form of each message."""
+    """The scenarios that need not pass, by the reason. They still check the form of each message."""
     has_fixtures: bool
-    """Whether it has what the suite wants: then each scenario that a revision requires is to pass, and one that is
-    left out must fail or check nothing."""
+    """Whether it has the suite's tools, resources and prompts. Then each scenario that a revision requires must pass,
+    and one that is left out must fail or check nothing."""
 
 
 _NO_EXTENSION = "needs an extension that is optional and not offered (tasks, skills)"
@@ -122,11 +122,11 @@ _WITH_FIXTURES: Mapping[str, Mapping[tuple[str, ...], tuple[str, ...]]] = {
         _NEWER: ("http-custom-header-server-validation",),
     },
 }
-"""By the reason why the server as people use it cannot pass them, and by revision: what it passes with the fixtures."""
+"""The scenarios that pass only with the fixtures, by the reason and by revision."""
 
 PLAIN = Target(
     title="The server as people use it",
-    explanation="Most scenarios call tools, resources and prompts of the suite's own, which this server has not.",
+    explanation="Most scenarios call tools, resources and prompts of the suite's own, which this server does not have.",
     program=("-m", "zinc_mcp", "serve", "--http", "127.0.0.1:{port}"),
     ours={
         "2025-11-25": (

@@ -1,4 +1,4 @@
-"""Compares the results of the suite with the expected ones, and makes the table and the page of them."""
+"""Compares the results of the suite with the expected ones, and makes their table and their page."""
 
 import json
 import re
@@ -18,7 +18,7 @@ FORM = "wire-schema-valid"
 HEADER = "| scenario | revision | passed | failed, expected | failed | not exercised |\n|---|---|---|---|---|---|\n"
 
 _FAILED = frozenset({"FAILURE", "WARNING"})
-"""A warning is a SHOULD that is not followed."""
+"""The statuses that count as failed. A warning means that a SHOULD is not followed."""
 
 _FOLDER = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
 
@@ -47,7 +47,7 @@ class Ran:
 
     @property
     def passed(self) -> set[str]:
-        """The checks that passed; one that is made several times failed if it failed once."""
+        """The checks that passed. A check that is made several times has failed if it failed once."""
         return {each.name for each in self.checks if each.status == "SUCCESS"} - self.failed.keys()
 
 
@@ -55,7 +55,7 @@ def read(folder: Path, revision: str) -> list[Ran]:
     """Read the suite's output: a folder with `checks.json` for each scenario.
 
     Raises:
-        ValueError: it has not the form of the pinned version.
+        ValueError: it does not have the form of the pinned version.
     """
     found: list[Ran] = []
     for each in sorted(folder.iterdir()):
@@ -69,7 +69,7 @@ def read(folder: Path, revision: str) -> list[Ran]:
 
 
 def required(package: Path) -> dict[str, list[str]]:
-    """Return, by revision, the scenarios that the suite requires of a server, from the folder of its package."""
+    """Return the scenarios that the suite requires of a server, by revision, from the folder of its package."""
     return {
         each.stem: yaml.safe_load(each.read_text(encoding="utf-8"))["server"]
         for each in sorted((package / REQUIREMENTS).glob("*.yaml"))
@@ -79,13 +79,13 @@ def required(package: Path) -> dict[str, list[str]]:
 def objections(
     target: Target, ran: Sequence[Ran], known: Iterable[str], required: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Return everything that is not as expected; nothing where the run is good.
+    """Return everything that is not as expected; an empty list if the run is good.
 
     Args:
-        target: the server that the scenarios ran against.
+        target: the tested server.
         ran: the scenarios that ran.
-        known: the names of the scenarios that the suite has, whether they ran or not.
-        required: by revision, the scenarios that the suite requires of a server.
+        known: the names of all scenarios of the suite, whether they ran or not.
+        required: the scenarios that the suite requires of a server, by revision.
     """
     skipped = {name for names in target.left_out.values() for name in names}
     wanted = {(revision, name) for revision, names in target.ours.items() for name in names}
@@ -141,7 +141,7 @@ def table(target: Target, ran: Sequence[Ran]) -> str:
 
 
 def page(ran: Mapping[str, Sequence[Ran]]) -> str:
-    """Return the whole page, `docs/conformance.md`, from what ran by the title of its target."""
+    """Return the whole page, `docs/conformance.md`. `ran`: the scenarios that ran, by the title of their target."""
     return f"""\
 # Conformance
 
@@ -174,7 +174,7 @@ def _section(target: Target, ran: Sequence[Ran]) -> str:
 Checks that fail, and why:
 
 {reasons}
-Scenarios that are not to pass, and why:
+Scenarios that are not expected to pass, and why:
 
 {left}
 Of these, {len(spared)} ran, for the form of the messages alone, and {sum(len(each.failed) for each in spared)} checks

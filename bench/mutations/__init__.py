@@ -16,4 +16,4 @@ COVERING = (
     "tests/server/test_list_orders.py", "tests/server/test_order_timeline.py", "tests/server/test_serving_money.py",
     "tests/server/test_serving_orders.py", "tests/server/test_serving_wallets.py", "tests/test_money.py",
 )  # fmt: skip
-"""The tests that are looked at once, to learn which lines each of them runs. Long campaigns are not among them."""
+"""The tests that run once, to learn the lines that each of them runs. Long campaigns are not among them."""

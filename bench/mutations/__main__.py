@@ -1,19 +1,19 @@
 """Changes one operator, keyword or number of the rooms that move money, and runs the tests that must notice.
 
-    pip install -e '.[test]' cosmic-ray coverage       # in a clone of its own: its files are changed, and put back
+    pip install -e '.[test]' cosmic-ray coverage       # in a separate clone: its files are changed and put back
     nice python -m bench.mutations --list
     nice python -m bench.mutations --sample 300 --seed 7 --minutes 120
     nice python -m bench.mutations --sample 300 --seed 7 --resume
     nice python -m bench.mutations --sample 300 --seed 7 --again
     nice python -m bench.mutations --room journal --room spending
 
-By hand, not in CI. The changes are those of cosmic-ray's operators; a sample draws lines at random, and one change of
-each. First each file of tests runs once under coverage.py, so that for each line the tests are known that run it, and
-their times. Then each change is made in this tree, and at most 100 of these tests run in one forked process: first
-those that differ most in what else of the room they run, then others drawn at random. For a line
-that no test runs in its own process, these are tests that start processes. A change that no test notices has survived;
-`--again` tries it with the tests that have not been run yet, up to a thousand of them.
-Findings and results stay in a folder, so that a run can go on later. The exit status is 1 when a change survived.
+Run it by hand; CI does not run it. The changes are those of cosmic-ray's operators. A sample draws lines at random, and
+one change of each. First each file of tests runs once under coverage.py, to learn the tests that run each line, and
+their times. Then each change is made in this tree, and at most 100 of these tests run in forked processes: first those
+that together run the most other lines of the room, then others that are drawn at random. For a line that no test runs
+in its own process, these are tests that start processes. A change that no test notices has survived; `--again` tries it
+with the tests that have not been run yet, up to a thousand of them.
+Findings and results stay in a folder, so that a run can go on later. The exit status is 1 if a change survived.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from bench.mutations.mutants import Mutant, mutants, sample
 from bench.mutations.trying import OUTCOMES, CannotRunError, Tried, Trier, put_back
 
 _FILE_SECONDS = 300.0
-"""The longest time for one file of tests while it is learnt what its tests run."""
+"""The longest time for one file of tests while the lines that its tests run are learnt."""
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
@@ -60,7 +60,7 @@ class _Run:
         self._results, self._deadline, self._again = results, deadline, again
 
     def try_all(self, chosen: Sequence[Mutant]) -> None:
-        """Try them one after the other: first those within functions, in a process that has everything loaded."""
+        """Try mutants one after the other: first those within functions, in a process that has everything loaded."""
         tests = self._covered
         print(f"{len(tests.tests)} tests are known; {len(tests.failed)} failed or were skipped and are left out")
         in_memory = [each for each in chosen if self._trier.is_within_a_function(each)]
@@ -83,7 +83,7 @@ class _Run:
         self._try([each for each in chosen if each.name not in in_memory_too], None)
 
     def check_green(self) -> None:
-        """Say which of the tests that noticed fail without any change as well: these have noticed nothing."""
+        """Print the noticing tests that also fail without any change, because their notice means nothing."""
         noticed = sorted({each.test for each in _read(self._results).values()} & self._covered.tests.keys())
         print(f"{len(noticed)} tests noticed something.", flush=True)
         for test in self._trier.not_green(noticed) if noticed else ():
@@ -97,7 +97,7 @@ class _Run:
             if not due or time.monotonic() >= self._deadline:
                 continue
             if parent is not None and os.getppid() != parent:
-                break  # it was killed, and another run may change the same files
+                break  # the parent was killed, and another run may change the same files
             try:
                 tried = self._trier.tried(mutant, loaded, again=self._again)
             except CannotRunError as error:
@@ -130,11 +130,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench.mutations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--room", action="append", choices=list(ROOMS), help="all of them if none")
-    parser.add_argument("--sample", type=int, help="only so many mutants, drawn at random")
-    parser.add_argument("--seed", type=int, help="where the chance of the sample comes from; drawn and printed if none")
-    parser.add_argument("--minutes", type=float, default=6000.0, help="stop trying after so long (6000)")
-    parser.add_argument("--folder", type=Path, default=ROOT / "artefacts" / "mutations", help="of findings and results")
+    parser.add_argument("--room", action="append", choices=list(ROOMS), help="only this room; may be repeated")
+    parser.add_argument("--sample", type=int, help="only this number of mutants, drawn at random")
+    parser.add_argument("--seed", type=int, help="the seed of the sample; drawn and printed if none is given")
+    parser.add_argument("--minutes", type=float, default=6000.0, help="stop trying after this time (6000)")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "artefacts" / "mutations", help="the folder of findings and results"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the results that are in the folder")
     parser.add_argument("--again", action="store_true", help="try the survivors in the folder with the other tests")
     parser.add_argument("--list", action="store_true", help="count the mutants of each room, and end")

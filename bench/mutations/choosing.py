@@ -1,4 +1,4 @@
-"""Chooses the tests for a mutant: of those that run its line first those that differ most in what else they run."""
+"""Chooses the tests for a mutant: those that run its line, first those that together run the most other lines."""
 
 import ast
 import heapq
@@ -12,13 +12,13 @@ from bench.mutations.covering import Covered
 from bench.mutations.mutants import Mutant
 
 _AROUND_SECONDS, _SHARED_SECONDS = 0.1, 8.0
-"""The time that each test takes beside its own, and that the first of those takes that start a server or a program."""
+"""The time that a test takes beyond its own, usually, and if it starts a server or a program."""
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
 
 class Chooser:
-    """Chooses from what was learnt."""
+    """Chooses by the learnt lines and times of tests."""
 
     def __init__(self, covered: Covered) -> None:
         self._covered = covered
@@ -27,7 +27,7 @@ class Chooser:
     def by_line(self, mutant: Mutant) -> set[str]:
         """Return all tests that run the line of a mutant in their own process.
 
-        Of a line that runs when its module is loaded, these are the tests that run a line with one of its names.
+        For a line that runs when its module is loaded, these are the tests that run a line with a name that it gives.
         """
         scope, lines = _around(mutant.file, mutant.line)
         if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -39,18 +39,18 @@ class Chooser:
         return found or self._covered.tests_of(mutant.file, range(1, 10_000))
 
     def is_within_a_function(self, mutant: Mutant) -> bool:
-        """Say whether a mutant is within a function, none of whose lines run when modules and tests are loaded."""
+        """Say whether a mutant is within a function whose statement does not run while modules and tests are loaded."""
         scope, lines = _around(mutant.file, mutant.line)
         is_function = isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef))
         return is_function and _first(scope.body[0]) <= mutant.line and not self._covered.is_loaded(mutant.file, lines)
 
     def starting(self) -> set[str]:
-        """Return the tests that start processes: what those run is not seen."""
+        """Return the tests that start processes, since the lines that those processes run are not known."""
         return {name for name, test in self._covered.tests.items() if test.starts_processes}
 
     def first(self, mutant: Mutant, tests: Iterable[str], most: int, seconds: float) -> list[str]:
-        """Return so many tests at most, for so many seconds: of those that run most other lines of the room, for their
-        time; when all lines are run, the same again with the tests that are left.
+        """Return at most `most` tests for at most `seconds`: those that together run the most other lines of the room
+        for their time. When all lines are run, this begins again with the remaining tests.
         """
         reach = self._reach(mutant.room)
         chosen: list[str] = []
@@ -65,7 +65,7 @@ class Chooser:
         return chosen
 
     def _most_lines(self, reach: Mapping[str, int], most: int, seconds: float) -> list[str]:
-        """Choose tests until no other one runs a line that these do not, as far as number and time go."""
+        """Choose tests until no other test runs a further line, within the number and the time."""
         chosen: list[str] = []
         seen = 0
         times = {name: self._takes(name) for name in reach}
@@ -76,7 +76,7 @@ class Chooser:
             gain = -(reach[name] & ~seen).bit_count() / times[name]
             if not gain or times[name] > seconds:
                 continue
-            if by_gain and gain > by_gain[0][0]:  # what was chosen meanwhile runs its lines too
+            if by_gain and gain > by_gain[0][0]:  # tests chosen meanwhile run some of its lines too
                 heapq.heappush(by_gain, (gain, name))
                 continue
             chosen.append(name)
@@ -99,7 +99,7 @@ class Chooser:
         return self._reaches[room]
 
     def others(self, tests: Iterable[str], run: Iterable[str], seed: str, most: int, seconds: float) -> list[str]:
-        """Return so many tests beside those run already, for so many seconds, at random: of new functions first."""
+        """Return at most `most` other tests for at most `seconds`, at random, first those of further test functions."""
         already = set(run)
         functions = {name.partition("[")[0] for name in already}
         drawn = sorted(set(tests) - already)
@@ -108,7 +108,7 @@ class Chooser:
         return self._bounded(drawn, most, seconds)
 
     def _seconds(self, tests: Iterable[str]) -> float:
-        """Return how long these tests take without any change."""
+        """Return the seconds that these tests take without any change."""
         return sum(map(self._takes, tests))
 
     def _takes(self, name: str) -> float:
@@ -128,7 +128,7 @@ class Chooser:
 
 
 def by_file(tests: Sequence[str]) -> list[str]:
-    """Return tests with those of a file one after the other: they share what is slow to make."""
+    """Return the tests with those of one file together, because they share fixtures that are slow to make."""
     place: dict[str, int] = {}
     for name in tests:
         place.setdefault(name.partition("::")[0], len(place))
@@ -155,7 +155,7 @@ def _around(file: str, line: int) -> tuple[Scope, list[int]]:
         head = range(_first(inner), min((_first(part) for part in parts), default=_last(inner) + 1))
         if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             scope = inner
-            if line < _first(inner.body[0]):  # its defaults and decorators: whoever runs it
+            if line < _first(inner.body[0]):  # defaults and decorators count as its whole body
                 return scope, list(range(_first(inner.body[0]), _last(inner) + 1))
         elif line in head:
             return scope, list(head)
@@ -178,7 +178,7 @@ def _last(node: ast.AST) -> int:
 
 
 def _names_given(file: str, line: int) -> frozenset[str]:
-    """Return the names that the statement around a line gives, outside of functions."""
+    """Return the names that assignments around a line give."""
     given: set[str] = set()
     for node in ast.walk(_tree(file)):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and _first(node) <= line <= _last(node):

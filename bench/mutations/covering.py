@@ -1,7 +1,7 @@
-"""Learns once, for each file of tests, which lines of the rooms each test runs and how long it takes.
+"""Learns once, for each file of tests, the lines of the rooms that each test runs, and the time of each test.
 
-A folder holds for each file of tests what coverage.py found, with the test as its context, and the times. A test that
-starts a process is marked: what that process runs is not seen.
+A folder holds the findings of coverage.py for each file of tests, with the test as their context, and the times. A test
+that starts a process is marked, since the lines that the process runs are not known.
 """
 
 import functools
@@ -21,14 +21,14 @@ import pytest
 from bench.mutations import COVERING, ROOMS, ROOT, forked
 
 _STARTING = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec"})
-"""Events of an audit hook: a process is started."""
+"""The events of an audit hook that mean that a process is started."""
 _FORKER = "asked"
 """The name of the socket at which `tests/preloaded.py` is asked for a process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A test without any change of the program."""
+    """A test as it runs without any change of the program."""
 
     seconds: float
     starts_processes: bool
@@ -93,7 +93,7 @@ def _cover(file: str, found: Path, seconds: float) -> int:
 
 
 def cover(folder: Path, seconds: float) -> None:
-    """Run each file of tests once, if its findings are not in the folder yet; a file has so many seconds."""
+    """Run each file of tests once, for at most `seconds`, if its findings are not in the folder yet."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in _files():
         found = _found(folder, file)
@@ -125,7 +125,7 @@ class Covered:
     """The tests with their times, and the tests that run each line."""
 
     def __init__(self, folder: Path) -> None:
-        """Read all of it: coverage.py erases data that a forked process goes on to read."""
+        """Read all findings now, because coverage.py erases data that a forked process reads later."""
         self.tests: dict[str, Timed] = {}
         self.failed: list[str] = []
         self._of_file: dict[str, dict[int, set[str]]] = {}

@@ -1,4 +1,4 @@
-"""Tests of this tree, in a process forked from one that has the libraries loaded but nothing of ours."""
+"""Runs tests of this tree in a process forked from one that has loaded the libraries and nothing of ours."""
 
 import importlib
 import os
@@ -13,13 +13,13 @@ from typing import Any
 from bench.mutations import ROOT
 
 LIBRARIES = ("anyio", "httpx", "hypothesis", "mcp", "mpp", "pydantic", "pytest", "sqlalchemy", "starlette", "uvicorn")
-"""Loaded once, before any process is forked; nothing of ours."""
+"""The libraries that are loaded once, before any process is forked."""
 COULD_NOT_START = 90
-"""The exit code of a process that did not come to its tests."""
+"""The exit code of a process that did not run its tests."""
 
 
 def load_libraries() -> None:
-    """Load what all tests load, so that no forked process has to."""
+    """Load the libraries of all tests, so that no forked process has to."""
     for library in LIBRARIES:
         with suppress(ImportError):
             importlib.import_module(library)
@@ -36,7 +36,7 @@ def pytest_run(words: Sequence[str], plugin: object) -> int:
 
 
 def start(work: Callable[[], int], folder: Path) -> int:
-    """Fork a process that does this and ends with the code that it returns; its output is in the folder."""
+    """Fork a process that calls `work` and exits with its result; the output goes to `output.txt` in the folder."""
     child = os.fork()
     if child:
         return child
@@ -57,7 +57,7 @@ def start(work: Callable[[], int], folder: Path) -> int:
 
 
 def await_end(child: int, has_time: Callable[[], bool]) -> int | None:
-    """Return the exit code of a forked process, or None if it had no time any more; its processes are ended too."""
+    """Return the exit code of a forked process, or None if its time was over. End its processes as well."""
     ended = False
     try:
         while not ended and has_time():

@@ -1,7 +1,8 @@
-"""The tests and the program, loaded once; a forked process changes the functions in its memory and runs some tests.
+"""Loads the tests and the program once; a forked process then changes functions in its memory and runs some tests.
 
-Loading the program and finding the tests takes longer than most tests. So it is done once, and a mutant within a
-function replaces the code of that function in a forked process. Processes that a test starts load the changed file.
+It takes longer to load the program and to find the tests than to run most tests. So this is done once, and a mutant
+within a function replaces the code of that function in a forked process. Processes that a test starts load the changed
+file.
 """
 
 import gc
@@ -27,16 +28,16 @@ class Loaded:
         self._items = {item.nodeid: item for item in session.items}
         self._functions: dict[_Key, list[FunctionType]] = {}
         room = str(ROOT / "zinc_mcp")
-        gc.unfreeze()  # the tests freeze what they have loaded, and frozen objects are not listed
+        gc.unfreeze()  # the tests freeze the loaded objects, and frozen objects are not listed
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(room):
                 self._functions.setdefault(_key(each.__code__), []).append(each)
-        gc.freeze()  # or each forked process would copy all that was loaded
+        gc.freeze()  # otherwise each forked process would copy all loaded objects
 
     def change(self, file: str, source: str) -> bool:
-        """Replace the code of functions that differ in this source of a file; return whether this process has it now.
+        """Replace the code of functions that differ in this source of a file; return whether the change has effect.
 
-        A module that is not loaded yet has it: it will be loaded from the changed file.
+        It also has effect if the module is not loaded yet, since it will be loaded from the changed file.
         """
         path = str(ROOT / file)
         if not any(key[0] == path for key in self._functions):
@@ -50,7 +51,7 @@ class Loaded:
         return changed
 
     def run(self, tests: Sequence[str], plugin: object, *, until_one_fails: bool = True) -> int:
-        """Run these tests in this process, and return the exit code as pytest has it."""
+        """Run these tests in this process, and return an exit code as pytest does."""
         runner: Any = importlib.import_module("_pytest.runner")
         main: Any = importlib.import_module("_pytest.main")
         session = self._session
@@ -67,7 +68,7 @@ class Loaded:
 
 
 class _Loading:
-    """Hands over the session once it has found the tests, instead of running them."""
+    """A plugin of pytest that calls `work` with the session instead of running the tests."""
 
     def __init__(self, work: Callable[[Loaded], None]) -> None:
         self._work = work
@@ -79,7 +80,7 @@ class _Loading:
 
 
 def with_loaded(files: Sequence[str], work: Callable[[Loaded], None]) -> None:
-    """Load these files of tests and the program in this process, and do this with them."""
+    """Load these files of tests and the program in this process, and call `work` with them."""
     words = ["-q", "-s", "-n0", "--assert=plain", "--tb=line", "-p", "no:cacheprovider", *files]
     pytest.main(words, plugins=[_Loading(work)])
 

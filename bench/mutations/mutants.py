@@ -1,4 +1,4 @@
-"""The mutants: each is one change of a line, by an operator of cosmic-ray; and a sample of them."""
+"""The mutants, each of which is one change of a line by an operator of cosmic-ray, and a sample of them."""
 
 import ast
 import importlib
@@ -18,7 +18,7 @@ OPERATORS = (
     "ReplaceFalseWithTrue", "NumberReplacer", "ExceptionReplacer", "ZeroIterationForLoop", "ReplaceContinueWithBreak",
     "ReplaceBreakWithContinue",
 )  # fmt: skip
-"""Of cosmic-ray's operators one for each kind of mistake."""
+"""The operators of cosmic-ray that are used: one for each kind of mistake."""
 
 _SHOWN_ONLY = frozenset({"__repr__", "__str__"})
 _LOGS = frozenset({"logger"})
@@ -45,7 +45,7 @@ class Mutant:
 
 
 def mutants(rooms: Sequence[str]) -> list[Mutant]:
-    """Return every mutant of these rooms, in the order of files and lines, but for what is left out."""
+    """Return every mutant of these rooms, in the order of files and lines, except in parts that are left out."""
     syntax: Any = importlib.import_module("cosmic_ray.ast")
     found: list[Mutant] = []
     for room in rooms:
@@ -67,7 +67,7 @@ def mutants(rooms: Sequence[str]) -> list[Mutant]:
 
 
 def sample(found: Sequence[Mutant], number: int, seed: int) -> list[Mutant]:
-    """Draw lines at random, and one mutant of each: a room has as many as its share of the lines."""
+    """Draw lines at random, and one mutant of each line. So a room's share is its share of the lines."""
     chance = random.Random(seed)
     lines: dict[tuple[str, int], list[Mutant]] = {}
     for each in found:
@@ -102,14 +102,14 @@ def _is_in(place: Place, ranges: Sequence[tuple[Place, Place]]) -> bool:
 
 
 def _calculated(tree: ast.AST) -> Iterator[tuple[Place, Place]]:
-    """Give where operators stand between two values; a star also marks arguments."""
+    """Yield the places of operators between two values, because a star can also mark arguments."""
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp):
             yield _range(node.left)[1], _range(node.right)[0]
 
 
 def _left_out(tree: ast.AST) -> Iterator[tuple[Place, Place]]:
-    """Give what no test is to notice: annotations, decorators of classes, and what is logged or said in a sentence."""
+    """Yield the parts that no test must notice: annotations, decorators of classes, logging, and sentences."""
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name) if name in _SHOWN_ONLY:

@@ -23,23 +23,24 @@ Outcome = Literal["killed", "timed out", "survived"]
 OUTCOMES: tuple[Outcome, ...] = ("killed", "timed out", "survived")
 
 FIRST_TESTS, FIRST_SECONDS = 60, 20.0
-"""The bounds of the tests that are chosen by their lines; so many of them run before the others:"""
+"""The bounds of the tests that are chosen by their lines."""
 _AT_ONCE = 12
+"""The number of these tests that run before the rest of them."""
 OTHER_TESTS, OTHER_SECONDS = 40, 10.0
-"""The bounds of those that are drawn at random if the first notice nothing."""
+"""The bounds of the tests that are drawn at random if the first ones notice nothing."""
 AGAIN_TESTS, AGAIN_SECONDS = 1000, 300.0
-"""The bounds of those that are run when a survivor is looked at again."""
+"""The bounds of the tests that run when a survivor is tried again."""
 _LOAD_SECONDS = 180.0
 """The longest time until the first test begins."""
 _LEAST_SECONDS, _TIMES = 40.0, 10.0
-"""A test hangs if it takes so many times as long as without the change, and at least so many seconds."""
+"""A test counts as hanging after this least time, and after this multiple of its time without the change."""
 _LOADS_NO_MORE = "does not load"
 
 _changes = itertools.count(1)
 
 
 class CannotRunError(Exception):
-    """The tests could not be run; this says nothing about the mutant."""
+    """The tests could not be run, which tells nothing about the mutant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Tried:
     room: str
     outcome: Outcome
     what: str
-    """The line before and after."""
+    """The line before and after the change."""
     test: str
     """The test that noticed."""
     why: str
@@ -62,7 +63,7 @@ class Tried:
 
 
 class _Watched:
-    """Writes down, in the process of the tests, which test runs and which one failed."""
+    """A plugin of pytest that writes down the running test and each failed test."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -96,7 +97,7 @@ def run_anew(tests: Sequence[str], plugin: object) -> int:
 
 
 class _Patience:
-    """Says how long tests may still take: each of them about as long as it takes without a change."""
+    """Says whether tests may go on: each may take a multiple of its time without a change."""
 
     def __init__(self, folder: Path, times: Mapping[str, Timed]) -> None:
         self._folder, self._times = folder, times
@@ -114,7 +115,7 @@ class _Patience:
 
 
 def noticed(run: Run, tests: Sequence[str], times: Mapping[str, Timed]) -> tuple[Outcome, str, str]:
-    """Run tests in a forked process; return whether one noticed, which, and why.
+    """Run tests in a forked process; return the outcome, the noticing test and its reason.
 
     Raises:
         CannotRunError: the tests could not be run.
@@ -141,7 +142,10 @@ def noticed(run: Run, tests: Sequence[str], times: Mapping[str, Timed]) -> tuple
 
 @contextmanager
 def _changed(mutant: Mutant, folder: Path) -> Generator[tuple[str, str]]:
-    """Change a file of this tree, which `put_back` mends after a kill; give its text, and the line before and after."""
+    """Change a file of this tree while inside; give its changed text, and the line before and after.
+
+    After a kill, `put_back` restores the file.
+    """
     file = ROOT / mutant.file
     original, before = file.read_text(encoding="utf-8"), file.stat()
     text, what = mutated(original, mutant)
@@ -150,7 +154,9 @@ def _changed(mutant: Mutant, folder: Path) -> Generator[tuple[str, str]]:
     os.replace(kept.with_suffix(".part"), kept)
     try:
         file.write_text(text, encoding="utf-8")
-        later = before.st_mtime + 10 * next(_changes)  # another time for each, or the bytecode of another one is loaded
+        later = before.st_mtime + 10 * next(
+            _changes
+        )  # each change needs a time of its own, or the bytecode of another one is loaded
         os.utime(file, (later, later))
         yield text, what
     finally:
@@ -169,14 +175,14 @@ def put_back(folder: Path) -> None:
 
 
 class Trier:
-    """Tries mutants by what was learnt."""
+    """Tries mutants with the tests that the learnt lines name."""
 
     def __init__(self, covered: Covered, folder: Path) -> None:
         self._covered, self._folder = covered, folder
         self._chooser = Chooser(covered)
 
     def is_within_a_function(self, mutant: Mutant) -> bool:
-        """Say whether a mutant is within a function, none of whose lines run when modules and tests are loaded."""
+        """See `Chooser.is_within_a_function`."""
         return self._chooser.is_within_a_function(mutant)
 
     def tried(self, mutant: Mutant, loaded: Loaded | None, *, again: bool = False) -> Tried:
@@ -184,7 +190,7 @@ class Trier:
 
         Args:
             mutant: the change.
-            loaded: what runs the tests in memory.
+            loaded: runs the tests in memory, if they are loaded.
             again: run the tests that have not been run when it survived.
 
         Raises:
@@ -219,7 +225,7 @@ class Trier:
         return Tried(mutant.name, mutant.room, outcome, what, test, why, number, len(covering), seconds)
 
     def not_green(self, tests: Sequence[str]) -> list[str]:
-        """Return which of these tests fail without any change."""
+        """Return those of these tests that fail without any change."""
         with tempfile.TemporaryDirectory(prefix="zinc-mcp-mutations-") as name:
             folder = Path(name)
             child = forked.start(lambda: forked.pytest_run(tests, _Watched(folder)), folder)
@@ -229,7 +235,7 @@ class Trier:
         return [json.loads(line)[0] for line in found] if code in (0, 1) else list(tests)
 
     def _noticed_twice(self, run: Run, tests: Sequence[str]) -> tuple[Outcome, str, str]:
-        """Run tests; a test that fails has noticed only if it fails once more alone, and the others run without it."""
+        """Run tests. A failed test has noticed only if it fails again alone; otherwise the tests after it go on."""
         left = list(tests)
         while left:
             outcome, test, why = noticed(run, left, self._covered.tests)

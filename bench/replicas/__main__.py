@@ -3,14 +3,13 @@
     nice python -m bench.replicas --orders 200
     nice python -m bench.replicas --orders 5000 --seed 7
 
-20 members have a tenth more intentions than the team's limit lets through; half of them come with a token of the
-server's own, the others by OAuth. Hosts place the intentions through the SDK's own clients, over `/mcp` in both
-protocols and over `/sse`, each with a dialogue whose person says yes; some intentions are placed by two hosts at once,
-and what gets no answer is placed again, as people do. Meanwhile Zinc loses answers, servers are killed, stopped in
-order, made to stand still and started again, transactions are cut before and after their commit, and the database is
-restarted twice. At the end every intention is placed once more, and what Zinc's ledger and the journal hold is compared
-with what was told. nginx has the file of `deploy/`. It needs nginx and the extra `test`, and runs on one machine's
-loopback.
+20 members have a tenth more intentions than the team's limit allows. Half of the members have a token of the server's
+own, the others sign in by OAuth. Hosts place the intentions with the SDK's own clients, over `/mcp` in both protocols
+and over `/sse`, each with a dialogue in which a person says yes. Some intentions are placed by two hosts at once, and
+an intention without an answer is placed again, as people do. Meanwhile Zinc loses answers, servers are killed, stopped
+in order, suspended and started again, transactions are cut before and after their commit, and the database is restarted
+twice. At the end every intention is placed once more, and Zinc's ledger and the journal are compared with the answers.
+nginx uses the file of `deploy/`. The run needs nginx and the extra `test`, and uses only this machine's loopback.
 """
 
 import argparse
@@ -47,7 +46,7 @@ max_orders_day = {most_of_team}
 
 
 async def run(team: Team, intentions: Sequence[Intention], dice: random.Random) -> Counter[str]:
-    """Place all intentions while everything fails, and once more when all is well; return what happened."""
+    """Place all intentions during the troubles, and once more after them; return the count of each event."""
     happened: Counter[str] = Counter()
     hosts = Hosts(team.origin, team.token_of, happened)
     done = 0
@@ -69,7 +68,7 @@ async def run(team: Team, intentions: Sequence[Intention], dice: random.Random) 
 
 
 async def measure(orders: int, seed: int) -> int:
-    """Run it and print the figures; return the exit code: 1 when a promise was broken."""
+    """Run the servers and print the figures; return the exit code: 1 if a promise was broken."""
     dice = random.Random(seed)
     wanted = orders * 11 // 10
     most_of_member = max(1, orders * 21 // 20 // len(MEMBERS))
@@ -100,7 +99,7 @@ async def measure(orders: int, seed: int) -> int:
 
 
 def main() -> int:
-    """Read the command line, and run it."""
+    """Read the command line, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=200, help="the team's limit, which is reached")
     parser.add_argument("--seed", type=int, default=1)

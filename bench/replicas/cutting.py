@@ -15,13 +15,13 @@ _IN_TRANSACTION = b"Z\x00\x00\x00\x05T"
 
 
 class Cutting(Delaying):
-    """Passes on what a server and its database say, but for transactions that it was told to cut."""
+    """Passes on the bytes of a server and its database, and cuts the transactions that it was told to cut."""
 
     def __init__(self, address: str) -> None:
         self._next: When | None = None
         self._in_transaction: set[socket.socket] = set()
         self.cut: list[When] = []
-        """The transactions that were cut."""
+        """For each transaction that was cut, whether this was before or after its commit."""
         super().__init__(address)
 
     def cut_next(self, when: When) -> None:

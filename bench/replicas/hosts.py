@@ -1,4 +1,4 @@
-"""The hosts of the members, which are the SDK's own clients, with a person at each who says yes."""
+"""The hosts of the members: the SDK's own clients, each with a person who says yes."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from bench.sdk_client import connected
 
 ERAS = ("auto", "legacy", "sse")
 AT_ONCE = 3
-"""Intentions of one member that are placed at the same time."""
+"""The number of intentions of one member that are placed at the same time."""
 _TRIES = 40
 _PAUSE_SECONDS = 0.5
 _CALL_SECONDS = 80
@@ -33,7 +33,7 @@ class Hosts:
         self._happened = happened
 
     async def place(self, wanted: Intention, era: str) -> None:
-        """Place an intention until an answer comes that is no failure of a moment."""
+        """Place an intention again until an answer names an order or a full limit."""
         for _ in range(_TRIES):
             began = time.time()
             try:
@@ -51,7 +51,7 @@ class Hosts:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def place_all(self, intentions: Sequence[Intention], dice: random.Random, done: Callable[[], None]) -> None:
-        """Place intentions, some through two hosts at once, each member a few at a time."""
+        """Place the intentions of all members, a few at a time, and some by two hosts at once."""
 
         async def placed(wanted: Intention, own: random.Random) -> None:
             eras = own.sample(ERAS, 2 if own.random() < 0.3 else 1)
@@ -61,7 +61,7 @@ class Hosts:
         await _by_member(intentions, dice, placed)
 
     async def place_again(self, intentions: Sequence[Intention], dice: random.Random) -> None:
-        """Place each intention once more, as somebody does who wants to know how it stands."""
+        """Place each intention once more, as people do who want to know its result."""
         await _by_member(intentions, dice, lambda wanted, own: self.place(wanted, own.choice(ERAS)))
 
     def _host(self, member: str, era: str) -> AbstractAsyncContextManager[Client]:
@@ -90,7 +90,7 @@ async def _by_member(
 
 
 def show_progress(done: int, of: int) -> None:
-    """Write on stderr how many intentions are placed."""
+    """Write the number of placed intentions to stderr."""
     print(f"\r{done} of {of} ", end="", file=sys.stderr, flush=True)
 
 

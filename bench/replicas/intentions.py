@@ -8,7 +8,7 @@ from bench.wanted import ADDRESS
 
 @dataclass
 class Intention:
-    """One thing that a member wants, and all that their hosts were told about it."""
+    """One thing that a member wants, and all answers that the member's hosts got about it."""
 
     number: int
     member: str
@@ -23,6 +23,6 @@ class Intention:
         return f"B{self.number:09d}"
 
     def arguments(self) -> dict[str, Any]:
-        """Return what its hosts say."""
+        """Return the arguments of a placing call for it."""
         url = f"https://www.amazon.com/dp/{self.product}" + (f"?fault={self.fault}" if self.fault else "")
         return {"products": [{"url": url}], "shipping_address": ADDRESS, "max_price": 1000}

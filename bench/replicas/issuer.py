@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 _SECONDS = 120
-"""How long a token counts. A run takes longer, so hosts need new ones in the middle of it."""
+"""The life of a token. A run takes longer, so hosts need new tokens during it."""
 
 
 class Issuer:
-    """Serves what a server asks an issuer for, until it is closed."""
+    """Serves the documents that a server asks of an issuer, until it is closed."""
 
     def __init__(self, audience: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())

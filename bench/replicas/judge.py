@@ -1,4 +1,4 @@
-"""Compares what hosts were told with what Zinc's ledger and the journal hold at the end."""
+"""Compares the answers that hosts got with Zinc's ledger and the journal at the end."""
 
 import json
 import sqlite3
@@ -18,12 +18,12 @@ ROWS = ("duplicated", "lost", OVER_MEMBER, OVER_TEAM, "wrong member", "told wron
 
 @dataclass
 class Verdict:
-    """The number of broken promises of each kind, with examples."""
+    """The broken promises of each kind, in words."""
 
     broken: dict[str, list[str]] = field(default_factory=lambda: {name: list[str]() for name in ROWS})
 
     def add(self, name: str, what: str) -> None:
-        """Note one."""
+        """Add one broken promise."""
         self.broken[name].append(what)
 
 
@@ -35,14 +35,14 @@ def judge(
     most_of_member: int,
     most_of_team: int,
 ) -> Verdict:
-    """Compare what was told with what there is.
+    """Compare all answers with the orders and the entries.
 
     Args:
-        intentions: with all answers.
-        orders: Zinc's: the order's id, its product's number, and when it was made, by the machine's clock.
-        entries: the journal's.
-        most_of_member: orders that each member may have.
-        most_of_team: orders that all members together may have.
+        intentions: the intentions with all answers.
+        orders: Zinc's orders: id, number of the product, and time of creation by the machine's clock.
+        entries: the journal's entries.
+        most_of_member: the number of orders that each member may have.
+        most_of_team: the number of orders that all members together may have.
     """
     verdict = Verdict()
     by_product: dict[str, list[tuple[str, float]]] = defaultdict(list)
@@ -85,7 +85,7 @@ def judge(
 
 
 def _denies_it(facts: Mapping[str, Any]) -> bool:
-    """Say whether an answer lets the host think that nothing like it was ordered before."""
+    """Say whether an answer claims that the intention was not ordered before."""
     return facts.get("money_may_have_moved") is False and "earlier call" not in facts["summary"]
 
 

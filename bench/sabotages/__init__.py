@@ -1,6 +1,6 @@
-"""The sabotages, divided by who must notice them.
+"""The sabotages, divided by the proof that must notice them.
 
-A change of a line that stands here must renew the entry: `bench.sabotage` fails while it cannot find the text.
+If you change a line that stands here, renew the entry: `bench.sabotage` fails while it cannot find the text.
 """
 
 from bench.sabotages.by_campaign import BY_CAMPAIGN as ON_V2

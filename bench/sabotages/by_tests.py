@@ -407,7 +407,7 @@ BY_TESTS = (
     ),
     Sabotage(
         "tempo-gas",
-        "a signed Tempo transaction is held against the charge: the cap of the network's fee",
+        "a signed Tempo transaction is compared with the charge: the cap of the network's fee",
         "zinc_mcp/payments/tempo_chain.py",
         "        if _number(fields[2]) * _number(fields[3]) > MAX_GAS_ATTODOLLARS:",
         "        if False:",
@@ -421,7 +421,7 @@ BY_TESTS = (
         "    if not isinstance(fields, list) or len(fields) < _FIELDS:",
         _tests(_TRANSACTION),
     ),
-    # The last six were chosen by somebody who had seen neither the tests nor the campaign.
+    # The next six were chosen by somebody who had seen neither the tests nor the campaign.
     Sabotage(
         "old-orders-leave-the-limits",
         "an order counts from when it was sent, however long ago Zinc says that it was",

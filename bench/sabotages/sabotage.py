@@ -6,19 +6,19 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class ByCampaign:
-    """The fault campaign on one rail notices it; rounds of the kinds in `first` come first."""
+    """The fault campaign on one rail must notice it. Rounds of the kinds in `first` come first."""
 
     rail: Literal["account", "agent", "v1"]
     rows: tuple[str, ...]
-    """The rows of `bench.campaign.judge.verdict` about this promise: one of them must turn red, no other one counts."""
+    """The rows of `bench.campaign.judge.verdict` about this promise. One of them must turn red; others do not count."""
     first: tuple[str, ...]
     kinds: tuple[str, ...] = ()
-    """If any, there are rounds of these classes alone: a class has few rounds among 300 intentions."""
+    """If any, only rounds of these classes are played, because a class has few rounds among 300 intentions."""
 
 
 @dataclass(frozen=True, slots=True)
 class ByTests:
-    """These tests notice it, named as pytest takes them."""
+    """These tests must notice it. They are named as pytest takes them."""
 
     tests: tuple[str, ...]
 
@@ -31,6 +31,6 @@ class Sabotage:
     promise: str
     file: str
     text: str
-    """It stands exactly once in the file; more than the broken line, where that alone stands more often."""
+    """The text to replace, which stands exactly once in the file. It may be more than the broken line for that."""
     replacement: str
     by: ByCampaign | ByTests

@@ -53,7 +53,7 @@ def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.thorough
 def test_the_smallest_campaign_is_planned_carried_out_and_judged_on_all_three_rails(tmp_path: Path) -> None:
-    found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "6", "--evenings", "0")
+    found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "6", "--late-looks", "0")
     counts: dict[str, int] = found["counts"]
     assert counts["intentions"] == 6
     assert counts["orders placed"] >= 1
@@ -79,7 +79,7 @@ def test_one_intention_stays_one_purchase_through_every_fault_with_kills_and_rac
 @pytest.mark.thorough
 def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp_path: Path) -> None:
     found = campaign(
-        tmp_path, "--rail", "agent", "--seed", "5", "--intentions", "36", "--at-once", "4", "--evenings", "0"
+        tmp_path, "--rail", "agent", "--seed", "5", "--intentions", "36", "--at-once", "4", "--late-looks", "0"
     )
     counts: dict[str, int] = found["counts"]
     assert counts["intentions"] == 36
@@ -96,7 +96,9 @@ def test_one_intention_is_paid_once_through_every_fault_with_kills_and_races(tmp
 
 @pytest.mark.thorough
 def test_one_intention_stays_one_purchase_on_v1_and_on_all_three_rails_at_once(tmp_path: Path) -> None:
-    found = campaign(tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "36", "--at-once", "4", "--evenings", "0")
+    found = campaign(
+        tmp_path, "--rail", "v1", "--seed", "3", "--intentions", "36", "--at-once", "4", "--late-looks", "0"
+    )
     counts: dict[str, int] = found["counts"]
     assert counts["intentions"] >= 36
     assert counts["orders placed"] > 15
@@ -136,7 +138,7 @@ def test_one_intention_is_paid_once_through_failing_orders_failing_journals_and_
     kinds = "answers,failing,journal,stops"
     found = campaign(
         tmp_path, "--rail", "agent", "--kinds", kinds, "--seed", "7", "--intentions", "24", "--at-once", "4",
-        "--evenings", "0",
+        "--late-looks", "0",
     )  # fmt: skip
     times = reached_cases(found)
     assert times["answers"] == times["failing"] == 6

@@ -1,1 +1,1 @@
-"""The agents, the hosts that they speak through, the people who answer questions, and the servers of a round."""
+"""The agents, the hosts through which they call, the people who answer questions, and the servers of a round."""

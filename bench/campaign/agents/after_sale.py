@@ -1,7 +1,7 @@
-"""The agent of one intention about an order: it asks, breaks off, and asks again until it knows how that ended.
+"""The agent of one intention about an order: it asks, breaks off, and asks again until it knows the result.
 
-It is as stubborn as the agent that buys (`agent`): it asks for the same again after a lost answer, by the order's id
-and by our key, whatever the last answer told it to do.
+Like the agent that buys (`agent`), it asks for the same again after a lost answer, by the order's id and by our key,
+whatever the last answer told it to do.
 """
 
 import asyncio
@@ -21,28 +21,28 @@ Handle = Literal["id", "key"]
 _MOST_LOOKS = 20
 _BETWEEN_LOOKS = 0.5
 _MOST_ENDED = 2
-"""After so many answers that nothing was sent or taken, an agent stops."""
+"""An agent stops after this number of answers that nothing was sent or taken."""
 
 _ENDED = frozenset({"refused", "rejected", "declined"})
 _OVER = frozenset({"placed", "filed", "failed", "cancelled"})
 
 
 class NoOrderError(Exception):
-    """The order that a round is about could not be brought to its state, so the round would prove nothing."""
+    """The order of a round could not be brought to the state that the round needs, so the round would prove nothing."""
 
 
 @dataclass(slots=True)
 class Order:
-    """The order that one or more intentions are about."""
+    """The order of one or more intentions."""
 
     id: str | None
     key: str | None
     at: float
-    """When Zinc had it."""
+    """The time at which Zinc had it, in seconds since the epoch."""
 
 
 async def placed(server: Server, wish: Wish, pace: float, tool: str) -> Order:
-    """Place the order of an intention; where a case about it must be open, open one.
+    """Place the order of an intention.
 
     Raises:
         NoOrderError: it could not be done.
@@ -98,7 +98,7 @@ class AfterAgent(StubbornAgent):
         return self.wish
 
     async def pursue(self) -> None:
-        """Begin as the plan says, ask until an answer says how it ended, and now and then once more."""
+        """Begin as the plan says, ask until an answer tells the result, and sometimes once more."""
         if self.wish.action == "withdraw":
             await self._place()
             if self.order.key is None:
@@ -113,7 +113,7 @@ class AfterAgent(StubbornAgent):
         await self.look(self.source.choice(self.servers))
 
     async def until_settled(self, servers: Sequence[Server], turns: int) -> None:
-        """Ask again, or look the order up, until an answer says how it ended."""
+        """Ask again and look the order up in turn, until an answer tells the result."""
         for turn in range(turns):
             if self.settled:
                 return
@@ -124,7 +124,7 @@ class AfterAgent(StubbornAgent):
 
     @property
     def settled(self) -> bool:
-        """Whether an answer of its tool says how it ended, or that it cannot be done."""
+        """Whether an answer of its tool tells the result, or that it cannot be done."""
         told = [call.answer for call in self.calls if call.tool == self.wish.tool and call.answer is not None]
         if not told:
             return False
@@ -149,7 +149,7 @@ class AfterAgent(StubbornAgent):
         self.order.key = self.last.get("key")
 
     async def ask(self, server: Server, cancel_after: float | None = None) -> None:
-        """Ask for it, by the order's id or by our key."""
+        """Ask for the action, by the order's id or by our key."""
         how: Handle = self.source.choice(("id", "key"))
         arguments = self.wish.arguments(self._handle(how), with_notes=self.source.random() < 0.7)
         await self.call(server, self.wish.tool, how, arguments, cancel_after)

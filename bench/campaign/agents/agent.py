@@ -1,7 +1,7 @@
-"""The agent of one intention: it calls, breaks off, and asks again until it knows how its order ended.
+"""The agent of one intention: it calls, breaks off, and asks again until it knows the result of its order.
 
-It behaves as a model with a stubborn user does: it looks up an order in doubt, places it again where it has nothing to
-look it up by, in the same or in other words, and stops once an answer says how it ended.
+It behaves as a model with a stubborn user does. It looks up an order in doubt. Without an id or a key for that, it
+places the order again, in the same or in other words. It stops once an answer tells the result.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ from bench.campaign.journals.places import journal_of
 from bench.campaign.plan.intentions import WORDS, Intention, Racer, Tool, Words
 
 TURNS = 9
-"""The number of times that an agent asks before it leaves its order to the late look."""
+"""The number of times that an agent asks. After them, only the late look at the end of the round follows."""
 PATIENCE = 12.0
-"""Seconds after which a host gives up a call by itself; the server answers within two."""
+"""Seconds after which a host gives up a call by itself. The server answers within two seconds."""
 
 _KNOWN = frozenset({"accepted", "placed", "failed", "cancelled", "rejected", "paid_no_order"})
 _STOPS = frozenset({"limit_exceeded", "paused", "key_used", "key_conflict", "paid_no_order"})
 _DOUBT = ("signing", "sending", "unknown")
 _MOST_REFUSALS = 3
-"""After so many refusals to pay a false payment request an agent stops."""
-_PEEK = 0.01
-"""Seconds between two looks whether a process that is to die has begun."""
-_LEASES_OVER = 3.0
+"""An agent stops after this number of refusals to pay a false payment request."""
+PEEK_SECONDS = 0.01
+"""Seconds between two checks whether a process has come to a step."""
+LEASES_OVER_SECONDS = 3.0
 """Seconds after which a process that was stopped at a step has no lease any more (`server.CLOCKS`)."""
-_LATE = 1.5
-"""Seconds after its answer for which a process may still come to its step."""
+LATE_SECONDS = 1.5
+"""Seconds after its answer within which a process may still come to its step."""
 _TWO_DAYS = 2 * 86_400.0
 _STOPPED_TURNS = 5
 """The number of times that the others ask while a process is stopped."""
@@ -43,7 +43,7 @@ _STOPPED_TURNS = 5
 OWN = "own"
 """The name of a server that one intention has for itself."""
 _MENDED, _MENDED_AFTER = 1.5, 8.0
-"""Seconds that a process has, once its journal works again and in all, to write down what it could not."""
+"""Seconds in which a process writes down what it could not: after its journal works again, and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Call:
     server: str
     answer: Structure | None
     at: float
-    """When the answer came, in seconds since the epoch."""
+    """The time of the answer, in seconds since the epoch."""
     seconds: float
     """The time until the answer."""
 
@@ -78,7 +78,7 @@ class Agent:
         self._source = random.Random(self.intention.seed)
 
     async def pursue(self) -> None:
-        """Begin as the plan says, then ask until an answer says how it ended."""
+        """Begin as the plan says, then ask until an answer tells the result."""
         async with asyncio.TaskGroup() as racing:
             for place, racer in enumerate(self.intention.racers):
                 racing.create_task(self._begin(racer) if place == 0 else self._race(racer))
@@ -95,12 +95,12 @@ class Agent:
             await self.look(self._any_server(self.servers))
 
     async def look(self, server: Server) -> None:
-        """Look the order up once more, if there is something to look it up by."""
+        """Look the order up once more, if its id or key is known."""
         if (handle := self.handle) is not None:
             await self._look(server, handle)
 
     async def until_settled(self, servers: Sequence[Server], turns: int, *, place_every: int = 3) -> None:
-        """Look the order up; place it again now and then, and while there is nothing to look it up by."""
+        """Look the order up; place it again every few turns, and while neither its id nor its key is known."""
         for turn in range(turns):
             if self.settled:
                 return
@@ -114,7 +114,7 @@ class Agent:
 
     @property
     def settled(self) -> bool:
-        """Whether the last answer says how it ended, or that it cannot be bought now."""
+        """Whether the last answer tells the result, or that it cannot be bought now."""
         last = self._last()
         if last is None or self._tries_once_more(last):
             return False
@@ -130,7 +130,7 @@ class Agent:
 
     @property
     def handle(self) -> str | None:
-        """The id or key to look the order up by, if the last answers named one."""
+        """The id or key by which to look the order up, if an answer named one."""
         last = self._last()
         if last is None or (last["outcome"] in ("refused", "not_sent") and last.get("code") != "possible_duplicate"):
             return None  # nothing was sent: a look-up would tell nothing new
@@ -154,7 +154,7 @@ class Agent:
         return bool(self.intention.pay_faults) and last.get("code") == "payment_refused" and refusals >= _MOST_REFUSALS
 
     def _next_tool(self) -> Tool:
-        """Choose the rail on which to place it now: while it is in doubt, perhaps one that it did not begin on."""
+        """Choose the tool that places it now: while it is in doubt, perhaps one of another rail than the first."""
         last, wish = self._last(), self.intention
         open_still = last is not None and last["outcome"] in (*_DOUBT, "paid_no_order")
         if not (wish.other_tools and open_still and self._source.random() < 0.7):
@@ -200,9 +200,9 @@ class Agent:
         call = asyncio.create_task(self._place(server, racer.words, tool=racer.tool))
         if wish.is_stopped:
             await self._while_stopped(server, call)
-        # A process that comes second passes no step to die at.
+        # A process whose order another one has placed before comes to no step.
         while (wish.kill or wish.step) and not call.done() and not begun.exists():  # noqa: ASYNC110, ASYNC240  # by another process
-            await asyncio.sleep(_PEEK)
+            await asyncio.sleep(PEEK_SECONDS)
         self._under_way.set()
         if wish.behaviour in ("closes_stdin", "terminates", "kills"):
             await asyncio.sleep(wish.delay)
@@ -225,16 +225,16 @@ class Agent:
         return {"CAMPAIGN_STOP": wish.step} if wish.is_stopped else {}
 
     async def _while_stopped(self, server: StdioServer, call: "asyncio.Task[None]") -> None:
-        """Leave a process stopped at its step until its lease is over, while others (first its owner) go on."""
+        """Leave a process stopped at its step until its lease is over, while the owner and then other servers go on."""
         wish = self.intention
         mark = f"{wish.number} "
         reached = Path(self.environ["CAMPAIGN_REACHED"])
         late = 0.0
-        while not _has_line(reached, mark):
-            if call.done() and (late := late + _PEEK) > _LATE:
+        while not has_line(reached, mark):
+            if call.done() and (late := late + PEEK_SECONDS) > LATE_SECONDS:
                 return
-            await asyncio.sleep(_PEEK)
-        await asyncio.sleep(_LEASES_OVER)
+            await asyncio.sleep(PEEK_SECONDS)
+        await asyncio.sleep(LEASES_OVER_SECONDS)
         if wish.how == "owner":
             for key in self._journal.keys_with(self._in_its_body):
                 await self._look(self._any_server(self.servers), key)
@@ -244,7 +244,7 @@ class Agent:
         server.process.signal(signal.SIGCONT)
 
     async def _resolved(self, key: str) -> None:
-        """Let the owner say in a terminal that it was not bought, although he has only waited and cannot know."""
+        """Let the owner say in a terminal that it was not bought, although the owner cannot know that."""
         words = [sys.executable, "-m", "zinc_mcp", "orders", "resolve", key, "--not-bought"]
         ours, theirs = os.openpty()
         try:
@@ -259,7 +259,7 @@ class Agent:
 
     async def _two_days_later(self) -> None:
         """Make the entries in doubt older than any window, and place the same again in other words."""
-        await asyncio.sleep(_LEASES_OVER)
+        await asyncio.sleep(LEASES_OVER_SECONDS)
         await asyncio.to_thread(self._journal.age_doubts, self._in_its_body, _TWO_DAYS)
         for words in self._source.sample(WORDS, 3):
             await self._place(self._any_server(self.servers), words)
@@ -306,5 +306,6 @@ class Agent:
         self.calls.append(Call(tool, words, server.name, answer, time.time(), time.monotonic() - began))
 
 
-def _has_line(file: Path, start: str) -> bool:
+def has_line(file: Path, start: str) -> bool:
+    """Say whether a file has a line that begins so."""
     return file.exists() and any(line.startswith(start) for line in file.read_text(encoding="ascii").splitlines())

@@ -1,7 +1,7 @@
 """Starts processes, and talks to servers as hosts do: over stdio, over HTTP, and to a sandbox on a port.
 
-Hosts speak JSON-RPC by themselves: a campaign of sixty thousand calls has no time for a client library, and no such
-library has a host that hangs up in the middle of a call.
+Hosts speak JSON-RPC by themselves: a client library is too slow for a campaign of sixty thousand calls, and none can
+close its connection in the middle of a call.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _MOST_SECONDS = 120.0
 
 
 class Starter:
-    """Starts processes: by a fork of one that has everything imported, or (`fresh`) as a host does, from nothing."""
+    """Starts processes: by a fork of a process that has imported everything, or (`fresh`) as a host starts them."""
 
     def __init__(self, line: socket.socket, log: Path) -> None:
         self._line = line
@@ -48,7 +48,7 @@ class Starter:
     @classmethod
     @asynccontextmanager
     async def opened(cls, log: Path) -> AsyncGenerator["Starter"]:
-        """Start the process that forks. The servers' stderr goes to `log`; all that was started ends with it."""
+        """Start the process that forks. The servers' stderr goes to `log`. All processes end with the context."""
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
@@ -124,7 +124,7 @@ class Process:
         return cls(pid, reader, read, stdin)
 
     def write(self, line: bytes) -> None:
-        """Write a line to its stdin; do nothing when it has gone."""
+        """Write a line to its stdin; do nothing if the process has ended."""
         if self._stdin is not None:
             with suppress(BrokenPipeError):
                 os.write(self._stdin, line)
@@ -167,13 +167,13 @@ class Server(Protocol):
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, patience: float, cancel_after: float | None = None
     ) -> Structure | None:
-        """Call a tool. None: no answer came, because the server went away, or the host gave up or cancelled.
+        """Call a tool and return its answer; None if the server ended first, or the host gave up or cancelled.
 
         Args:
             tool: its name.
             arguments: its arguments.
             patience: seconds until the host gives up.
-            cancel_after: seconds until the host cancels, over HTTP by hanging up.
+            cancel_after: seconds until the host cancels the call; over HTTP it closes the connection.
         """
         ...
 
@@ -230,7 +230,7 @@ class StdioServer:
 
 
 class HttpServer:
-    """A server on a port; each host that hangs up has its own connection."""
+    """A server on a port. A call that is broken off closes its own connection."""
 
     def __init__(self, process: Process, port: int, name: str, home: Path) -> None:
         self.process = process

@@ -1,4 +1,4 @@
-"""The agent of one question about products: it asks in any spelling, and asks again until it has an answer or a no."""
+"""The agent of one question about products: it asks in any spelling, again until it is answered or refused."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from bench.campaign.plan.look_up import Question
 
 _BETWEEN = 0.2
 _MOST_REFUSED = 2
-"""After so many refusals to pay, or with the budget used up, an agent stops."""
+"""An agent stops after this number of refusals to pay or to ask."""
 
 
 @dataclass(slots=True)
@@ -37,13 +37,13 @@ class LookUpAgent(StubbornAgent):
         return self.wish
 
     async def pursue(self) -> None:
-        """Begin as the plan says, ask until there is an answer or a no, and then once more."""
+        """Begin as the plan says, ask until there is an answer or a refusal, and then once more."""
         await self.begin_all()
         await self.until_settled(self.servers, self.turns)
         await self.ask(self.source.choice(self.servers))
 
     async def until_settled(self, servers: Sequence[Server], turns: int) -> None:
-        """Ask again until there is an answer, or a no that stays one."""
+        """Ask again until there is an answer, or a refusal that lasts."""
         for _ in range(turns):
             if self.settled:
                 return
@@ -63,7 +63,7 @@ class LookUpAgent(StubbornAgent):
         await self.call(server, self.wish.tool, spelling, self.wish.arguments(spelling), cancel_after)
 
     async def look(self, server: Server) -> None:
-        """Look at what may still be spent: a question itself can only be asked."""
+        """Ask for the limits, because a question itself cannot be looked up."""
         await self.call(server, "get_balance", "", {"limits_only": True})
 
 

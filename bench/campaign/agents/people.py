@@ -1,9 +1,9 @@
 """The people of the campaign: they see the open questions, and answer current, old and doubled ones.
 
 `python -m bench.campaign.agents.server people` is one of them: a process that opens the product as the page does (with
-a way to pay) or as a terminal does (without one), and decides by the reference of the question that it saw. It writes
-down each yes and no before it gives it, with the bytes that the question was about and the words that it showed, so
-that the judge can compare every POST with them.
+a way to pay) or as a terminal does (without one), and decides by the reference of the question that it saw. Before each
+yes or no it writes down the answer, the bytes of the order, and the text of the question, so that the judge can
+compare every POST with them.
 """
 
 import json
@@ -32,7 +32,7 @@ from zinc_mcp.wiring import open_process
 CALLER = "local"
 _PAUSE = 0.08
 _OLD = 0.25
-"""At how many looks a question that was seen before is answered as well."""
+"""The part of all looks at which a question that was seen before is answered as well."""
 
 Plan = Literal["yes", "no", "twice", "both", "nothing"]
 _PLANS: dict[Plan, int] = {"yes": 45, "no": 15, "twice": 15, "both": 10, "nothing": 15}
@@ -40,7 +40,7 @@ _PLANS: dict[Plan, int] = {"yes": 45, "no": 15, "twice": 15, "both": 10, "nothin
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A question that a person has seen, and the bytes that it was about."""
+    """A question that a person has seen, and the digest of the bytes that a yes would send."""
 
     about: QuestionRef
     key: str
@@ -61,7 +61,7 @@ class Person:
         self._seen: dict[str, Seen] = {}
 
     async def decide_for_ever(self) -> None:
-        """Look at the open questions again and again, and answer them; now and then also one that is over."""
+        """Look at the open questions again and again, and answer them, and sometimes one that is over."""
         while True:
             with suppress(ZincMcpError):
                 for entry in await questions_for(self._process, CALLER):
@@ -110,7 +110,7 @@ class Person:
 
 
 def run(clocks: Clocks, clock: Callable[[], float]) -> None:
-    """Be one person until stdin ends."""
+    """Act as one person until stdin ends."""
     settings = load_settings()
     log, seed = Path(os.environ["CAMPAIGN_DECISIONS"]), os.environ["CAMPAIGN_SEED"]
 

@@ -1,23 +1,23 @@
 """The servers of the campaign: the product's own, with short times, and with faults that the environment names.
 
-`python -m bench.campaign.agents.server stdio`, and `http PORT`, serve as a host would start them. The environment says
-what goes wrong:
+`python -m bench.campaign.agents.server stdio`, and `http PORT`, serve as a host would start them. The environment names
+the faults:
 
     CAMPAIGN_KILL     STEP:N     it kills itself with `kill -9` when the checkout passes that step for the N-th time
     CAMPAIGN_STOP     STEP:N     it stops itself there (SIGSTOP)
-    CAMPAIGN_JOURNAL  STEP:N     its journal fails from there on for a while; CAMPAIGN_HOW says how (`interruptions`)
-    CAMPAIGN_REACHED  FILE       before each of the three it writes the intention's number and the step here
+    CAMPAIGN_JOURNAL  STEP:N     its journal fails from there on for a while, as CAMPAIGN_HOW says (`interruptions`)
+    CAMPAIGN_REACHED  FILE       before each of the three it appends the intention's number and the step to this file
     CAMPAIGN_NUMBER   NUMBER     the intention's number
     CAMPAIGN_BEGUN    FILE       it makes this file when it passes the first step
-    CAMPAIGN_BUSY     SECONDS    how long it waits while another process has locked the journal
+    CAMPAIGN_BUSY     SECONDS    the time that it waits for a journal that another process has locked
     CAMPAIGN_CLOCK    AT:BY,...  AT seconds after the start its clock is BY seconds ahead of the true one
     CAMPAIGN_CLOCKS   NAME=SECONDS,...  further times of the product, such as `repeat`, as `Clocks` names them
     CAMPAIGN_V1_MODE  MODE       the mode of orders of v1, which has no keys to practise with
-    CAMPAIGN_WALLETS  FILE       it writes here each time that it asks its wallet to pay, and for which key
+    CAMPAIGN_WALLETS  FILE       it appends the time and the key to this file each time that it asks its wallet to pay
 
-With `people` it is a person who answers questions (`people`). With `fork` it imports the program once and then forks: a
-process with its own standard streams for each request. Two thousand starts from nothing would take longer than
-everything else together.
+With `people` it is a person who answers questions (`people`). With `fork` it imports the program once, and then forks a
+process with its own standard streams for each request. Two thousand fresh starts would take longer than the rest of a
+campaign.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ def serve(transport: str, port: int = 0) -> None:
         from zinc_mcp.journal.storage import sqlite
         from zinc_mcp.journal.storage.server import connecting
 
-        # The only time that is no field of `Clocks`.
+        # This time is no field of `Clocks`.
         sqlite.BUSY_SECONDS = connecting.BUSY_SECONDS = float(seconds)
     if (file := os.environ.get("CAMPAIGN_WALLETS")) is not None:
         _record_payments(Path(file))
@@ -168,7 +168,7 @@ def fork_for_ever(line: socket.socket) -> None:
 
 
 async def _warm_up() -> None:
-    """Place a practice order on each rail: what is built on first use is then built once and not two thousand times."""
+    """Place a practice order on each rail, so that objects built on first use are built once before all forks."""
     from mcp import Client
     from pydantic import SecretStr
 
@@ -207,7 +207,7 @@ def _run_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         for stream, descriptor in enumerate(descriptors):
             os.dup2(descriptor, stream)
             os.close(descriptor)
-        # The parent's object knows that its stdout was a file that can be searched, and this one is a pipe.
+        # The parent's object takes its stdout for a file with positions, and this stdout is a pipe.
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
         for name in list(os.environ):
             if name.startswith(("ZINC_", "CAMPAIGN_")):

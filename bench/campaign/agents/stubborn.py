@@ -1,4 +1,4 @@
-"""An agent of the campaign that does not give up: it begins as the plan says, breaks off, and lets processes die."""
+"""The beginning of an intention, as the plan says: with calls that break off, and with processes that die or stop."""
 
 import asyncio
 import random
@@ -9,23 +9,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.campaign.agents.agent import OWN, PATIENCE, Call
+from bench.campaign.agents.agent import (
+    LATE_SECONDS,
+    LEASES_OVER_SECONDS,
+    OWN,
+    PATIENCE,
+    PEEK_SECONDS,
+    Call,
+    has_line,
+)
 from bench.campaign.agents.hosts import Server, Starter, StdioServer, Structure, stdio_server
 from bench.campaign.plan.intentions import Behaviour
 
-_PEEK = 0.01
-_LATE = 1.5
-"""Seconds after its answer for which a process may still come to its step."""
-_LEASES_OVER = 3.0
-"""Seconds after which a process that was stopped at a step has no lease any more (`server.CLOCKS`)."""
 _STOPPED_TURNS = 3
 """The number of times that the others ask while a process is stopped."""
 _CARRIES_OUT = 4
-"""The number of times that a host asks a process of its own how a question stands: it may carry out the yes."""
+"""The number of times that a host looks up a question in its own process, which may then carry out the yes."""
 
 
 class Asking(Protocol):
-    """One of the calls with which an intention begins: by which server, and after how many seconds."""
+    """One of the calls with which an intention begins: its server, and the seconds before it."""
 
     @property
     def server(self) -> int: ...
@@ -51,7 +54,7 @@ class Pursued(Protocol):
 
 
 class StubbornAgent(ABC):
-    """The part of an agent that begins an intention. A subclass has these fields, asks, and looks."""
+    """An agent that begins its intention as the plan says. A subclass has these fields and defines `ask` and `look`."""
 
     starter: Starter
     environ: Mapping[str, str]
@@ -67,11 +70,11 @@ class StubbornAgent(ABC):
 
     @abstractmethod
     async def ask(self, server: Server, cancel_after: float | None = None) -> None:
-        """Ask for it once."""
+        """Ask once for the wanted thing."""
 
     @abstractmethod
     async def look(self, server: Server) -> None:
-        """Look how it stands, without asking for it."""
+        """Look up the state, without asking for the wanted thing."""
 
     async def begin_all(self) -> None:
         """Begin with all calls of the plan at once."""
@@ -80,7 +83,7 @@ class StubbornAgent(ABC):
                 racing.create_task(self.begin(asking) if place == 0 else self.race(asking))
 
     async def begin(self, asking: Asking) -> None:
-        """Begin with the first call, in a process of its own if that is to die or to be stopped."""
+        """Make the first call, in a process of its own if the plan lets that process die or stop."""
         wish = self.pursued
         if wish.how or wish.behaviour in ("closes_stdin", "kills"):
             await self._in_its_own_process()
@@ -91,7 +94,7 @@ class StubbornAgent(ABC):
             await self.race(asking)
 
     async def race(self, asking: Asking) -> None:
-        """Begin with a further call."""
+        """Make a call, after the first call's process has begun and after its delay."""
         if self.pursued.how:
             await self.under_way.wait()
         await asyncio.sleep(asking.after)
@@ -111,9 +114,9 @@ class StubbornAgent(ABC):
         call = asyncio.create_task(self.ask(server))
         if wish.how == "stopped":
             await self._while_stopped(server, call, reached)
-        # A process that comes second passes no step to die at.
+        # A process whose request another one has sent before comes to no step.
         while wish.how and not call.done() and not begun.exists():  # noqa: ASYNC110, ASYNC240  # by another process
-            await asyncio.sleep(_PEEK)
+            await asyncio.sleep(PEEK_SECONDS)
         self.under_way.set()
         if not wish.how:
             await asyncio.sleep(wish.delay)
@@ -133,12 +136,12 @@ class StubbornAgent(ABC):
     async def _while_stopped(self, server: StdioServer, call: "asyncio.Task[None]", reached: Path) -> None:
         """Leave a process stopped at its step until its lease is over, while others go on."""
         mark, late = f"{self.pursued.number} ", 0.0
-        while not _has_line(reached, mark):
-            if call.done() and (late := late + _PEEK) > _LATE:
+        while not has_line(reached, mark):
+            if call.done() and (late := late + PEEK_SECONDS) > LATE_SECONDS:
                 return
-            await asyncio.sleep(_PEEK)
+            await asyncio.sleep(PEEK_SECONDS)
         self.under_way.set()
-        await asyncio.sleep(_LEASES_OVER)
+        await asyncio.sleep(LEASES_OVER_SECONDS)
         for _ in range(_STOPPED_TURNS):
             await self.ask(self.source.choice(self.servers))
         server.process.signal(signal.SIGCONT)
@@ -156,7 +159,3 @@ class StubbornAgent(ABC):
         began = time.monotonic()
         answer = await server.call(tool, arguments, patience=PATIENCE, cancel_after=cancel_after)
         self.calls.append(Call(tool, words, server.name, answer, time.time(), time.monotonic() - began))
-
-
-def _has_line(file: Path, start: str) -> bool:
-    return file.exists() and any(line.startswith(start) for line in file.read_text(encoding="ascii").splitlines())

@@ -1,1 +1,1 @@
-"""The journals of the campaign's rounds: made, recorded by their own database, changed as the owner's, and failing."""
+"""The journals of the campaign's rounds. Their own database records each change, and they can be made to fail."""

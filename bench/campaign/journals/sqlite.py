@@ -1,7 +1,7 @@
-"""Journals on SQLite: a file in the folder of each round, which the judge reads where it is.
+"""Journals on SQLite: a file in the folder of each round, which the judge reads there.
 
-A full disk is a limit on the length of files (setrlimit(2), RLIMIT_FSIZE): this process can write no byte to any file,
-and others can. A locked journal is another process in the middle of a long transaction.
+To let writes fail, the length of files is limited (setrlimit(2), RLIMIT_FSIZE): one process can then write no byte to
+any file, and others can. To lock the journal, another process holds a long transaction.
 """
 
 import resource
@@ -62,7 +62,7 @@ class SqliteJournal:
             return done.rowcount
 
     def let_fail(self, seconds: float) -> None:
-        """Let the disk be full for this process."""
+        """Let this process write no byte to any file."""
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
         mended = threading.Timer(seconds, resource.setrlimit, (resource.RLIMIT_FSIZE, before))
@@ -87,11 +87,11 @@ class SqliteJournals:
         return SqliteJournal(folder)
 
     def close(self) -> None:
-        """Do nothing: the files need nothing."""
+        """Do nothing, because files need no end."""
 
 
 def keep_record(file: Path) -> None:
-    """From now on, write down every change of this journal's entries, whoever makes it."""
+    """Let the database record every later change of this journal's entries, by whatever process."""
     names = ", ".join(RECORDED)
     values = ", ".join(f"NEW.{name}" for name in RECORDED)
     with closing(sqlite3.connect(file, timeout=_PATIENCE_SECONDS)) as database, database:
@@ -106,7 +106,7 @@ def keep_record(file: Path) -> None:
 
 
 def run_until_told(command: list[str]) -> None:
-    """Start a process that makes a journal fail, and return once it says that it has."""
+    """Start a process that makes a journal fail, and return once the journal fails."""
     other = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # our own program
     if other.stdout is not None:
         other.stdout.readline()

@@ -1,6 +1,6 @@
 """The evidence of a round about orders after their purchase, by intention: Zinc's ledger, the journal, the calls.
 
-What is filed and what the journal holds belong to an intention by the order and the words that were sent.
+Filed requests and the journal's entries belong to an intention by the order and the words that were sent.
 """
 
 import json
@@ -50,16 +50,16 @@ class AfterEvidence:
     """Zinc's order; it has `cancelled_at`."""
     filed: list[Filed] = field(default_factory=list[Filed])
     entries: list[Row] = field(default_factory=list[Row])
-    """Of the change, or for a cancellation of the order itself."""
+    """The entries of the change, or for a cancellation those of the order itself."""
     posts: list[Row] = field(default_factory=list[Row])
-    """Every POST about the order, of its siblings too."""
+    """Every POST about the order, also those of its siblings."""
     siblings: list[Row] = field(default_factory=list[Row])
     """The entries of all changes of the order, its own included."""
     calls: Sequence[Call] = ()
     family_calls: Sequence[Call] = ()
-    """Its own calls and those of its siblings."""
+    """The calls of its own agent and of its siblings' agents."""
     begun: list[float] = field(default_factory=list[float])
-    """When processes wrote down that they were about to ask for the cancellation of the order."""
+    """The times at which processes wrote down that they were about to ask for the cancellation of the order."""
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ def _messages(database: sqlite3.Connection) -> Iterable[Filed]:
 
 
 def _closings(database: sqlite3.Connection) -> Iterable[Filed]:
-    """Return the first closing of each case: to close it again changes nothing."""
+    """Return the first closing of each case. Later closings change nothing."""
     closed: set[str] = set()
     for row in rows_of(database, "SELECT * FROM changes WHERE outcome = 'closed' ORDER BY seq"):
         found = _CLOSES.fullmatch(row["path"])
@@ -134,7 +134,7 @@ def _closings(database: sqlite3.Connection) -> Iterable[Filed]:
 
 
 def content_of(change: Mapping[str, Any]) -> Content:
-    """Return what a change sends, from the request as the journal keeps it."""
+    """Return the content of a change, from the request that the journal keeps."""
     path, kind, content = str(change["path"]), str(change["content_type"]), str(change["content"])
     if path == "/returns":
         return _return_of(json.loads(content))
@@ -150,7 +150,7 @@ def _return_of(body: Mapping[str, Any]) -> Content:
 
 
 def wanted(wish: Wish) -> Content:
-    """Return what an intention is to send."""
+    """Return the content that an intention is to send."""
     match wish.action:
         case "return":
             return ("return", wish.reason, wish.quantity, "")

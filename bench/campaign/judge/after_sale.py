@@ -1,4 +1,4 @@
-"""Judges a round about orders after their purchase: is each thing filed once, is nothing lost, is what is told true?"""
+"""Judges a round about orders after their purchase: each thing is filed once, nothing is lost, every answer is true."""
 
 import json
 import time
@@ -43,16 +43,16 @@ _CREDITED = 5.0
 """Seconds at pace 1 after which the sandbox credits a return."""
 _NOT_SENT = frozenset({"waiting", "signing", "sending", "unknown", "accepted", "paid_no_order"})
 _MANY = 6
-"""Of so many questions, three people answer at least one."""
+"""People answer at least one of this number of questions."""
 
 
 def judge_after_round(each: AfterRound, folder: Path, calls: Mapping[int, Sequence[Call]]) -> Verdict:
     """Judge one round.
 
     Args:
-        each: what was wanted.
+        each: the planned round.
         folder: where its ledger, its journal, and the decisions of its people are.
-        calls: by the intention's number, every call of its agent.
+        calls: every call of each agent, by its intention's number.
     """
     evidence = read_after_round(each, folder, calls, time.time() - time.monotonic())
     file = folder / "decisions"
@@ -101,7 +101,7 @@ def _twice(verdict: Verdict, one: AfterEvidence) -> None:
 
 
 def _filed(verdict: Verdict, one: AfterEvidence) -> None:
-    """Find what was filed twice, sent twice, or is at Zinc without the journal's saying that it may be."""
+    """Find a request that was filed twice or sent twice, or that Zinc has although the journal denies it."""
     _twice(verdict, one)
     own = [entry for entry in one.entries if entry["state"] in OWNING]
     if one.filed and not own:
@@ -119,7 +119,7 @@ def _filed(verdict: Verdict, one: AfterEvidence) -> None:
 
 
 def _cancellation(verdict: Verdict, one: AfterEvidence, asked_at: Mapping[int, Sequence[float]]) -> None:
-    """Find a cancellation that the journal does not know, and one that it knows and that never was."""
+    """Find a cancellation that the journal does not know, and one in the journal that never happened."""
     at = None if one.order is None else one.order["cancelled_at"]
     verdict.counts[FILED] += at is not None
     states = [entry["state"] for entry in one.entries]
@@ -137,7 +137,7 @@ def _cancellation(verdict: Verdict, one: AfterEvidence, asked_at: Mapping[int, S
 
 
 def _strangers(verdict: Verdict, evidence: AfterRoundEvidence) -> None:
-    """Find what Zinc has and nobody asked for."""
+    """Find requests at Zinc for which nobody asked."""
     asked: set[tuple[str, object]] = set()
     for one in evidence.intentions:
         if one.order is not None:
@@ -149,7 +149,7 @@ def _strangers(verdict: Verdict, evidence: AfterRoundEvidence) -> None:
 
 
 def _money(verdict: Verdict, each: AfterRound, evidence: AfterRoundEvidence) -> None:
-    """Find money of an order that counts no more against the limits, before Zinc has cancelled or credited it."""
+    """Find money that stopped counting against the limits before Zinc cancelled or credited the order."""
     of_key = {order["idempotency_key"]: order for order in evidence.orders}
     families = {order["family"]: order for order in evidence.orders}
     ending = {wish.family: wish.ending for wish in each.wishes}
@@ -184,7 +184,7 @@ def _money(verdict: Verdict, each: AfterRound, evidence: AfterRoundEvidence) -> 
 def _credited(
     each: AfterRound, evidence: AfterRoundEvidence, order: Row | None, ending: str, at: float, charged: int
 ) -> int:
-    """Return the most that Zinc can have credited by then, in cents: the share of each return that is old enough."""
+    """Return the most cents that Zinc can have credited by then: the share of each return that is old enough."""
     if order is None or ending == "denied":
         return 0
     pieces = sum(int(product.get("quantity", 1)) for product in json.loads(order["body"])["products"])
@@ -258,7 +258,7 @@ def _bytes(body: bytes | str) -> bytes:
 
 
 def shows(question: object, filed: Filed) -> bool:
-    """Say whether a question, as a person saw it, shows what was filed: the order, the pieces, and each word."""
+    """Say whether a question, as a person saw it, shows the filed request: its order, its pieces, and each word."""
     if not isinstance(question, dict):
         return False
     shown = cast(dict[str, Any], question)

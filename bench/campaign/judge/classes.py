@@ -1,4 +1,4 @@
-"""Judges the classes of rounds of `plan.classes`: each has a row of its own, which must be zero."""
+"""Judges the classes of rounds of `plan.classes`. Each class has rows of its own in the verdict, which must be zero."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ from zinc_mcp.sandbox.faults import STRANGER
 from zinc_mcp.sandbox.v1.faults import STRANGER as V1_STRANGER
 
 _MANY = 6
-"""Of so many questions, three people answer at least one."""
+"""People answer at least one of this number of questions."""
 _TWICE = (DUPLICATED, PAID_TWICE, SECOND_CREDENTIAL, OVER_LIMIT)
 _ENDED = frozenset({"refused", "rejected", "declined", "failed", "cancelled"})
 _IN_HAND = frozenset({"signing", "sending", "unknown"})
@@ -38,13 +38,13 @@ _PLACES = frozenset({"place_order", "place_agent_order", "place_v1_order"})
 
 
 def judge_class(verdict: Verdict, each: Round, evidence: RoundEvidence, folder: Path) -> None:
-    """Judge what a round's class is about, after everything else has been judged.
+    """Judge the promises of a round's class, after all others have been judged.
 
     Args:
-        verdict: what there is so far.
+        verdict: the verdict so far.
         each: the round.
-        evidence: all there is about it.
-        folder: where its journal is, and what its people and wallets wrote down.
+        evidence: all evidence of the round.
+        folder: the folder with its journal and the notes of its people and wallets.
     """
     events: defaultdict[int, list[Row]] = defaultdict(list)
     for event in evidence.events:
@@ -69,7 +69,7 @@ def judge_class(verdict: Verdict, each: Round, evidence: RoundEvidence, folder: 
 
 
 def _believed(verdict: Verdict, one: Evidence, known: Orders, events: Mapping[int, Sequence[Row]]) -> None:
-    """Find an answer about another order that changed our entry or was told as if it were about ours."""
+    """Find an answer of Zinc about another order that changed our entry, or that was told as if it were about ours."""
     found: list[str] = []
 
     def is_ours(order_id: str | None) -> bool:
@@ -95,7 +95,7 @@ _NOT_KNOWN = "Whether an earlier call has ordered the same cannot be looked up n
 
 
 def _told_of_failing_journal(verdict: Verdict, one: Evidence) -> None:
-    """Find a failure, told after the first byte of a purchase may have left, that hides it or does not name the key."""
+    """Find an error, told after a purchase may have been sent, that hides the purchase or does not name its key."""
     failed = sum(call.server == OWN and (call.answer or {}).get("code") in _FAILURES for call in one.calls)
     verdict.counts[f"told that the journal failed, {one.intention.how}"] += failed
     sent = [post["at"] for post in one.posts if could_buy(post) and not is_a_no(post)]
@@ -107,7 +107,7 @@ def _told_of_failing_journal(verdict: Verdict, one: Evidence) -> None:
         if call.server != OWN or call.at < min(sent) or answer.get("code") not in _FAILURES:
             continue
         if _NOT_KNOWN in answer["summary"] and not any(call.at - call.seconds <= at <= call.at for at in sent):
-            continue  # what it says is about itself, and that it does not know of any other
+            continue  # the answer speaks of this call alone, and says that earlier calls cannot be looked up
         wrong = [
             *(["that no money may have moved"] if call.tool in _PLACES and not answer["money_may_have_moved"] else []),
             *(["that nothing was sent"] if "nothing was sent" in answer["summary"].lower() else []),

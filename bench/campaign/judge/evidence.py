@@ -14,12 +14,12 @@ from bench.campaign.plan import v1_orders
 from bench.campaign.plan.intentions import CANCELLED, FAILING, PRACTICE, REJECTED, Intention, Round
 
 PRACTISED = "practised: "
-"""Before keys of the built-in sandbox: one key may stand for an order there and for another one here."""
+"""The prefix of keys of the built-in sandbox, since the same key may name another order at the practice Zinc."""
 LANDED = frozenset({"accepted", "placed", "failed", "cancelled"})
 """States of an entry that say that Zinc has the order."""
 
 BY_KEY = "key:"
-"""The name of an order of v1 that a list shows without its id begins so."""
+"""The beginning of the name of a v1 order that a list shows without its id."""
 
 _BUILT_IN = "https://sandbox.invalid"
 
@@ -79,7 +79,7 @@ class RoundEvidence:
     """The POSTs in Zinc's ledger."""
     entries: list[Row]
     events: list[Row]
-    """In the order in which they were written, whatever each writer's clock said."""
+    """The events in the order in which they were written, whatever the clock of each writer."""
     is_paused: bool
     intentions: list[Evidence]
 
@@ -107,7 +107,7 @@ def read_round(each: Round, folder: Path, calls: Mapping[int, Sequence[Call]]) -
 def _by_id(
     orders: Iterable[Row], entries: Iterable[Row], calls: Mapping[int, Sequence[Call]]
 ) -> Mapping[int, Sequence[Call]]:
-    """Give orders of v1 that a list named by their key their ids, in the entries and in the calls."""
+    """Replace the names of v1 orders that are made of their keys by their ids, in the entries and in the calls."""
     named = {f"{BY_KEY}{order['idempotency_key']}": order["order_id"] for order in orders if order["rail"] == "v1"}
     for entry in entries:
         entry["order_id"] = named.get(entry["order_id"], entry["order_id"])
@@ -213,5 +213,5 @@ def is_a_no(post: Mapping[str, Any]) -> bool:
 
 
 def outcomes(posts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what the ledger says of each POST."""
+    """Return the outcome and the fault of each POST in the ledger."""
     return [post["outcome"] + (f" then {post['fault']}" if post["fault"] else "") for post in posts]

@@ -1,4 +1,4 @@
-"""Judges a round of questions: is each paid once, is the budget kept, is nothing lost, is what is told true?"""
+"""Judges a round of questions: each is paid once, the budget is kept, nothing is lost, and every answer is true."""
 
 import json
 import sqlite3
@@ -36,7 +36,7 @@ _SETTLEMENTS = (
 
 @dataclass(slots=True)
 class Asked:
-    """One question: what Zinc took for it, what the journal says, and the calls of its agent."""
+    """One question: Zinc's payments for it, the journal's entries, and the calls of its agent."""
 
     wish: Question
     payments: list[Row] = field(default_factory=list[Row])
@@ -121,7 +121,7 @@ def _costs(verdict: Verdict, one: Asked) -> None:
 
 
 def _is_open(told: Structure) -> bool:
-    """Say whether an answer says that it is not known yet what the question cost."""
+    """Say whether an answer says that the cost of the question is not known yet."""
     return "Until it is known" in words_of(told)
 
 

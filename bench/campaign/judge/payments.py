@@ -1,4 +1,4 @@
-"""Judges what wallets paid: credentials, settlements, orders and their keys, against the journal."""
+"""Judges payments by wallets: compares credentials, settlements, orders and their keys with the journal."""
 
 import sqlite3
 from collections import defaultdict
@@ -53,7 +53,7 @@ from bench.campaign.plan.rails import REFUSED, challenge_seconds
 
 _DOUBT = frozenset({"signing", "sending", "unknown"})
 _HEADERS_ARRIVE = frozenset({None, "slow", "truncated", "huge"})
-"""Faults after which the head of the answer arrived all the same; `slow` only where it was not too slow."""
+"""Faults after which the head of the answer still arrived; `slow` only where it was not too slow."""
 _NAMES_ANOTHER = frozenset({"possible_duplicate", "key_used", "key_conflict"})
 """Refusals that name an earlier order's key."""
 _PAST_HEADERS = frozenset({"headers", "answered", "accepted"})
@@ -67,7 +67,7 @@ class UnknownPayment(Unknown):
 
     @property
     def why(self) -> str:
-        """Say why nobody can know better."""
+        """Return the reason why nobody can know more."""
         if self.can_settle:
             return "its payment could still be taken when the campaign ended"
         return "nobody has asked since its payment can be proved"
@@ -79,9 +79,9 @@ class Money:
 
     settlements: Sequence[Row]
     payments: Mapping[int, Row]
-    """By the entry's id."""
+    """The journal's payments by the id of their entry."""
     free: frozenset[str]
-    """Ids of orders that Zinc gave for nothing."""
+    """The ids of orders that nobody paid for."""
     ended_at: float
     killed: Mapping[int, str]
     """The step at which an intention's first process was killed."""
@@ -151,7 +151,7 @@ def _read_settlements(ledger: Path) -> list[Row]:
 
 
 def _free_and_lost(verdict: Verdict, one: Evidence, money: Money) -> set[str]:
-    """Return orders that cost nothing and whose answer was lost: no payment names them, so nobody can know them."""
+    """Return the orders without a payment whose answer was lost, so that nobody can know of them."""
     known = {entry["order_id"] for entry in one.entries}
     lost = {order["order_id"] for order in one.orders if order["order_id"] in money.free} - known
     verdict.counts["orders for nothing whose answer was lost"] += len(lost)
@@ -162,7 +162,7 @@ def _free_and_lost(verdict: Verdict, one: Evidence, money: Money) -> set[str]:
 
 
 def _credentials(verdict: Verdict, each: Round, one: Evidence, settled: Sequence[Row], known: Orders) -> None:
-    """Allow one credential for each entry, and no second one while the first can settle or has bought."""
+    """Find a second credential for an entry, and one sent while an earlier one could settle or had bought."""
     first: dict[str, Row] = {}
     of_key: defaultdict[str, set[str]] = defaultdict(set)
     for post in one.posts:
@@ -187,7 +187,7 @@ def _credentials(verdict: Verdict, each: Round, one: Evidence, settled: Sequence
 
 
 def _challenged_at(one: Evidence, paid: Row) -> float:
-    """Return when the challenge was issued that a credential answers."""
+    """Return the time at which the challenge of a credential was issued."""
     return float(max((post["at"] for post in _unpaid_before(one, paid)), default=paid["at"]))
 
 
@@ -272,7 +272,7 @@ def _unknown(each: Round, one: Evidence, entry: Row, posts: Sequence[Row], is_pa
 
 
 def _order_key(verdict: Verdict, each: Round, one: Evidence, entry: Row, events: Sequence[Row], money: Money) -> None:
-    """Find an order key that came with the head of a 201 and is not on disk: it is written before anything else."""
+    """Find an order key that came with the head of a 201 and is not in the journal, where it is written first."""
     if each.dialect == "order_key=absent" or entry["rail"] != "agent":
         return
     if money.payments.get(entry["id"], {}).get("order_key") is not None:
@@ -281,7 +281,7 @@ def _order_key(verdict: Verdict, each: Round, one: Evidence, entry: Row, events:
     if entry["state"] in LANDED:
         verdict.found(ORDER_KEY_LOST, f"{one.name}: {entry['state']} without the order's key")
         return
-    # On a busy machine a slow answer may come after the process has stopped waiting for it, which it wrote down.
+    # On a busy machine a slow answer may come after the process has stopped waiting. Its event then says `timeout`.
     too_slow = "too_slow" in one.intention.faults or any(event["what"].endswith(": timeout") for event in events)
     heads = _HEADERS_ARRIVE - ({"slow"} if too_slow else set[str]())
     arrived = any(
@@ -311,7 +311,7 @@ def _told_of_money(verdict: Verdict, one: Evidence, settled: Sequence[Row]) -> N
 
 
 def _told_of_money_back(verdict: Verdict, one: Evidence, paid: Collection[str]) -> None:
-    """Find an answer that says of paid money that it came back, although nothing proves it."""
+    """Find an answer that says that paid money came back, although nothing proves it."""
     for answer in one.answers:
         if answer.get("outcome") not in ("failed", "cancelled") or answer.get("key") not in paid:
             continue

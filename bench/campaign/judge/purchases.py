@@ -1,4 +1,4 @@
-"""Judges what was bought: orders, POSTs, entries of the journal, the agents' answers, and the limits."""
+"""Judges purchases: orders, POSTs, entries of the journal, the agents' answers, and the limits."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,14 +39,14 @@ FEE_CENTS = 100
 WIRE_SECONDS = 1.0
 
 _OVER_SECONDS = {**dict.fromkeys(FAILING, 3.0), **dict.fromkeys(CANCELLED, 8.0)}
-"""At pace 1: after so long an order has failed or was cancelled, and may be ordered again."""
+"""The age at which an order has failed or is cancelled, and may be ordered again, at pace 1."""
 _DOUBT = frozenset({"sending", "unknown"})
 _GIVEN_BACK = frozenset({"refused", "declined", "rejected", "failed", "cancelled"})
 _ENDED_BY_ZINC = frozenset({"failed", "cancelled"})
 _NOTHING_BOUGHT = frozenset({"refused", "rejected", "not_sent", "declined"})
 _BY_IGNORED_KEYS = "duplicates where keys are ignored"
 _EXCUSES = {"clock_uncertain": "a clock was uncertain"}
-"""Codes of refusals that only a person lifts, and what they mean."""
+"""The codes of refusals that only a person can end, with their meaning."""
 
 
 def judge_purchases(verdict: Verdict, each: Round, evidence: RoundEvidence) -> None:
@@ -77,9 +77,9 @@ def count(verdict: Verdict, one: Evidence) -> None:
 
 
 def duplicates(verdict: Verdict, one: Evidence, free: Collection[str] = (), *, keys_count: bool = True) -> None:
-    """Find what was ordered twice.
+    """Find an intention that was ordered twice.
 
-    Where Zinc ignores keys, two orders of one key are Zinc's fault, and `ignored_keys` judges what is done about it.
+    Where Zinc ignores keys, two orders of one key are Zinc's fault, and `ignored_keys` judges the reaction to them.
 
     Args:
         verdict: where to write it.
@@ -133,7 +133,7 @@ def _entry(verdict: Verdict, each: Round, one: Evidence, entry: Row, known: Orde
 
 
 def doubt(each: Round, one: Evidence, posts: Sequence[Row], is_at_zinc: bool) -> Unknown:
-    """Return an entry in doubt with the truth about it."""
+    """Return the record of an entry in doubt, with the truth about it."""
     wish = one.intention
     left = is_left_to_people(wish.scenario)
     return Unknown(wish.fault, each.dialect, wish.kill, wish.behaviour, is_at_zinc, tuple(outcomes(posts)), left)
@@ -159,13 +159,13 @@ def landed(verdict: Verdict, one: Evidence, entry: Row, known: Orders, free: Col
 def unknown_orders(
     verdict: Verdict, each: Round, one: Evidence, doubtful: Collection[str], free: Collection[str] = ()
 ) -> None:
-    """Find Zinc's orders that the journal does not know, or whose entry says another ending.
+    """Find Zinc's orders that the journal does not know, or whose entry contradicts them.
 
     Args:
         verdict: where to write it.
         each: the round.
         one: the intention.
-        doubtful: states that leave it open whether Zinc has an order.
+        doubtful: states in which it is not known whether Zinc has an order.
         free: ids of orders that nobody paid for and nobody could know.
     """
     for order in one.orders:
@@ -197,7 +197,7 @@ def changed_bodies(verdict: Verdict, one: Evidence) -> None:
 
 
 def unjournalled(verdict: Verdict, attempts: Iterable[Row], entries: Iterable[Row]) -> None:
-    """Find POSTs under a key that is in no entry, whatever came of them and whichever intention they are of."""
+    """Find POSTs under a key that is in no entry, whatever their outcome and their intention."""
     journalled = {entry["key"] for entry in entries}
     for attempt in attempts:
         if could_buy(attempt) and attempt["idempotency_key"] not in journalled:
@@ -236,7 +236,7 @@ def told_truly(verdict: Verdict, one: Evidence, known: Orders, all_entries: Iter
 
 
 def bought(verdict: Verdict, each: Round, one: Evidence, is_paused: bool) -> None:
-    """Find an intention that was not bought although nothing speaks against it; count the reasons of the others."""
+    """Find an intention that was not bought without a reason; count the reasons of the others."""
     if one.orders:
         return
     states = {entry["state"] for entry in one.entries}
@@ -275,7 +275,7 @@ def limits(
 ) -> None:
     """Find money above the limit: reserved and spent at any event, or held by Zinc at the end.
 
-    `taken_cents` is what was paid and brought no order.
+    `taken_cents`: the payments that brought no order.
     """
     of = {entry["id"]: entry for entry in entries}
     counted: dict[int, int] = {}
@@ -304,10 +304,10 @@ def _most_cents(order: Row) -> int:
 
 
 def _counts(state: str, entry: Row) -> int:
-    """Return how many cents an entry counts in this state."""
+    """Return the cents that an entry counts in this state."""
     authorised = entry["authorised_cents"]
     if authorised is not None and (state == "placed" or state in _ENDED_BY_ZINC):
-        return int(authorised)  # a wallet paid before: nothing proves that the money came back
+        return int(authorised)  # a wallet paid before, and nothing proves that the money came back
     if state in _GIVEN_BACK:
         return 0
     reserved: int = entry["reserved_cents"]
@@ -323,7 +323,7 @@ def _counts(state: str, entry: Row) -> int:
 def ignored_keys(
     verdict: Verdict, is_paused: bool, calls: Mapping[int, Sequence[Call]], attempts: Sequence[Row]
 ) -> None:
-    """Judge a dialect that ignores keys: a program can only notice it and stop."""
+    """Judge a dialect that ignores keys, which a program can only notice and then stop."""
     verdict.counts["rounds with ignored keys"] += 1
     twice = verdict.counts[_BY_IGNORED_KEYS]
     verdict.counts["rounds with ignored keys and duplicates"] += twice > 0

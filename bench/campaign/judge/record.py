@@ -1,7 +1,7 @@
-"""The campaign's own record of a journal, written by the database itself, and what it proves.
+"""The campaign's own record of a journal, which the database itself writes, and the checks that use it.
 
-The events of the program say what it meant to do, by clocks that a round may have set wrong. Triggers write down every
-version of every row, the time by the database's own clock, and who held the lease (`campaign.journals`).
+The program's events tell its intentions, with times of clocks that a round may have set wrong. Triggers record every
+version of every row, the time by the database's own clock, and the owner of the lease (`campaign.journals`).
 """
 
 import re
@@ -35,15 +35,15 @@ _SLOW = re.compile(r"slow_(\d+(?:\.\d+)?)")
 _READING_SECONDS = 0.002
 """SQLite's clock counts milliseconds, and two clocks cannot be read at one moment."""
 _SURELY = 0.4
-"""For this part of the time that an answer takes, a process surely still waits for it, however busy the machine."""
+"""The part of an answer's delay in which a process certainly still waits for it, even on a busy machine."""
 
 
 def read_record(journal: Path) -> list[Row]:
     """Return every version of every row, in the order in which they were written.
 
     `at` is in seconds of the clock that leases use on this machine; `what` is the event that the program wrote. The
-    database has only the wall clock, which the machine may correct during a round: `unsure` is by how many seconds `at`
-    may be wrong.
+    database has only the wall clock, which the machine may correct during a round: `at` may be wrong by `unsure`
+    seconds.
     """
     behind = time.time() - time.monotonic()
     with closing(sqlite3.connect(journal)) as database:
@@ -58,7 +58,7 @@ def read_record(journal: Path) -> list[Row]:
 
 
 def judge_record(verdict: Verdict, journal: Path, intentions: Sequence[Evidence]) -> None:
-    """Judge who held each entry when, what it counted meanwhile, and which POSTs were on the wire together."""
+    """Judge the leases of each entry, the money that it counted, and POSTs that were on the wire together."""
     whose = {entry["id"]: one for one in intentions for entry in one.entries}
     of: defaultdict[int, list[Row]] = defaultdict(list)
     doubtful: dict[tuple[str, str, str], set[int]] = {}
@@ -86,7 +86,7 @@ def owner(verdict: Verdict, name: str, before: Row, change: Row) -> None:
     if before["lease_owner"] is None or before["lease_taken"] is None:
         return
     if change["what"] == _OWNERS_WORD and before["state"] not in _ON_THE_WIRE:
-        return  # a process that only looks it up finds that it has changed
+        return  # the lease was for a look-up, which notices the change
     over = before["lease_taken"] + before["lease_seconds"]
     at = change["lease_taken"] if change["lease_owner"] is not None else change["at"] + change["unsure"]
     if at < over:
@@ -95,7 +95,7 @@ def owner(verdict: Verdict, name: str, before: Row, change: Row) -> None:
 
 
 def _reservation(verdict: Verdict, one: Evidence, change: Row) -> None:
-    """Find an entry that may still cost something and does not count in full, less what came back for certain."""
+    """Find an entry that may still cost something and counts less than that, after proved refunds."""
     if change["state"] not in _MAY_COST:
         return
     due = max(change["reserved_cents"], change["authorised_cents"] or 0) - (change["refunded_cents"] or 0)
@@ -104,7 +104,7 @@ def _reservation(verdict: Verdict, one: Evidence, change: Row) -> None:
 
 
 def _overlapping(verdict: Verdict, one: Evidence) -> None:
-    """Find bytes that were sent again while the first ones were on the wire."""
+    """Find bytes that were sent again while their first request was still on the wire."""
     of: defaultdict[tuple[str, bool], list[Mapping[str, Any]]] = defaultdict(list)
     for post in one.posts:
         of[post["idempotency_key"], post["credential"] is not None].append(post)
@@ -119,7 +119,7 @@ def _overlapping(verdict: Verdict, one: Evidence) -> None:
 
 
 def _seconds(faults: Sequence[str], nth: int, post: Mapping[str, Any]) -> float:
-    """Return for how long a POST was certainly on the wire, by what was done to its answer."""
+    """Return the seconds for which a POST was certainly on the wire, by the fault of its answer."""
     if post["fault"] == "hang":
         return WIRE_SECONDS
     name = faults[min(nth, len(faults) - 1)] if faults else "none"

@@ -1,4 +1,4 @@
-"""Judges one round: Zinc's ledger, the journal and the calls of the agents, by everything that they must prove."""
+"""Judges one round: compares Zinc's ledger, the journal and the calls of the agents, by all promises."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ def judge_round(each: Round, folder: Path, calls: Mapping[int, Sequence[Call]], 
     """Judge one round.
 
     Args:
-        each: what was wanted.
-        folder: where its ledger, its journal and the list of the steps reached are.
-        calls: by the intention's number, every call of its agent.
-        ended_at: when the last call was made.
+        each: the planned round.
+        folder: the folder with its ledger, its journal and the list of the reached steps.
+        calls: every call of each agent, by its intention's number.
+        ended_at: the time at which the agents had ended, in seconds since the epoch.
     """
     verdict = Verdict()
     evidence = read_round(each, folder, calls)

@@ -11,7 +11,7 @@ from bench.campaign.plan.after_sale import AfterRound
 _OWNING = frozenset({"placed", "failed", "sending", "unknown"})
 _NOT_SENT = frozenset({"refused", "declined", "rejected"})
 _MAY_STILL_SEND_SECONDS = 3.0
-"""After its answer, or after its host has gone, a call may still send for so long."""
+"""The time in which a call may still send, after its answer or after its host has gone."""
 _CLAIM = "nothing was sent"
 
 
@@ -104,7 +104,7 @@ def _unowned(one: AfterEvidence, key: str, until: float) -> bool:
 
 
 def _not_at_zinc(verdict: Verdict, one: AfterEvidence, key: str, outcome: str, summary: str) -> None:
-    """Check an answer that this entry was not sent, or not taken: it stays so for ever."""
+    """Check an answer that this entry was not sent or not taken, which must stay true for ever."""
     if _unowned(one, key, float("inf")):
         verdict.found(UNTRUE, f"{one.wish.name}: told {outcome}, and Zinc has it: {summary}")
     sent = sum(entry["attempts"] for entry in one.siblings if entry["key"] != key)
@@ -113,7 +113,7 @@ def _not_at_zinc(verdict: Verdict, one: AfterEvidence, key: str, outcome: str, s
 
 
 def _nothing_sent(verdict: Verdict, each: AfterRound, one: AfterEvidence, call: Call, answer: Row) -> None:
-    """Check an answer of a call that says that it sent nothing, where no other call can have sent meanwhile."""
+    """Check a call's answer that it sent nothing, if no other call can have sent anything meanwhile."""
     if _CLAIM not in str(answer.get("summary")).lower() or each.asks or not _is_alone(one, call):
         return
     if any(call.at - call.seconds <= post["at"] <= call.at for post in one.posts):

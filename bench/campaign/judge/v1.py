@@ -1,4 +1,4 @@
-"""Judges what is special to the v1 rail: answers that were final, money as it was told, and secrets in answers."""
+"""Judges the promises of the v1 rail: no repeat after a final answer, true prices, and no secrets in answers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from bench.campaign.plan.v1_orders import TOKEN, can_be, is_left_to_people
 from zinc_mcp.sandbox.v1.rules.bill import Bill, bill_of
 
 _SECRETS = ("@buyers.example", TOKEN)
-"""Words in v1's answers that nobody may be told: an account's login, and our token."""
+"""Words in v1's answers that must reach no answer of ours and no journal: an account's login, and our token."""
 _DIES = frozenset({"closes_stdin", "terminates", "kills"})
 _UNHEARD = frozenset(
     {
@@ -23,15 +23,15 @@ _UNHEARD = frozenset(
         "the sending process did not come back",
     }
 )
-"""Events that allow a repeat: on a busy machine an answer may come too late, and that code may come from a gateway."""
+"""Events that allow a repeat. On a busy machine an answer may be late, and `internal_error` may be a gateway's."""
 _ANSWERED = ("created", "rejected")
 _SHOWN = ("Zinc says", "accepted by Zinc", "found at Zinc")
-"""How events begin after which the entry has its order."""
+"""The beginnings of events after which the entry has its order."""
 _ENDED = frozenset({"failed", "rejected", "cancelled"})
 
 
 def judge_v1(verdict: Verdict, each: Round, evidence: RoundEvidence, folder: Path) -> None:
-    """Judge the orders of v1 in a round, beside what is judged on every rail."""
+    """Judge the orders of v1 in a round, in addition to the judgements for every rail."""
     events: dict[int, list[Row]] = {}
     for event in evidence.events:
         events.setdefault(event["entry_id"], []).append(event)
@@ -46,7 +46,7 @@ def judge_v1(verdict: Verdict, each: Round, evidence: RoundEvidence, folder: Pat
 def _repeated(verdict: Verdict, one: Evidence, events: Mapping[int, Sequence[Row]]) -> None:
     """Find bytes that were sent again although Zinc had answered them, or had shown their order.
 
-    A no to a repeat is no such answer: it does not say what became of the first request, unless it is about the bytes.
+    A rejection of a repeat does not count as an answer: it tells nothing about the first request.
     """
     wish = one.intention
     if _loses_answers(wish):
@@ -66,7 +66,7 @@ def _repeated(verdict: Verdict, one: Evidence, events: Mapping[int, Sequence[Row
 
 
 def _shown_at(events: Sequence[Row]) -> float:
-    """Return when an entry first had its order: no earlier than what happened to it before, whatever a clock said.
+    """Return the time at which an entry first had its order, not before any of its earlier events.
 
     A process whose clock was set back writes a time that is too early, also about an order that another process has
     found before it.
@@ -80,12 +80,12 @@ def _shown_at(events: Sequence[Row]) -> float:
 
 
 def _loses_answers(wish: Intention) -> bool:
-    """Say whether its process can have lost an answer that Zinc gave."""
+    """Say whether the process of an intention can have lost an answer of Zinc."""
     return bool(wish.kill or wish.step or wish.clock) or wish.behaviour in _DIES
 
 
 def _told(verdict: Verdict, one: Evidence, known: Orders) -> None:
-    """Find answers that differ from what became of the order: its ending, its price, and whose it is."""
+    """Find answers that hold a secret, or that differ from the order's true ending, failure code or price."""
     for answer in one.answers:
         text = json.dumps(answer)
         for secret in _SECRETS:
@@ -115,7 +115,7 @@ def _failure(bill: Bill) -> str | None:
 
 
 def _debited(verdict: Verdict, limit_cents: int, orders: Sequence[Row]) -> None:
-    """Find money above the limit by Zinc's ledger: what all orders took, or take once they are placed."""
+    """Find money above the limit by Zinc's ledger: all that orders took, or will take once they are placed."""
     bills = [bill_of(order["body"]) for order in orders if order["rail"] == "v1"]
     taken = sum(bill.cost for bill in bills if bill.course.bought or _failure(bill) is None)
     if taken > limit_cents:

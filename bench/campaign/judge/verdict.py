@@ -44,7 +44,7 @@ BROKEN_BY_WALLET = (
     SECOND_CREDENTIAL, PAID_TWICE, WRONG_AMOUNT, FALSE_REQUEST_PAID, ORDER_KEY_LOST, PAID_OVER_LIMIT, SAID_MONEY_BACK,
     WALLET_AGAIN, CREDENTIAL_KEPT,
 )  # fmt: skip
-"""The further ones where a wallet pays."""
+"""The further rows of rounds in which a wallet pays."""
 
 FILED_TWICE = "filed twice"
 SENT_AGAIN = "sent a second time"
@@ -58,16 +58,16 @@ BROKEN_AFTER_SALE = (
     FILED_TWICE, LOST, UNTRUE, GIVEN_BACK, CANCELLED_FALSELY, SENT_AGAIN, NOT_ASKED_FOR, WITHOUT_YES, YES_TO_ANOTHER,
     TWO_OWNERS, NOBODY_ANSWERED, NOT_BEGUN,
 )  # fmt: skip
-"""Those where orders are cancelled, sent back and reported. The last two count rounds that proved nothing."""
+"""The rows of rounds about cancellations, returns and cases. The last two count rounds that proved nothing."""
 
 BROKEN_BY_LOOK_UP = (PAID_TWICE, OVER_LIMIT, LOST, UNTRUE, WRONG_AMOUNT, FALSE_REQUEST_PAID)
-"""Those of questions about products."""
+"""The rows of rounds of questions about products."""
 
 ANSWER_REPEATED = "sent again although Zinc had answered"
 SECRETS_TOLD = "tokens or account e-mails told or kept"
 
 BROKEN_BY_V1 = (ANSWER_REPEATED, SECRETS_TOLD)
-"""The further ones where Zinc's v1 takes the orders."""
+"""The further rows of rounds in which Zinc's v1 takes the orders."""
 
 NOT_BOUGHT = "not bought"
 """Orders that were not bought without a reason."""
@@ -77,13 +77,13 @@ INTENTIONS = "intentions"
 PLACED = "orders placed"
 
 _MOST_FINDINGS = 15
-"""Findings of each row of a round that are written in words."""
+"""The most findings in one row of a round that are written in words."""
 _MOST_IN_ALL = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An entry whose end is not known when the campaign ends, and the truth about it."""
+    """An entry whose ending is not known when the campaign ends, and the truth about it."""
 
     fault: str
     dialect: str
@@ -91,15 +91,15 @@ class Unknown:
     behaviour: str
     at_zinc: bool
     posts: tuple[str, ...]
-    """The words of Zinc's ledger about each POST."""
+    """The outcome and the fault of each POST in Zinc's ledger."""
     left_to_people: bool = False
-    """Whether Zinc itself does not know what became of it."""
+    """Whether Zinc itself does not know its ending."""
 
     @property
     def why(self) -> str:
-        """Say why nobody can know better."""
+        """Return the reason why nobody can know more."""
         if self.left_to_people:
-            return "Zinc has answered that it does not know, and only a person finds out"
+            return "Zinc has answered that it does not know, and only a person can find out"
         if self.at_zinc:
             return "Zinc has it, and no look-up of this dialect finds it"
         if not self.posts:
@@ -109,7 +109,7 @@ class Unknown:
         if len(self.posts) == 1:
             return "its answer was lost, and nobody asked again in time"
         if self.posts[-1].startswith(("rejected", "not_accepted_rate", "not_accepted_unauth")):
-            return "its answer was lost, and a no to a repeat proves nothing"
+            return "its answer was lost, and the rejection of a repeat proves nothing"
         return "every answer was lost"
 
 
@@ -118,17 +118,17 @@ class Verdict:
     """The result of one round, or of all of them together."""
 
     counts: Counter[str] = field(default_factory=Counter[str])
-    """By row."""
+    """The count of each row."""
     keys: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many idempotency keys of theirs reached Zinc."""
+    """Intentions, by the number of their idempotency keys that reached Zinc."""
     posts: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many POSTs of theirs reached Zinc."""
+    """Intentions, by the number of their POSTs that reached Zinc."""
     unknown: list[Unknown] = field(default_factory=list[Unknown])
     findings: list[str] = field(default_factory=list[str])
     credentials: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many payment credentials of theirs reached Zinc."""
+    """Intentions, by the number of their payment credentials that reached Zinc."""
     settlements: Counter[int] = field(default_factory=Counter[int])
-    """Intentions by how many payments of theirs were taken."""
+    """Intentions, by the number of their payments that were taken."""
 
     @property
     def is_broken(self) -> bool:
@@ -151,13 +151,13 @@ class Verdict:
         self.findings += other.findings[: max(0, _MOST_IN_ALL - len(self.findings))]
 
     def found(self, row: str, what: str) -> None:
-        """Count something in a row, and write down what it was."""
+        """Count a finding in a row, and keep its words."""
         self.counts[row] += 1
         if self.counts[row] <= _MOST_FINDINGS:
             self.findings.append(f"{row}: {what}")
 
     def told(self, name: str, dialect: str, intentions: int, seconds: float) -> str:
-        """Return a line about a round, and below it what was found."""
+        """Return a line about a round, with its findings below it."""
         broken = {row: self.counts[row] for row in self.broken_rows}
         line = f"{name:12} {dialect:36} {intentions:4} intentions {seconds:5.1f} s  {broken or 'kept'}"
         return "\n".join([line, *(f"    {each}" for each in self.findings)])

@@ -1,1 +1,1 @@
-"""The plan: what is to be bought and what goes wrong with it, drawn from a seed, the same for the same seed."""
+"""The plan: the wanted purchases and the faults that disturb them, drawn from a seed. A seed always gives one plan."""

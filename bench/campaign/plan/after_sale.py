@@ -1,11 +1,11 @@
-"""Rounds about what comes after a purchase: orders to be cancelled, sent back, or reported to Zinc's support.
+"""Rounds about orders after their purchase: cancellations, returns, and reports to Zinc's support.
 
 cancel     an order that is pending, or is leaving that state just then, or whose question still waits
-return     pieces of an order; now and then two different returns of one order
+return     pieces of an order; sometimes two different returns of one order
 case       a report, a further message, or the closing of a case
 
-In each, answers are lost and false, processes are killed or stopped at each step of the road, hosts hang up, up to
-three processes ask at once, and in some rounds people answer current, old and doubled questions.
+In each, answers are lost and false, processes are killed or stopped at each step, hosts break off, up to three
+processes ask at once, and in some rounds people answer current, old and doubled questions.
 """
 
 import random
@@ -28,12 +28,12 @@ FALSE_204 = "false_204"
 """A fault of cancellations alone: Zinc says yes and cancels nothing."""
 
 PENDING_PACE, TURNING_PACE = 0.01, 0.3
-"""Orders stay pending for 100 seconds, or for three."""
+"""At these paces orders stay pending for 100 seconds, and for three."""
 _PLACED_PACES = (10.0, 10.0, 3.0)
 PLACED_AT = 3.0
 """Seconds at pace 1 after which the retailer has an order."""
 _SLOW_SECONDS = {"slow": 0.4, "too_slow": 3.0}
-"""The time that a slow answer takes: within the wire's second, and past it."""
+"""The delay of a slow answer, shorter or longer than the second for which a process waits."""
 
 _ENDS_AT_ONCE = frozenset({"rate_limited", "unauthorized_once"})
 _LOSES_NOTHING = frozenset({"none", "slow"})
@@ -43,7 +43,7 @@ _ASKED_ABOUT = frozenset(
 DIALECTS: tuple[str, ...] = tuple(
     name for name in Dialect.named() if name == "default" or name.partition("=")[0] in _ASKED_ABOUT
 )
-"""Those that matter for cancellations, returns and cases."""
+"""The dialects that matter for cancellations, returns and cases."""
 
 _BARRED = "order_key_after_sale"
 """In this dialect no return and no case is taken with the own key of an order that a wallet paid."""
@@ -57,7 +57,7 @@ _STEPS: Mapping[Action, Sequence[str]] = {
     ),
 }
 _ASKED_STEPS = ("opened:1", "asked:1", "approved:1", "sending:1", "leaving:1", "answered:1", "accepted:1")
-"""Steps where a person decides; a process comes by those after the yes if it is the one that sends."""
+"""The steps where a person decides. Only the process that sends passes those after the yes."""
 REACHED_BY_CHANCE = frozenset({"approved:1", "withdrawn:1"})
 
 _FAULTS_OF_LOOKS = ("http_500_after", "drop_after", "html_200", "truncated", "rate_limited", "none")
@@ -78,7 +78,7 @@ _ADDRESS = {
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One of the calls with which an intention begins: by which server, and after how many seconds."""
+    """One of the calls with which an intention begins: its server, and the seconds before it."""
 
     server: int
     after: float
@@ -90,18 +90,18 @@ class Wish:
 
     number: int
     family: int
-    """The order: those with the same one are about the same order."""
+    """The number of the order. Intentions with the same number are about the same order."""
     action: Action
     reason: str
     quantity: int
     words: str
     """The text of a message, which no other intention has; or the notes of a return."""
     fault: str
-    """Its name in the tables; the first of `faults`."""
+    """The first of `faults`, by its name in the tables."""
     faults: tuple[str, ...]
     look_faults: tuple[str, ...]
     ending: str
-    """What Zinc does with it: nothing unusual, `denied`, `refused`, or for a case `silent`."""
+    """Zinc's reaction: empty for the usual one, `denied`, `refused`, or for a case `silent`."""
     step: str
     how: How
     behaviour: Behaviour
@@ -133,7 +133,7 @@ class Wish:
 
     @property
     def needs_a_case(self) -> bool:
-        """Whether a case about its order must be open before."""
+        """Whether a case about its order must be open before it begins."""
         return self.action in ("message", "close")
 
     def order(self, pace: float) -> dict[str, Any]:
@@ -169,17 +169,17 @@ class Wish:
                 return {"order_id": handle, "reason": self.reason, "message": self.words}
 
     def first_report(self, handle: str) -> dict[str, Any]:
-        """Return the arguments of the report that opens the case which must be open before."""
+        """Return the arguments of the report that opens the case which it needs."""
         return {"order_id": handle, "reason": "other", "message": first_words(self.family)}
 
 
 def first_words(family: int) -> str:
-    """Return the message of a case that is opened before a round begins."""
+    """Return the message of the case about an order that is opened before a round begins."""
     return f"First report about order {family}."
 
 
 def spelt(faults: Sequence[str], pace: float) -> list[str]:
-    """Return the faults as the sandbox spells them; a slow answer takes as long at every pace."""
+    """Return the faults as the sandbox spells them. A slow answer takes the same time at every pace."""
     return [
         f"slow_{_SLOW_SECONDS[name] * pace:.3f}" if name in _SLOW_SECONDS else FAULTS.get(name, name) for name in faults
     ]
@@ -200,17 +200,17 @@ class AfterRound:
 
     @property
     def families(self) -> Mapping[int, Wish]:
-        """By order the first intention about it."""
+        """The first intention about each order, by the order's number."""
         return {wish.family: wish for wish in reversed(self.wishes)}
 
 
 def kinds_in(text: str) -> list[AfterKind]:
-    """Return those of these kinds that a text names, with `,` between them."""
+    """Return the kinds that a text names, with `,` between them."""
     return [kind for kind in KINDS if kind in text.split(",")]
 
 
 def drawn(seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[AfterKind]) -> list[AfterRound]:
-    """Return rounds with so many intentions of each of these kinds, the kinds and dialects in turn."""
+    """Return rounds with `intentions` intentions of each of these kinds, the kinds and dialects in turn."""
     source = random.Random(f"{seed} after the sale")
     left = dict.fromkeys(kinds, intentions)
     number = 0
@@ -286,7 +286,7 @@ def _wish(source: random.Random, kind: AfterKind, number: int, place: int, *, as
 
 
 def _barred(source: random.Random, wish: Wish, place: int) -> Wish:
-    """Return an intention that Zinc refuses for the key, whatever happens: no case is open, and it always answers."""
+    """Return an intention that Zinc always refuses because of the key: it needs no open case, and has no fault."""
     steps = _STEPS["open"][:4]
     return replace(
         wish,
@@ -303,7 +303,7 @@ def _look_faults(source: random.Random) -> tuple[str, ...]:
 
 
 def askings(source: random.Random, *, alone: bool) -> tuple[Asking, ...]:
-    """Return the calls with which an intention begins: mostly one, and seldom more if its process is to die."""
+    """Return the calls with which an intention begins: mostly one, and rarely more if `alone`."""
     count = source.choices([1, 2, 3], [10, 2, 1] if alone else [6, 3, 2])[0]
     return tuple(
         Asking(server, round(source.choice([0.0, 0.0, source.uniform(0, 0.5)]), 3))
@@ -312,7 +312,7 @@ def askings(source: random.Random, *, alone: bool) -> tuple[Asking, ...]:
 
 
 def _sibling(source: random.Random, first: Wish, number: int) -> Wish:
-    """Return another intention about the same order, which is not to be taken for the first one."""
+    """Return another intention about the same order, which a program must not take for the first one."""
     reason = source.choice([each for each in _RETURN_REASONS if each != first.reason])
     return replace(
         first,
@@ -333,7 +333,7 @@ def _fitting(action: Action, step: str) -> list[str]:
 
 
 def passes(action: Action, fault: str, step: str) -> bool:
-    """Say whether an intention that meets this fault at first comes by this step for certain, where nobody is asked."""
+    """Say whether an intention whose first fault is this one certainly passes this step, if nobody is asked."""
     if action in ("cancel", "withdraw"):
         return step in _STEPS[action]
     match step.partition(":")[0]:

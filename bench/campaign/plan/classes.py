@@ -1,4 +1,4 @@
-"""Rounds of one class each: what else can go wrong with an intention, drawn from the same seed.
+"""Rounds of one class of further faults each, drawn from the same seed.
 
 answers    Zinc answers about another order
 failing    orders that a wallet has paid for fail or are cancelled
@@ -6,8 +6,8 @@ journal    the journal cannot be written for a while, from some step on
 questions  people answer current, old and doubled questions, under one key in two modes
 clocks     the clock of a process is an hour to six years off
 stops      a process is stopped at a step for longer than its lease, and continued
-slow       several processes each place many orders at once under a limit, while Zinc takes its time to answer
-doubt      a doubt gets two days older, and the same is wanted again in other words
+slow       several processes each place many orders at once under a limit, while Zinc answers slowly
+doubt      an order in doubt gets two days older, and the same is wanted again in other words
 """
 
 import dataclasses
@@ -38,19 +38,19 @@ SIZES: Mapping[Kind, int] = {
 LEAST_SHARE = 150
 """A dialect with fewer intentions has no rounds of these classes unless they are asked for."""
 _SPREAD = 200
-"""From so many intentions on, dialects with too few of them share the classes out among themselves."""
+"""In a campaign with at least this many intentions, each second dialect with too few of them has one class."""
 _IN_TURN = 2
-"""Of the classes that take long, each dialect except the default has so many."""
+"""The number of slow classes that each dialect except the default has."""
 _QUICK: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt")
 _SLOW: tuple[Kind, ...] = ("journal", "questions", "clocks", "stops")
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365.25 * 86_400.0
 FAR = {"an hour": HOUR, "a day": DAY, "25 hours": 25 * HOUR, "a month": 30 * DAY, "six years": 6 * YEAR}
-"""The error of a clock, either way, in seconds."""
+"""The error of a clock, in seconds, ahead or behind."""
 LOCKED_SECONDS, FULL_SECONDS = 4.0, 2.5
 """The time for which another process locks the journal, or the disk is full: longer than all attempts to write."""
 BUSY_SECONDS = 0.5
-"""The time for which a process of such a round waits for the lock of another one."""
+"""The time for which a process of a `journal` round waits for the lock of another one."""
 
 STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
     "account": {
@@ -70,7 +70,7 @@ STEPS: Mapping[Rail, Mapping[Kind, Sequence[str]]] = {
 
 _RESOLVING: Sequence[How] = ("others", "owner")
 _FAILING: Sequence[How] = ("locked", "full", "full", "full", "full", "full", "full", "full")
-"""Only one lock in a round: it keeps all other processes out as well."""
+"""There is only one lock in a round, because it stops all other processes as well."""
 _ASKING: Sequence[Words] = ("key", "key", "all", "same")
 
 _SETTINGS: Mapping[Kind, Mapping[str, str]] = {
@@ -81,7 +81,7 @@ _SETTINGS: Mapping[Kind, Mapping[str, str]] = {
 
 
 def classes_of(place: int, dialect: str, rail: Rail, share: int, intentions: int = 0) -> Sequence[Kind]:
-    """Return the classes of which a dialect has a round, by its place among all of them.
+    """Return the classes of which a dialect has a round, by its place among all dialects.
 
     In a campaign of few `intentions` in many dialects every other dialect has one class instead of anything else.
     """
@@ -96,7 +96,7 @@ def classes_of(place: int, dialect: str, rail: Rail, share: int, intentions: int
 
 
 def asked_for(rail: Rail, kinds: Sequence[Kind]) -> Sequence[Kind]:
-    """Return those of these classes that a rail has.
+    """Return the named classes that a rail has.
 
     Raises:
         ValueError: no rail has one of them.
@@ -114,7 +114,7 @@ def _of(rail: Rail, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
 def class_rounds(
     draw: Draw, first: int, dialect: str, rail: Rail, kinds: Sequence[Kind], intentions: int | None = None
 ) -> list[Round]:
-    """Draw a round of each of these classes, or as many rounds as so many intentions in all need."""
+    """Draw one round of each of these classes, or the rounds that `intentions` intentions in all need."""
     rounds: list[Round] = []
     left = {kind: SIZES[kind] if intentions is None else max(2, intentions // len(kinds)) for kind in kinds}
     for kind in kinds:
@@ -168,7 +168,7 @@ def class_round(draw: Draw, name: str, dialect: str, rail: Rail, kind: Kind, siz
 
 
 def _plain(source: random.Random, wish: Intention) -> Intention:
-    """Return an intention with which nothing goes wrong yet, except now and then its answers."""
+    """Return an intention without faults, except for an answer that is sometimes lost or slow."""
     faults = source.choices(["none", "drop_after", "http_500_after", "drop_before", "slow"], [8, 1, 1, 1, 1])
     return dataclasses.replace(
         wish,
@@ -209,7 +209,7 @@ def _failing(source: random.Random, wish: Intention) -> Intention:
 
 
 def _slow(source: random.Random, wish: Intention) -> Intention:
-    """Several processes begin the same intention, one after the other, while the first waits for its answer."""
+    """Return an intention that several processes begin one after the other, while the first waits for its answer."""
     fault = source.choice(["slow_5", "slow_5", "too_slow", "hang"])
     first = source.choice(wish.racers)
     others = [server for server in range(SERVERS) if server != first.server]
@@ -228,7 +228,7 @@ def _slow(source: random.Random, wish: Intention) -> Intention:
 
 
 def _doubtful(source: random.Random, rail: Rail, wish: Intention) -> Intention:
-    """No POST is answered, and no look-up finds the order."""
+    """Return an intention whose POSTs are not answered, and whose order no look-up finds."""
     faults = tuple(source.choices(["drop_after", "http_500_after", "truncated", "drop_before"], [3, 3, 1, 1], k=12))
     if rail == "agent":
         faults = tuple(source.choices(["drop_after", "settled_no_order", "http_500_after"], k=12))

@@ -1,4 +1,4 @@
-"""Draws intentions and rounds of them. The base is an order from an account; `plan.rails` adds what a wallet needs."""
+"""Draws intentions and rounds of orders by an account. `plan.rails` and `plan.v1` draw those of the other rails."""
 
 import dataclasses
 import random
@@ -20,10 +20,11 @@ from zinc_mcp.sandbox.faults import AFTER, BEFORE
 KILL_POINTS = (
     "opened:1", "sending:1", "answered:1", "unknown:1", "accepted:1", "ended:1", "sending:2", "answered:2"
 )  # fmt: skip
-"""Every step of the checkout, and its second passing where an order can come by twice."""
+"""Every step of the checkout, and its second passing if an order can pass it twice."""
 
 Parts = Mapping[Kind, tuple[float, int, int]]
-"""By kind: the part of a dialect's intentions, how many at most, and how many in a round. Hosts get the rest."""
+"""For each kind: its part of a dialect's intentions, the most of them, and their number in a round. The kind `hosts`
+gets the rest."""
 
 Cells = Sequence[tuple[str, str]]
 """Faults, each with a step at which a process dies."""
@@ -48,24 +49,24 @@ _SCENARIOS = {
 _LOOK_FAULTS = ("http_500_after", "drop_after", "html_200", "truncated", "rate_limited", "none")
 
 _REJECTED_REPEATS = (("rate_limited",), ("unauthorized_once",))
-"""The answer to a repeat, after an order whose answer was lost: a no, which proves nothing about the order."""
+"""Rejections of a repeat after a lost answer, which prove nothing about the order."""
 
 _LAGGING = frozenset({"listing=lags", "v1_listing=lags"})
 """The dialects in which lists show new orders late."""
 
 _SMALL, _FEWER = 300, 30
-"""In a dialect with so few intentions a round has no more than this: a broken promise is seen sooner."""
+"""In a dialect with at most so many intentions, a round has at most so many, so that broken promises show sooner."""
 _FEW = 3
-"""Intentions in a round of repeated attempts to die at a step: nobody is in their way."""
+"""Intentions in a round that tries again to let a process die at a step, without other processes."""
 
 
 def again(seed: int, first: int, missed: Mapping[str, Cells]) -> list[Round]:
-    """Return rounds for the steps at which no process died, without anybody who races.
+    """Return rounds for the steps at which no process died, with one process for each intention.
 
     Args:
-        seed: where all chance comes from.
+        seed: the seed of all random choices.
         first: the number of the first round.
-        missed: by dialect the faults with the steps.
+        missed: the faults with the steps, by dialect.
     """
     draw = Draw(random.Random(f"{seed} again from {first}"))
     rounds: list[Round] = []
@@ -85,20 +86,20 @@ class Draw:
         self._cell = 0
         self._lists_lag = False
         self._looks_fail = 0.0
-        """The share of look-ups that fail too: nearly all if keys are ignored, or nothing would be left to notice."""
+        """The share of intentions whose look-ups fail too: most of them if keys are ignored, so that repeats happen."""
 
     def cells(self) -> list[tuple[str, str]]:
         """Return every fault with every step at which a process can die."""
         return [(fault, kill) for fault in FAULTS for kill in KILL_POINTS]
 
     def shuffle_cells(self) -> None:
-        """Begin anew with all of them, in another order."""
+        """Begin again with all faults and steps, in another order."""
         self._cells = self.cells()
         self.source.shuffle(self._cells)
         self._cell = 0
 
     def rounds(self, first: int, dialect: str, share: int, parts: Parts) -> list[Round]:
-        """Draw all rounds of a dialect; `first` is the number of the first."""
+        """Draw all rounds of a dialect. `first`: the number of the first round."""
         left = {kind: min(round(share * part), at_most) for kind, (part, at_most, _) in parts.items()}
         left["hosts"] = share - sum(number for kind, number in left.items() if kind != "hosts")
         rounds: list[Round] = []
@@ -112,7 +113,7 @@ class Draw:
         return rounds
 
     def alone(self, name: str, dialect: str, cells: Cells) -> Round:
-        """Draw a round of exactly these faults and steps, with one process for each intention at the beginning."""
+        """Draw a round of exactly these faults and steps, with one process that begins each intention."""
         self._cells, self._cell = list(cells), 0
         drawn = self.round(name, dialect, "kills", len(cells))
         alone = (dataclasses.replace(wish, racers=wish.racers[:1]) for wish in drawn.intentions)
@@ -140,7 +141,7 @@ class Draw:
         )
 
     def _family(self, kind: Kind, most: int) -> list[Intention]:
-        """Draw an intention; now and then with siblings, which differ from it only in quantity or address."""
+        """Draw an intention, sometimes with siblings, which differ from it only in quantity or address."""
         source = self.source
         first = self._intention(kind)
         if kind != "hosts" or source.random() > 0.08:
@@ -202,13 +203,13 @@ class Draw:
         return list(FAULTS)[number % len(FAULTS)]
 
     def finished(self, drawn: Intention) -> Intention:
-        """Return a drawn intention with what its rail adds."""
+        """Return a drawn intention with the additions of its rail."""
         return drawn
 
     def scenario_of(self, kind: Kind, fault: str, kill: str) -> str:
-        """Return the way that the order of an intention goes."""
+        """Return the course of the order of an intention."""
         if kill.startswith("ended") and fault in ("none", "slow"):
-            return "url-unreachable"  # here nothing else ends without an order
+            return "url-unreachable"  # with these faults, only a refused product ends without an order
         if kind == "kills":
             return self.source.choices(["success", "never-decided", "out-of-stock"], [8, 1, 1])[0]
         return self.source.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0]
@@ -218,7 +219,7 @@ class Draw:
         found = tuple(source.choices(_LOOK_FAULTS, k=source.randint(1, 2)))
         repeats = kill.endswith(":2") or more[:1] in _REJECTED_REPEATS
         if repeats and fault in (*AFTER, "too_slow"):
-            # Otherwise a look-up finds it at once, and nothing is sent again. Others' look-ups may use up some.
+            # Otherwise a look-up finds the order at once, and nothing is sent again. Other look-ups use up some faults.
             return (*source.choices(_LOOK_FAULTS[:-1], k=3), *found)
         return found if source.random() < self._looks_fail else ()
 
@@ -242,5 +243,5 @@ class Draw:
 
 
 def drawn_limit(source: random.Random, price: int, least: int, most: int, beside: int = 3000) -> int:
-    """Return a limit, in cents, under which so many orders of this price fit."""
+    """Return a limit, in cents, under which `least` to `most` orders of this price fit."""
     return source.randint(least, most) * (price + 100) + source.randint(0, beside)

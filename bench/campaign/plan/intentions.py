@@ -1,7 +1,7 @@
 """Intentions, the rounds in which they are played, and the words for what can happen to them.
 
-An intention is one product URL, quantity, variant and address line. Siblings share a URL and differ in one of the
-others: a program that takes two of them for one is caught.
+An intention is one product URL, quantity and address line. Siblings share a URL and differ in the others, so that a
+program that takes two of them for one breaks a promise.
 """
 
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ from bench.campaign.plan.v1_orders import page_of, v1_arguments
 from zinc_mcp.sandbox.faults import AFTER, BEFORE
 
 PACE = 10.0
-"""Orders and faults of the sandbox go this many times faster than Zinc's."""
+"""Orders and faults of the sandbox are faster than Zinc's by this factor."""
 
 IGNORED = frozenset({"keys=ignored", "v1_keys=ignored"})
 """The dialects in which Zinc breaks its own promise about idempotency keys."""
 BROKEN_KEYS = IGNORED | {"v1_concurrent=both_accepted"}
-"""Those in which two orders of one key can be Zinc's fault: also while the first POST is still being processed."""
+"""The dialects in which two orders of one key can be Zinc's fault, also while the first POST is being processed."""
 
 FAULTS: dict[str, str] = {
     "none": "none",
     **{name: name for name in sorted(BEFORE)},
     **{name: name for name in sorted(AFTER)},
-    "slow": "slow_4",  # 0.4 s, within the wire's second
-    "too_slow": "slow_30",  # 3 s, past it
+    "slow": "slow_4",  # 0.4 s, less than the second for which a process waits
+    "too_slow": "slow_30",  # 3 s, longer than that
 }
-"""The faults by the name that they have in the tables, as the sandbox spells them."""
+"""The faults as the sandbox spells them, by their names in the tables."""
 
 REJECTED = frozenset({"url-unreachable", "insufficient-funds", "invalid-address"})
 FAILING = frozenset({"out-of-stock", "price-exceeded"})
 CANCELLED = frozenset({"cancelled-by-retailer"})
 
 Behaviour = Literal["patient", "cancels", "hangs_up", "closes_stdin", "terminates", "kills", "jumps"]
-"""The behaviour of a host: it does nothing, breaks off, ends its server, or starts it with a clock that jumps."""
+"""The behaviour of a host: it waits, breaks off, ends its server, or starts it with a clock that jumps."""
 Kind = Literal[
     "kills", "hosts", "limits", "rails", "answers", "failing", "journal", "questions", "clocks", "stops", "slow",
     "doubt",
@@ -46,10 +46,10 @@ Words = Literal["same", "key", "price", "tracking", "all"]
 WORDS: tuple[Words, ...] = ("same", "key", "price", "tracking", "all")
 
 SERVERS = 4
-"""Server processes of a round that live until its end: as many as may race on one journal."""
+"""The server processes of a round that live until its end. All of them may place the same at once."""
 
 PRACTICE = "Practice"
-"""In the address of an intention that is only practised, in rounds of questions."""
+"""The second address line of an intention that is only practised, in rounds of questions."""
 
 _PRACTICE_PAGE = "https://zinc.com/shop/products/test-"
 _ADDRESS = {
@@ -65,13 +65,13 @@ _ADDRESS = {
 
 @dataclass(frozen=True, slots=True)
 class Racer:
-    """One of the calls with which an intention begins: by which server, in which words, after how many seconds."""
+    """One of the calls with which an intention begins: its server, its words, and the seconds before it."""
 
     server: int
     words: Words
     after: float
     tool: Tool | None = None
-    """The tool, where it is not that of the intention."""
+    """The tool, if it is another one than the intention's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +84,27 @@ class Intention:
     line2: str
     scenario: str
     fault: str
-    """Its name in the tables; the first of `faults`."""
+    """The first of `faults`, by its name in the tables."""
     faults: tuple[str, ...]
     look_faults: tuple[str, ...]
     kill: str
-    """`STEP:N`, or empty."""
+    """The step `STEP:N` at which its process is killed, or empty."""
     behaviour: Behaviour
     delay: float
-    """Seconds after which the host behaves so."""
+    """The seconds after which the host breaks off or ends its server."""
     clock: str
     racers: tuple[Racer, ...]
     follows: bool
-    """Whether its agent goes on asking until the order is with the retailer."""
+    """Whether its agent also looks the order up at the end."""
     seed: int
     tool: Tool = "place_order"
     """The tool that places it."""
     pay_faults: tuple[str, ...] = ()
-    """The faults of the unpaid request, on the rail that has one."""
+    """The faults of the unpaid request, on the agent rail."""
     other_tools: tuple[Tool, ...] = ()
-    """Those of other rails that its agent tries while it is in doubt."""
+    """The tools of other rails that its agent tries while it is in doubt."""
     by_number: bool = False
-    """Whether its product is one of Amazon's, which v1 names by its number and the others by its page."""
+    """Whether its product is one at Amazon, which v1 names by its number and other rails by its page."""
     persists: bool = False
     """Whether its agent places it once more after a rejection."""
     case: str = ""
@@ -112,17 +112,17 @@ class Intention:
     step: str = ""
     """`STEP:N` at which its journal fails or its process is stopped."""
     how: How = ""
-    """The failure of the journal; or, while the process is stopped, the first to go on: the others, or its owner."""
+    """The failure of the journal; or who goes on first while the process is stopped: other servers or the owner."""
     far_after: bool = False
     """Whether a process with a wrong clock asks for it once more after it was placed."""
     ages: bool = False
     """Whether it gets two days older while it is in doubt, and is then placed again."""
     given: str = ""
-    """The idempotency key of those of its calls that give one, where it shares it with another intention."""
+    """The idempotency key that it shares with another intention, for those of its calls that give a key."""
 
     @property
     def identity(self) -> str:
-        """The mark that tells it apart at Zinc and in the journal."""
+        """The text by which it is recognised at Zinc and in the journal."""
         return f"{self.family}/{self.quantity}/{self.line2}"
 
     @property
@@ -176,14 +176,14 @@ class Round:
     dialect: str
     kind: Kind
     old_journal: bool
-    """Two days old, so that Zinc is not asked for twins before sending: the key alone must hold."""
+    """Whether the journal is two days old, so Zinc is not asked for twins before sending, and only the key helps."""
     repeat_seconds: float | None
     limit_cents: int | None
     price: int
     outage: bool
-    """The sandbox is killed in the middle and comes back on the same port."""
+    """Whether the sandbox is killed in the middle and started again on the same port."""
     intentions: tuple[Intention, ...] = field(repr=False)
     rails: tuple[Rail, ...] = ("account",)
-    """The rails that the servers are set up for."""
+    """The rails for which the servers are set up."""
     settings: tuple[tuple[str, str], ...] = ()
     """Further variables in the servers' environment."""

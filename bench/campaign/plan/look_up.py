@@ -1,7 +1,7 @@
-"""Rounds about questions that cost a cent: searches, details and offers, each paid by wallet, once.
+"""Rounds of questions that cost a cent each: searches, details and offers, each paid by a wallet, once.
 
-In each, answers are lost and false, payment requests lie, processes are killed or stopped at each step of the road,
-hosts hang up, up to three processes ask at once and in other spellings, and in some rounds the budget is too small.
+In each, answers are lost and false, payment requests are false, processes are killed or stopped at each step, hosts
+break off, up to three processes ask at once and in other spellings, and in some rounds the budget is too small.
 """
 
 import random
@@ -28,11 +28,11 @@ _ASKED_ABOUT = frozenset("errors validation challenges challenge_digest payment_
 DIALECTS: tuple[str, ...] = tuple(
     name for name in Dialect.named() if name == "default" or name.partition("=")[0] in _ASKED_ABOUT
 )
-"""Those that matter for questions that a wallet pays for."""
+"""The dialects that matter for questions that a wallet pays."""
 
 _STEPS = ("opened:1", "asking:1", "signed:1", "leaving:1", "answered:1")
 _ANSWERED = frozenset({"none", "slow"})
-"""Faults after which a process comes by `answered`."""
+"""The faults after which a process passes the step `answered`."""
 _BEHAVIOURS: dict[Behaviour, int] = {"patient": 60, "cancels": 14, "hangs_up": 14, "closes_stdin": 4, "kills": 8}
 
 
@@ -43,9 +43,9 @@ class Question:
     number: int
     about: About
     fault: str
-    """Of the first paid request, by its name in the tables."""
+    """The fault of the first paid request, by its name in the tables."""
     lie: str
-    """In every payment request; `none` without one."""
+    """The lie in every payment request; `none` without one."""
     step: str
     how: How
     behaviour: Behaviour
@@ -66,7 +66,7 @@ class Question:
 
     @property
     def product_id(self) -> str:
-        """The number of the product that it is about, if it is no search."""
+        """The number of its product, if it is no search."""
         return marked_number(FAULTS[self.fault], self.lie, self.number)
 
     @property
@@ -77,7 +77,7 @@ class Question:
 
     @property
     def spellings(self) -> Sequence[str]:
-        """Its words in all spellings that are sent, or addresses of its product."""
+        """The spellings of its words that are sent, or addresses of its product."""
         if self.about == "search":
             words = self._words
             return (words, f" {words}  ", words.replace(" ", "  ", 1), words.replace("whole", "WHOLE", 1))
@@ -91,7 +91,7 @@ class Question:
         return {"url": spelling, self.about: True}
 
     def asked(self) -> Sequence[DataCall[Any]]:
-        """Return what Zinc is asked, in all spellings."""
+        """Return the requests to Zinc, in all spellings."""
         match self.about:
             case "search":
                 return [search_call(spelling, limit=5) for spelling in self.spellings]
@@ -113,7 +113,7 @@ class QuestionRound:
 
 
 def drawn(seed: int, intentions: int, dialects: Sequence[str]) -> list[QuestionRound]:
-    """Return rounds with so many questions, the dialects in turn; every third has a budget for half of them."""
+    """Return rounds with `intentions` questions, the dialects in turn. Every third has a budget for half of them."""
     source = random.Random(f"{seed} {KIND}")
     rounds: list[QuestionRound] = []
     number = 0

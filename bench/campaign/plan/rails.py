@@ -1,4 +1,4 @@
-"""The plan of each rail: which faults, steps and dialects it has, and a campaign drawn of them.
+"""The plan of each rail: its faults, steps and dialects, and the rounds that are drawn from them.
 
 On the agent rail there is every false 402, every fault of the paid request and every step of paying. A fault whose name
 begins with `402:` is one of the unpaid request, which asks for the price; the others are those of the paid request.
@@ -23,30 +23,30 @@ class Plan:
 
     rail: Rail
     faults: Sequence[str]
-    """By their names in the tables."""
+    """The faults by their names in the tables."""
     kill_points: Sequence[str]
     dialects: Sequence[str]
     draw: type[Draw]
     parts: Callable[[str], Parts]
-    """The parts of a dialect."""
+    """Returns the parts of a dialect."""
     shares: Callable[[int, Sequence[str]], list[int]]
     """Returns the number of intentions of each dialect."""
     every_cell_in_each_dialect: bool = False
-    """Whether each dialect begins anew with all faults and steps."""
+    """Whether each dialect begins again with all faults and steps."""
     passes: Callable[[str, str], bool] | None = None
-    """Whether an order that meets a fault comes by a kill point, in every dialect. None: it is only counted."""
+    """Says whether an order with a fault passes a kill point, in every dialect. None: this is only counted."""
 
 
 def drawn(plan: Plan, seed: int, intentions: int, dialects: Sequence[str], kinds: Sequence[Kind] = ()) -> list[Round]:
-    """Return a campaign of that many intentions, spread evenly over the dialects.
+    """Return the rounds of a campaign, spread over the dialects as `plan.shares` says.
 
     On the account rail every fault meets every kill point in a dialect from about 600 intentions in it on. On the
     agent rail it does so in some dialect from about 1,000 intentions in all on, and in each from about 20,000 on.
 
     Args:
-        plan: the rail's.
-        seed: where all chance comes from.
-        intentions: how many in all.
+        plan: the plan of the rail.
+        seed: the seed of all random choices.
+        intentions: the number of intentions in all.
         dialects: as `Dialect.parse` spells them, and `default`.
         kinds: of `plan.classes`; if any, there are rounds of these alone.
     """
@@ -70,9 +70,9 @@ def drawn(plan: Plan, seed: int, intentions: int, dialects: Sequence[str], kinds
 # The account rail
 
 _ENDS_AT_ONCE = frozenset({"rate_limited", "unauthorized_once"})
-"""Faults that say no: Zinc has not taken the order, and nothing is in doubt."""
+"""Faults that are rejections: Zinc has not taken the order, and nothing is in doubt."""
 _LOSES_NOTHING = frozenset({"none", "slow"})
-"""The answer comes; whether it is a yes depends on the product (`url-unreachable`)."""
+"""Faults after which the answer comes. The product decides whether it is a rejection (`url-unreachable`)."""
 
 _PARTS: Parts = {
     "kills": (0.35, len(FAULTS) * len(KILL_POINTS), 160),
@@ -84,27 +84,27 @@ _STOPS_SOON: Parts = {
     "limits": (0.08, 200, 24),
     "hosts": (1.0, 10**9, 24),
 }
-"""In the dialect that ignores keys: once that is noticed nothing more is bought, and no order comes by any step."""
+"""The parts in the dialect that ignores keys. Once that is noticed, nothing more is bought and no step is passed."""
 _MOST_IGNORED = 240
-"""Intentions in that dialect: little is bought before everything stops, so it needs no more to be noticed."""
+"""The most intentions in that dialect: everything stops after few purchases, so more would prove nothing."""
 
 _WALLETS_ALONE = frozenset(
     "challenges challenge_digest method_query payment_errors agent_repeat agent_duplicate receipt order_key".split()
 )
 """Questions of the dialect that matter only where a wallet pays."""
 _ABOUT_QUESTIONS = frozenset("unknown_product empty_wallet refused_country".split())
-"""Questions of the dialect about products and shops: this campaign looks nothing up."""
+"""Questions of the dialect about products and shops, about which this campaign asks nothing."""
 _AFTER_SALE = frozenset("return_conflict after_sale_listing case_list order_key_after_sale".split())
-"""Questions of the dialect about what comes after a purchase: this campaign buys only."""
+"""Questions of the dialect about placed orders, which this campaign does not change."""
 
 
 def _passes(fault: str, kill: str) -> bool:
-    """Say whether an order that meets this fault at first comes by this step, as the campaign's table must show."""
+    """Say whether an order whose first fault is this one passes this step, as the campaign's table must show."""
     step, _, nth = kill.partition(":")
     if fault in _LOSES_NOTHING | _ENDS_AT_ONCE:
         comes_to = {"opened", "sending", "answered", "ended", *(["accepted"] if fault in _LOSES_NOTHING else [])}
         return step in comes_to and nth == "1"
-    return step != "ended"  # a no to a repeat ends nothing that was sent once and not answered
+    return step != "ended"  # the rejection of a repeat does not end an order that was sent and not answered
 
 
 def _even_shares(intentions: int, dialects: Sequence[str]) -> list[int]:
@@ -139,13 +139,13 @@ ACCOUNT = Plan(
 # The agent rail
 
 _CHALLENGE_SECONDS = 18.0
-"""The life of a 402 here: a wallet signs only while fifteen seconds are left."""
+"""The time in which a 402 can be paid. A wallet signs only while fifteen seconds of it are left."""
 _LONGER = 45.0
-"""The same where a process is stopped meanwhile: the 402 can still be paid then, although the process may not pay."""
+"""The same time in rounds that stop a process: the 402 can still be paid when the process goes on and must not pay."""
 
 _UNPAID_MARK = "402:"
 _HARMLESS = frozenset({"other_realm", "wrong_chain", "no_chain"})
-"""Not false for the practice wallet, which knows no chains; and a realm is no host."""
+"""Lies that do no harm: the practice wallet knows no chains, and a realm is not a host."""
 REFUSED = (LIES | {"html_402"}) - _HARMLESS
 """Answers to the unpaid request that must never be paid."""
 
@@ -158,13 +158,13 @@ _AGENT_KILL_POINTS = (
     "opened:1", "signing:1", "asking:1", "signed:1", "sending:1", "headers:1", "answered:1", "accepted:1", "unknown:1",
     "ended:1", "sending:2", "headers:2", "answered:2",
 )  # fmt: skip
-"""Every step of paying, and its second passing where the same credential goes again."""
+"""Every step of paying, and its second passing if the same credential is sent again."""
 _UNPAID_POINTS = ("opened:1", "signing:1", "headers:1", "ended:1")
-"""Those that an unpaid request can come by which leads to no payment."""
+"""The steps that an unpaid request can pass which leads to no payment."""
 _ABOUT_MONEY = [f"{_UNPAID_MARK}{name}" for name in ("wrong_amount", "wrong_currency", "splits", "duplicate_keys")]
 """False 402s that would take more money, or send it elsewhere."""
 _ON_BOTH_RAILS = [*FAULTS, *FAULTS, "402:other_realm", "402:drop_after", "402:slow"]
-"""Faults of both rails: where one purchase is tried on both, the product is the same."""
+"""The faults of purchases that are tried on both rails, which name them by the same product."""
 _ASKED_BY_WALLETS = _WALLETS_ALONE | {"listing", "conflict_identifier", "keys", "errors"}
 """Questions of the dialect that matter where a wallet pays."""
 
@@ -177,7 +177,7 @@ _AGENT_PARTS: Parts = {
 
 
 def challenge_seconds(each: Round) -> float:
-    """Return how long a 402 of a round can be paid."""
+    """Return the seconds in which a 402 of a round can be paid."""
     return _LONGER if each.kind == "stops" else _CHALLENGE_SECONDS
 
 

@@ -29,10 +29,10 @@ _WAYS = {
     "expired": 1,
 }
 _FAILED, _REFUSED = 9, 8
-"""Of a hundred intentions so many fail with a code drawn from all, and are refused with one."""
+"""Of a hundred intentions, the first number fails with a code, and the second is refused with one."""
 
 _NOT_HERE = frozenset({"v1_managed_shops", "v1_balance", "v1_transactions"})
-"""Questions of the dialect about other shops and about the balance: this campaign orders at one and reads none."""
+"""Questions of the dialect about other shops and the balance: this campaign orders at one shop and reads no balance."""
 DIALECTS = tuple(name for name in V1Dialect.named() if name.partition("=")[0] not in _NOT_HERE)
 
 _PARTS: Parts = {
@@ -49,7 +49,7 @@ _STOPS_SOON: Parts = {
 
 _LOSES_NOTHING = frozenset({"none", "slow"})
 _ENDS_AT_ONCE = frozenset({"unauthorized_once"})
-"""The only fault that is an answer of Zinc's: v1 documents no other refusal, so a 429 without a code proves nothing."""
+"""The only fault that is a rejection by Zinc. v1 documents no 429, so one without a code proves nothing."""
 
 
 def parts_of(dialect: str) -> Parts:
@@ -58,7 +58,7 @@ def parts_of(dialect: str) -> Parts:
 
 
 def passes(fault: str, kill: str) -> bool:
-    """Say whether an order that meets this fault at first comes by this step, as the campaign's table must show."""
+    """Say whether an order whose first fault is this one passes this step, as the campaign's table must show."""
     step, _, nth = kill.partition(":")
     if fault in _LOSES_NOTHING | _ENDS_AT_ONCE:
         comes_to = {"opened", "sending", "answered", "ended", *(["accepted"] if fault in _LOSES_NOTHING else [])}
@@ -67,7 +67,7 @@ def passes(fault: str, kill: str) -> bool:
 
 
 class V1Draw(Draw):
-    """Draws intentions that v1 buys."""
+    """Draws intentions of orders by v1."""
 
     _kind: Kind = "hosts"
 
@@ -89,7 +89,7 @@ class V1Draw(Draw):
     def scenario_of(self, kind: Kind, fault: str, kill: str) -> str:
         """See `Draw.scenario_of`."""
         if kind == "rails":
-            return "success"  # a page of Amazon's is no practice product at v2
+            return "success"  # a page at Amazon is no practice product at v2
         if kind == "kills":
             return super().scenario_of(kind, fault, kill)
         source = self.source

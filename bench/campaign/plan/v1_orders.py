@@ -1,6 +1,6 @@
-"""Orders of v1 in the campaign: the numbers of their products, their arguments, and the endings that are true.
+"""Orders of v1 in the campaign: the numbers of their products, their arguments, and their true endings.
 
-The endings are those of facts, section 19.8, and not read from the program: what it makes of a code is judged by them.
+The endings come from Zinc's documents (facts, section 19.8) and not from the program, which is judged by them.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from zinc_mcp.sandbox.v1.rules.products import practice_id
 
 TOKEN = "campaign-token-of-v1"  # noqa: S105  # the sandbox takes any
 NEVER_AN_END = frozenset({"order_probably_placed", "duplicate_order"})
-"""Codes after which the retailer may have the order: only a person finds out."""
+"""Codes after which the retailer may have the order, which only a person can find out."""
 ABOUT_THE_QUESTION = frozenset({"invalid_client_token", "unauthorized_access", "invalid_json", "invalid_request_id"})
 """Codes of a GET that say nothing about the order."""
 NO_NO = NEVER_AN_END | {"internal_error", "invalid_request_id"}
@@ -19,7 +19,7 @@ NO_NO = NEVER_AN_END | {"internal_error", "invalid_request_id"}
 ENDS = tuple(code for code in FINAL if code not in NEVER_AN_END | ABOUT_THE_QUESTION)
 """Codes with which an order has failed."""
 QUEUE_SECONDS = 20
-"""How long an order for which no managed account comes is to wait, at pace 1."""
+"""The time for which an order waits for a managed account that never comes, at pace 1."""
 
 _OF_V2 = {
     "never-decided": "never_decided",
@@ -30,7 +30,7 @@ _OF_V2 = {
     "insufficient-funds": "refused_insufficient_zma_balance",
     "invalid-address": "refused_invalid_address",
 }
-"""The practice products of v1 by the scenarios of v2 that go as they do."""
+"""The practice products of v1, by the scenarios of v2 with the same course."""
 _FAILING = frozenset({*(f"failed_{code}" for code in ENDS), "hostile_failure", "queue_full"})
 _OPEN = frozenset(
     {
@@ -43,7 +43,7 @@ _OPEN = frozenset(
         "unknown_type",
     }
 )
-"""Products whose orders have no end that anybody may tell."""
+"""Products whose orders have no ending that may be told."""
 _LEFT_TO_PEOPLE = frozenset(
     {
         "probably_placed",
@@ -61,7 +61,7 @@ def page_of(family: int) -> str:
 
 
 def course_of(scenario: str) -> str:
-    """Return the sandbox's name for the way that an order of v1 goes; empty for an ordinary product."""
+    """Return the sandbox's name for the course of a v1 order; empty for an ordinary product."""
     return "" if scenario == "success" else _OF_V2.get(scenario, scenario)
 
 
@@ -75,7 +75,7 @@ def can_be(scenario: str, state: str) -> bool:
 
 
 def over_seconds(scenario: str) -> float | None:
-    """Return after how many seconds, at pace 1, an order is over and may be placed anew; None if it never is."""
+    """Return the age, in seconds at pace 1, at which an order is over and may be placed again; None for never."""
     course = course_of(scenario)
     if course == "queue_full":
         return float(QUEUE_SECONDS)
@@ -83,12 +83,12 @@ def over_seconds(scenario: str) -> float | None:
 
 
 def is_left_to_people(scenario: str) -> bool:
-    """Say whether Zinc answers that it does not know what became of an order."""
+    """Say whether Zinc answers that it does not know the ending of an order."""
     return course_of(scenario) in _LEFT_TO_PEOPLE
 
 
 def is_no(outcome: str) -> bool:
-    """Say whether what the ledger has of a POST of v1 proves that it bought nothing."""
+    """Say whether the ledger's outcome of a v1 POST proves that it bought nothing."""
     code = outcome.removeprefix("rejected_")
     return outcome.endswith("_unauthorized_once") or (code != outcome and code not in NO_NO)
 
@@ -96,7 +96,7 @@ def is_no(outcome: str) -> bool:
 def v1_arguments(
     scenario: str, family: int, seed: int, practice: Mapping[str, str], address: Mapping[str, Any], price: int
 ) -> dict[str, Any]:
-    """Return the arguments of `place_v1_order`; `practice` are the faults. The notes tell whose order it is."""
+    """Return the arguments of `place_v1_order`. `practice`: the marks and faults, which go into the notes."""
     course = course_of(scenario)
     place = {name: part for name, part in address.items() if name != "postal_code"}
     place["zip_code"] = address["postal_code"]

@@ -8,9 +8,9 @@ from stdin and prints the facts as the last line of stdout:
     facts  tools {name: schema as a model gets it}, calls {name: {seen, error}}, asked [the questions to the person],
            offered {resources, resource, prompts, prompt}
 
-`era` is "older" where a client that speaks both revisions of the protocol is to speak the older one. `seen` is the text
-that the client passes on to a model. `error` says how the client marks the result as an error, or "" where it has no
-mark. `offered` has the lists of resources and prompts and one of each, as far as the client can get them.
+`era` is "older" if a client that speaks both revisions of the protocol must speak the older one. `seen` is the text
+that the client passes on to a model. `error` is the client's mark of an error, or "" if there is none. `offered` has
+the lists of resources and prompts and one of each, as far as the client can get them.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ async def offered(plan: Plan, **ways: Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 def as_text(value: Any) -> str:
-    """Return what a model would be given, as text."""
+    """Return the text that a model would get for a value."""
     if isinstance(value, str):
         return value
     if hasattr(value, "model_dump"):

@@ -1,4 +1,4 @@
-// @ai-sdk/mcp: tools as the AI SDK hands them to a model, and the output that is handed back to it.
+// @ai-sdk/mcp: tools as the AI SDK gives them to a model, and the output of a call as the model gets it.
 import { ElicitationRequestSchema, createMCPClient } from "@ai-sdk/mcp";
 import { Experimental_StdioMCPTransport as StdioTransport } from "@ai-sdk/mcp/mcp-stdio";
 import { asSchema } from "ai";

@@ -1,4 +1,4 @@
-"""google-adk: the declarations that go to Gemini, and what a call of a tool gives back."""
+"""google-adk: the declarations that go to Gemini, and the result of a call."""
 
 from typing import Any
 from unittest.mock import MagicMock

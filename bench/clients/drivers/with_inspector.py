@@ -1,4 +1,4 @@
-"""The MCP Inspector's command line: one process a call. Runs in any Python; the plan's `program` is the Inspector.
+"""The MCP Inspector's command line: one process for each call. The plan's `program` is the Inspector.
 
 Its `--strict` refuses a list of tools whose schemas some hosts cannot take.
 """

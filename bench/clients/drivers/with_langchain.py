@@ -1,4 +1,4 @@
-"""langchain-mcp-adapters: tools as LangChain hands them to a model, and the message that answers a call."""
+"""langchain-mcp-adapters: tools as LangChain gives them to a model, and the message that answers a call."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""llama-index-tools-mcp: function tools as LlamaIndex hands them to a model, and the output of a call."""
+"""llama-index-tools-mcp: function tools as LlamaIndex gives them to a model, and the output of a call."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""openai-agents: function tools as the runner hands them to a model, and what a call of one gives back to it."""
+"""openai-agents: function tools as the runner gives them to a model, and the result of a call."""
 
 import json
 from typing import Any

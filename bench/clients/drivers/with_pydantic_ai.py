@@ -1,4 +1,4 @@
-"""pydantic-ai: an agent whose model is a function, so that what reaches a model is seen as it would arrive."""
+"""pydantic-ai: an agent whose model is a function, which records all that would reach a model."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""smolagents: the inputs of its tools, and what a call of one gives back."""
+"""smolagents: the inputs of its tools, and the result of a call."""
 
 import asyncio
 from typing import Any
@@ -31,7 +31,7 @@ async def drive(plan: Plan) -> Facts:
 
 
 def plain(value: Any) -> Any:
-    """Return the same value without proxies for references, of which JSON cannot be made."""
+    """Return the same value without proxies for references, which JSON cannot hold."""
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-// The TypeScript SDK, 2.x: `Client`, which asks for the newer protocol first where it is told to.
+// The TypeScript SDK, 2.x: `Client`, which asks for the newer protocol first in the mode `auto`.
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { offered, run, taken } from "./steps.mjs";
