@@ -89,14 +89,14 @@ def test_the_workflows_run_the_checks_and_the_readme_says_that_nobody_has_run_th
 @pytest.mark.parametrize("form", FORMS, ids=_name)
 def test_a_form_asks_for_the_doctor_and_warns_of_secrets(form: Path) -> None:
     text = form.read_text(encoding="utf-8")
-    assert "label: What `zinc-mcp doctor` says" in text
+    assert "label: The output of `zinc-mcp doctor`" in text
     assert "**Put no secret here**" in text
     assert "there is no secret" in text
 
 
 def test_a_pull_request_is_asked_how_it_is_proved() -> None:
     text = (GITHUB / "PULL_REQUEST_TEMPLATE.md").read_text(encoding="utf-8")
-    assert "Put no secret here" in text and "## How it is proved" in text
+    assert "Put no secret here" in text and "## Proof" in text
     assert [each for each in re.findall(r"`([\w./]+\.(?:md|py|json))`", text) if not (ROOT / each).is_file()] == []
 
 
