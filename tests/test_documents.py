@@ -427,7 +427,9 @@ BLOCKS: Mapping[tuple[str, str], Run | NotRun] = {
     ("docs/seeing.md", r'\{"time"'): NotRun("a line of a log; tests/server/test_log.py reads such lines"),
     ("docs/team-sign-in.md", r"export ZINC_MCP_OAUTH_ISSUER="): as_an_issuer,
     ("docs/hosting.md", r"python -m timeit "): measure_once,
-    ("docs/hosting.md", r"kubectl create "): NotRun("needs Kubernetes; tests/test_deploy.py holds its files"),
+    ("docs/hosting.md", r"python3 -c .*digest_key\nkubectl create "): NotRun(
+        "needs Kubernetes; tests/test_deploy.py holds its files"
+    ),
     ("docs/hosting.md", r"docker build "): NotRun("needs Docker; tests/test_container.py runs its parts without one"),
     ("docs/owner.md", r"\$ zinc-mcp orders"): as_shown,
     ("docs/owner.md", r"zinc-mcp orders export "): write_books,
