@@ -205,7 +205,7 @@ def read_body(content: bytes) -> tuple[dict[str, Any], list[Problem]]:
     The order is returned even if its form is wrong, so that its key can be read; it is `{}` if it is no object.
     """
     try:
-        decoded: Any = json.loads(content, parse_constant=_not_json)
+        decoded: Any = json.loads(content, parse_constant=not_json)
         # 1e999 is read as infinity, which JSON cannot say.
         json.dumps(decoded, allow_nan=False)
     except (ValueError, RecursionError):
@@ -238,8 +238,12 @@ def key_in(body: dict[str, Any]) -> str | None:
     return key
 
 
-def _not_json(constant: str) -> NoReturn:
-    # Python's parser accepts NaN and Infinity; JSON has neither.
+def not_json(constant: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's parser accepts and JSON does not have.
+
+    Raises:
+        ValueError: always.
+    """
     raise ValueError(f"{constant} is not JSON")
 
 

@@ -1,11 +1,12 @@
 """Reading requests to Zinc v1: a JSON body, a number of the query, and the order that the path names."""
 
 import json
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from starlette.requests import Request
 
 from zinc_mcp.sandbox import Sandbox
+from zinc_mcp.sandbox.checks import not_json
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.v1 import book
 from zinc_mcp.sandbox.v1.answers import caller_of, refused
@@ -16,15 +17,11 @@ from zinc_mcp.sandbox.v1.rules.progress import Progress, progress_of
 def read_json(content: bytes) -> tuple[Any, Literal["invalid_json"] | None]:
     """Return a body, and the code of its error if it is no JSON."""
     try:
-        decoded = json.loads(content, parse_constant=_not_json)
+        decoded = json.loads(content, parse_constant=not_json)
         json.dumps(decoded, allow_nan=False)
     except (ValueError, RecursionError):
         return None, "invalid_json"
     return decoded, None
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def order_of(sandbox: Sandbox, request: Request) -> OrderRow:
