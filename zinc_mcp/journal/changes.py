@@ -71,7 +71,7 @@ class Changes(Database):
 
         Raises:
             JournalError: it failed, or its file is not the one that stands at its path any more.
-            RefusedError: `paused`, `not_allowed` where this process does not know the member as the journal does, or the
+            RefusedError: `paused`; `not_allowed` if this process does not know the member as the journal does; or the
                 refusal of `admits`.
         """
         now, earliest, zinc_at = self._clock(), self._times.earliest(), self._times.zinc()
