@@ -69,6 +69,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
     ("install", "--sandbox"): Expected("No known host was used on this machine.", code=1),
     ("install", "KEY"): Expected("Codex was not used on this machine", code=1, about="codex"),
     ("members", "add", "NAME"): Expected("This is the token of ada."),
+    ("members", "change", "NAME", "--identity", "ISSUER", "SUBJECT"): Expected("There is no member ada.", code=1),
     ("members", "list"): Expected("No members yet."),
     ("members", "import"): Expected("Members are kept in the journal's database on PostgreSQL alone", code=1),
     ("members", "rotate", "KEY"): Expected("There is no member nobody.", code=1, about="nobody"),
@@ -90,7 +91,7 @@ COMMANDS: Mapping[tuple[str, ...], Expected] = {
 }
 """Every command of ours that a running program prints, with what it does in `home_with_orders`."""
 
-PLACEHOLDERS = {"NAME": "ada", "CENTS": "5", "ID": "ord-1"}
+PLACEHOLDERS = {"NAME": "ada", "CENTS": "5", "ID": "ord-1", "ISSUER": "https://id.example.com", "SUBJECT": "8f1c"}
 """Values for the placeholders of printed commands, besides KEY."""
 
 

@@ -73,7 +73,10 @@ def _as_two_people(settings: Settings, known: Mapping[str, Member]) -> Iterator[
         f"{names}. One of them who signs in there counts as two people: limits and second_yes_above hold for each of "
         "the two alone, and for the one by the issuer the owner's yes counts as that of another person."
     )
-    change = ("members", "change", unmapped[0], "--identity", issuer, "SUBJECT")
     yield Finding(
-        "note", _SUBJECT, sentence, "Name the identity of each, with the subject that the issuer gives:", change
+        "note",
+        _SUBJECT,
+        sentence,
+        "Name the identity of each, with the issuer's address and the subject that it gives them:",
+        ("members", "change", "NAME", "--identity", "ISSUER", "SUBJECT"),
     )
