@@ -154,6 +154,14 @@ def test_no_folder_has_more_than_a_dozen_modules() -> None:
     assert {str(folder): len(names) for folder, names in folders.items() if len(names) > MOST_MODULES} == {}
 
 
+MOST_LINES = 400
+
+
+def test_no_module_has_more_than_four_hundred_lines() -> None:
+    lines = {str(path): path.read_text(encoding="utf-8").count("\n") for path in PACKAGE.rglob("*.py")}
+    assert {path: number for path, number in lines.items() if number > MOST_LINES} == {}
+
+
 ABOVE_THE_SUB_ROOMS = {
     "zinc_mcp.sandbox.__init__",
     "zinc_mcp.sandbox.app",

@@ -8,16 +8,14 @@ that would show it; `?return_fault=` and `?case_fault=` on POSTs about its retur
 
 Not accepted (this attempt creates no order):
     refuse           the connection is refused; on a port it is dropped instead, since the fault is in the body
-    drop_before      the request is read and the connection closed
-    reset_before     the same with a TCP reset
+    drop_before, reset_before  the request is read and the connection closed, or reset (TCP)
     http_500_before  500 in the error envelope; `http_500` is the same
     html_502         502 with HTML, as a proxy before Zinc writes it
     redirect_307     a redirect to another host
     rate_limited     429
     unauthorized_once  401
 Accepted (the order stands, or the repeat was seen), and the answer is lost or spoilt:
-    drop_after       the connection is closed without a byte; `drop` is the same
-    reset_after      the same with a TCP reset
+    drop_after (or drop), reset_after  the connection is closed without a byte, or reset (TCP)
     http_500_after   500 in the error envelope
     html_502_after, html_200  HTML as a proxy before Zinc writes it, with 502 or with 200
     redirect_after   a redirect to another host
@@ -50,12 +48,10 @@ ordered), and has two more:
     splits           half goes to another recipient
     push_only        the payer is to pay first and to report the payment afterwards
     duplicate_keys   the request has two amounts, the right one and ten times that
-    malformed        a quote that never closes
-    unknown_method_only  only a method that no wallet knows
+    malformed, unknown_method_only  a quote that never closes; only a method that no wallet knows
 And these are not challenges:
     unpaid_201       the order is created without a payment
-    html_402         402 with HTML and no challenge
-    redirect         a redirect to another host; `redirect_307` is the same
+    html_402, redirect (or redirect_307)  402 with HTML and no challenge, or a redirect to another host
 """
 
 import json
