@@ -64,8 +64,9 @@ class Server(MCPServer[Any]):
         return await super().read_resource(uri, context)
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
-        """List the template of one order. The SDK derives one from a function, which takes longer than all tools."""
-        return [order_template()] if "get_order" in self.offered else []
+        """List the template of one order. The SDK derives its own from functions, which takes longer than all tools."""
+        own = [order_template()] if "get_order" in self.offered else []
+        return [*own, *await super().list_resource_templates()]
 
     def has_tool(self, name: str) -> bool:
         """Say whether there is a tool with this name. The SDK's `list_tools` would build the whole list for that."""
