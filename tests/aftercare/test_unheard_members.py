@@ -1,15 +1,18 @@
 """A member whose change a server has not heard of changes no placed order through it, on PostgreSQL."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from aftercare.after import SUCCESS, back, created, delivered, problem
 from conftest import HandClock, OpenProcess
+from journal.test_journal import draft, entry
 from journal.test_schema_guard import run
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 from on_v1 import arguments as v1_arguments
 from on_v1 import way
 from pydantic import SecretStr
@@ -19,6 +22,7 @@ from variants import rare
 from wanted import arguments
 
 from zinc_mcp.aftercare.cancellation import ASKED
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.owner.members import Members, add_member
 from zinc_mcp.owner.team.places import MembersCopy, MembersTable
@@ -27,12 +31,29 @@ from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.aftercare.requests import changes
 
 REMOVED = "DELETE FROM zinc_members"
+READER = """UPDATE zinc_members SET mark = 'another', kept = replace(kept, '"order"', '"read"')"""
 CHANGES = [REMOVED, rare("UPDATE zinc_members SET mark = 'another'")]
 
 
+class Interrupted(Sandbox):
+    """A Zinc at which something happens before it lists orders: a placing call asks for them before it opens."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        answers = super().transport()
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            if (request.method, request.url.path.rstrip("/")) == ("GET", "/orders"):
+                self.meanwhile()
+            return await answers.handle_async_request(request)
+
+        return httpx.MockTransport(answer)
+
+
 @pytest.fixture
-def zinc(clock: HandClock) -> Sandbox:
-    return Sandbox(clock=clock)
+def zinc(clock: HandClock) -> Interrupted:
+    return Interrupted(clock=clock)
 
 
 async def pending(client: Client, quantity: int) -> str:
@@ -49,12 +70,17 @@ def sent(sandbox: Sandbox) -> list[str]:
 class Team:
     """A server on PostgreSQL that hears of no change of its members, and the host of one of them."""
 
-    def __init__(self, journal: str, process: Process, client: Client) -> None:
-        self.journal, self.process, self.client = journal, process, client
+    def __init__(self, journal: str, copy: MembersCopy, process: Process, client: Client) -> None:
+        self.journal, self.copy, self.process, self.client = journal, copy, process, client
 
     def change(self, statement: str) -> None:
         """Change the members in the database, and tell nobody."""
         run(self.journal, statement)
+
+    def hear(self) -> None:
+        """Let the server hear of all changes."""
+        with Journal.open(self.journal) as journal:
+            self.copy.take(journal.team(), 0.0)
 
     async def is_refused(self, tool: str, given: dict[str, Any]) -> None:
         told = await refused(self.client, tool, given)
@@ -93,7 +119,7 @@ def team(
             served(process, members=members, members_only=True) as origin,
             connected(origin, "mcp", "auto", token) as client,
         ):
-            yield Team(journal, process, client)
+            yield Team(journal, copy, process, client)
 
     return opened
 
@@ -132,14 +158,40 @@ async def test_no_order_of_v1_is_stopped_or_cancelled_at_its_retailer_for_such_a
     assert sent(zinc) == []
 
 
+@pytest.mark.parametrize("change", [REMOVED, READER])
+@pytest.mark.parametrize("is_heard", [False, True])
+async def test_a_change_in_the_middle_of_a_call_counts_for_it(
+    team: Callable[..., Any], zinc: Interrupted, change: str, is_heard: bool
+) -> None:
+    async with team() as ada:
+
+        def meanwhile() -> None:
+            zinc.meanwhile = lambda: None
+            ada.change(change)
+            if is_heard:
+                ada.hear()
+
+        zinc.meanwhile = meanwhile
+        with suppress(MCPError):  # a server that has heard of a removal may end the connection first
+            await ada.is_refused("place_order", arguments())
+        assert zinc.meanwhile is not meanwhile
+        assert await ada.process.journal.run(lambda journal: journal.entries()) == []
+    assert zinc.placed() == []
+
+
+# A server that has heard of a removal ends the connection of the member.
+@pytest.mark.parametrize(("change", "is_heard"), [(REMOVED, False), (READER, False), (READER, True)])
 async def test_what_was_asked_for_before_the_change_is_told_when_the_rest_is_not_asked_for(
-    team: Callable[..., Any], zinc: Sandbox, clock: HandClock
+    team: Callable[..., Any], zinc: Sandbox, clock: HandClock, change: str, is_heard: bool
 ) -> None:
     opened: list[Team] = []
 
     def remove(step: str) -> None:
-        if step == "cancelling":
-            opened[0].change(REMOVED)
+        if step == "cancelling" and opened:
+            ada = opened.pop()
+            ada.change(change)
+            if is_heard:
+                ada.hear()
 
     token = SecretStr("planted-token-of-v1")
     async with team(sandbox=True, v1_client_token=token, checkpoint=remove) as ada:
@@ -152,3 +204,19 @@ async def test_what_was_asked_for_before_the_change_is_told_when_the_rest_is_not
         assert len(await ada.asked()) == 1
     assert len(told["parts"]) == 1, told
     assert sent(zinc) == ["accepted"]
+
+
+def test_nothing_is_opened_for_a_member_of_whose_removal_a_process_has_heard(
+    make_database: Callable[..., str], clock: HandClock
+) -> None:
+    address, copy = make_database(), MembersCopy(lambda: 0.0)
+    with Journal.open(address, clock=clock, marks=copy.mark_of) as journal:
+        add_member(MembersTable(journal), "ada")
+        copy.take(journal.team(), 0.0)
+        [ada] = copy.listed().by_caller
+        assert entry(journal, draft(1, caller=ada)).caller == ada
+        run(address, REMOVED)
+        copy.take(replace(journal.team(), revision="another"), 0.0)
+        with pytest.raises(RefusedError, match="have just changed"):
+            entry(journal, draft(2, caller=ada))
+        assert entry(journal, draft(2)).caller == "local"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
@@ -148,7 +149,8 @@ class Runner:
         # `anyio.to_thread.run_sync` yields to the event loop three times, and each time counts under load.
         await lowlevel.checkpoint_if_cancelled()
         async with self._free:
-            running = self._threads.do(work)
+            # In the context of the call: the marks of members depend on it (`owner.team.places.let_in`).
+            running = self._threads.do(partial(copy_context().run, work))
             with anyio.CancelScope(shield=True):
                 await running
             return running.result()

@@ -59,6 +59,10 @@ class Members:
         """The marks that the journal compares with those of its own members; None if the members are in a file."""
         return self._place.mark_of if isinstance(self._place, MembersCopy) else None
 
+    def mark_of(self, caller: str) -> str | None:
+        """Return the mark of a caller as it was heard last; None if the members are in a file."""
+        return self._place.mark_of(caller) if isinstance(self._place, MembersCopy) else None
+
     def known(self) -> Mapping[str, Member]:
         """Return the members by caller.
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from zinc_mcp.errors import RefusedError
 
 Marks = Callable[[str], str | None]
-"""Returns the mark of a caller as this process has heard it last; None where they are no member."""
+"""Returns the mark of a caller: in a call of theirs the one with which it was let in, else the one that this process
+has heard last. It is None where they need not be a member, and the mark of nobody for a member who is gone."""
 
 
 def check_known(marks: Marks | None, caller: str, kept: str | None) -> None:

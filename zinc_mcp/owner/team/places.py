@@ -9,13 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from zinc_mcp.errors import JournalError, SettingsError
 from zinc_mcp.invocation import command
-from zinc_mcp.owner.team.member import Identity, Member, identities_of, read_member
+from zinc_mcp.owner.team.member import LOCAL, Identity, Member, identities_of, is_by_issuer, read_member
 from zinc_mcp.private_files import make_folder, open_file, writable_by_others
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ FILE = "members.json"
 """The name of the file of members in the home."""
 CONFIRMED_SECONDS = 10.0
 """A server lets people in by the members that it remembers for this time after it last asked the journal."""
+_GONE = ""
+"""The mark of somebody who is no member any more. The journal gives no such mark."""
+_LET_IN: ContextVar[tuple[str, str | None] | None] = ContextVar("let_in", default=None)
+"""The caller of the call in which this runs, with the mark that they had when it was let in."""
 _BUSY_SECONDS = 15.0
 """The longest time for which a change of the file waits for another change, as in the journal."""
 _LOOK_AGAIN_SECONDS = 0.05
@@ -147,6 +152,16 @@ class MembersTable:
                     kept[name] = KeptMember(member.caller, json.dumps(member.record()))
 
 
+@contextmanager
+def let_in(caller: str, mark: str | None) -> Generator[None]:
+    """Say, while inside, that a call of this caller was let in when they had this mark."""
+    token = _LET_IN.set((caller, mark))
+    try:
+        yield
+    finally:
+        _LET_IN.reset(token)
+
+
 class MembersCopy:
     """The members of a journal in the memory of a server. Any thread may read them."""
 
@@ -173,8 +188,16 @@ class MembersCopy:
         return self._listed
 
     def mark_of(self, caller: str) -> str | None:
-        """Return the mark of a caller as it was heard last, however long ago: it is compared with the journal's."""
-        return self._marks.get(caller)
+        """Return the mark of a caller, which is compared with the journal's.
+
+        In a call of theirs it is the mark with which the call was let in (`let_in`), so that a change counts which is
+        heard in the middle of the call. Otherwise it is the one that was heard last, however long ago. A member who is
+        gone has a mark that no member has. The owner and callers by the issuer have none.
+        """
+        let_in_by = _LET_IN.get()
+        if let_in_by is not None and let_in_by[0] == caller:
+            return let_in_by[1]
+        return self._marks.get(caller, None if caller == LOCAL or is_by_issuer(caller) else _GONE)
 
     def take(self, team: "KeptTeam | None", asked_at: float) -> None:
         """Take over the answer of the journal.

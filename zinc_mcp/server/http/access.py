@@ -46,6 +46,8 @@ class Access:
     all."""
     proof: str = field(default="", repr=False)
     """The kept hash of a member's token."""
+    mark: str | None = None
+    """The mark that the caller had in the journal when the request was let in (`owner.team.places.let_in`)."""
     identity: Identity | None = None
     """The person that an access token is about."""
     key_id: str = ""

@@ -85,7 +85,8 @@ class KnownCallers:
             self._local = None  # for ever: a team whose members are removed does not become the owner's alone
         caller = self._members.caller_by(token)
         if caller is not None:
-            return Access(caller, may=members[caller].rights, proof=members[caller].hash)
+            member = members[caller]
+            return Access(caller, may=member.rights, proof=member.hash, mark=self._members.mark_of(caller))
         if self._local is not None and self._local.matches(token):
             return Access(LOCAL)
         return None

@@ -114,8 +114,10 @@ class People:
         member = self._members.by_identity(identity)
         if member is None and not self._terms.everyone:
             raise StrangerError(identity)
+        caller = identity.caller if member is None else member.caller
         return Access(
-            identity.caller if member is None else member.caller,
+            caller,
+            mark=self._members.mark_of(caller),
             may=ROLES[DEFAULT_ROLE] if member is None else member.rights,
             granted=granted,
             identity=identity,

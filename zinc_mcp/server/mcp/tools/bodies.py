@@ -1,6 +1,7 @@
 """The body of each tool, loaded by its first call."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -9,6 +10,7 @@ from mcp.types import CallToolResult, InputRequiredResult
 
 from zinc_mcp.errors import RefusedError, ZincMcpError
 from zinc_mcp.known_settings import PROFILES, rights_for
+from zinc_mcp.owner.team.places import let_in
 from zinc_mcp.server.http.access import access_in
 from zinc_mcp.server.mcp.listing import OpenService
 from zinc_mcp.server.mcp.results import crashed, failed, with_unlisted
@@ -30,7 +32,10 @@ async def call_tool(
         return failed(error, _call(name))
     except Exception as error:
         return crashed(logged(error), _call(name), reached_checkout=False, key=None)
-    result = await body(given, ctx)
+    request = ctx.request_context.request
+    access = None if request is None else access_in(request.scope)
+    with nullcontext() if access is None else let_in(access.caller, access.mark):
+        result = await body(given, ctx)
     return with_unlisted(result, offered) if isinstance(result, CallToolResult) else result
 
 
