@@ -347,3 +347,27 @@ async def test_a_dialogue_goes_out_before_the_answer_of_a_call_that_has_no_time_
             person.may_answer.set()
             await states(process, told["key"], "accepted")
     assert (len(zinc.posts), person.times) == (1, 1)
+
+
+async def test_a_dialogue_that_a_stop_closed_while_the_call_waited_is_not_said_to_be_open(
+    open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
+) -> None:
+    person = Person()
+    async with open_test_process(clocks=replace(clocks, answer=20.0, form=0.2)) as process:
+        async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
+            told: dict[str, Any] = {}
+
+            async def place() -> None:
+                told.update(await call(client, "place_order", arguments()))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(place)
+                await person.asked.wait()
+                await anyio.sleep(0.5)  # the call waits for another answer by now
+                process.stopping.set()
+            with anyio.fail_after(10):
+                await person.closed.wait()
+    assert told["outcome"] == "waiting"
+    assert STILL_OPEN not in told["next_step"]
+    assert "dialogue was closed" in told["next_step"]
+    assert zinc.posts == []

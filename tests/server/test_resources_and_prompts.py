@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from fake_zinc import FakeZinc
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, TextContent, TextResourceContents
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from server.as_a_host import both_eras, call, host
 from wanted import arguments
 
@@ -80,20 +81,32 @@ async def test_a_resource_that_cannot_be_read_just_now_says_why(
     assert "Zinc could not be reached." in refused.value.error.message
 
 
+class Named(BaseModel):
+    secret: int
+
+
 class BrokenRunner:
     """A journal that breaks in a way that nobody foresaw."""
 
+    def __init__(self, breaks: Callable[[], object]) -> None:
+        self._breaks = breaks
+
     def __getattr__(self, name: str) -> object:
-        raise RuntimeError("planted-secret")
+        return self._breaks()
+
+
+def breaks() -> object:
+    raise RuntimeError("planted-secret")
 
 
 @both_eras
+@pytest.mark.parametrize("broken", [breaks, lambda: Named.model_validate({"secret": "planted-secret"})])
 @pytest.mark.parametrize("uri", ["zinc://orders", "zinc://orders/3f2504e0-4f89-11d3-9a0c-0305e82c3301"])
 async def test_a_crash_tells_the_reader_of_a_resource_a_reference_and_no_more(
-    open_test_process: OpenProcess, caplog: pytest.LogCaptureFixture, mode: str, uri: str
+    open_test_process: OpenProcess, caplog: pytest.LogCaptureFixture, mode: str, uri: str, broken: Callable[[], object]
 ) -> None:
     async with open_test_process() as process:
-        async with host(replace(process, journal=cast(Any, BrokenRunner())), mode) as client:
+        async with host(replace(process, journal=cast(Any, BrokenRunner(broken))), mode) as client:
             with pytest.raises(MCPError) as refused:
                 await client.read_resource(uri)
     told = refused.value.error.message

@@ -130,7 +130,8 @@ _FIRST: dict[How, str] = {
     "attempting": "The retailer was asked to cancel the order and has not decided, so count on neither.",
     "retailer_cancelled": "Zinc says that the retailer has cancelled the order. Zinc still shows the order itself as "
     "placed, and that proves no refund: the price still counts in the owner's limits.",
-    "partly": "Only a part is cancelled: the retailer has split the order, and parts says what became of each.",
+    "partly": "Only a part is cancelled: the retailer has split the order, and parts says what became of each that was "
+    "asked for.",
     "retailer_refused": "Not cancelled: Zinc says that the retailer did not cancel it.",
     "not_there": "Not cancelled: it is placed, and Zinc's v1 cancels placed orders of amazon.com and amazon.co.uk "
     "alone.",
@@ -140,10 +141,11 @@ _FIRST: dict[How, str] = {
 
 _AGAIN = "Asking again is safe: call cancel_order once more, or look with get_order, in a minute."
 _REFUNDED = "Tell the user. Refunds that Zinc has credited are in get_balance; others come from the retailer."
+_REST = "If parts has fewer numbers than merchant_order_ids, call cancel_order again: it asks for the others. "
 _STEPS: dict[How, str] = {
-    "attempting": "Tell the user. Look with get_order later what the retailer decides; that can take days.",
+    "attempting": f"{_REST}Tell the user. Look with get_order later what the retailer decides; that can take days.",
     "retailer_cancelled": _REFUNDED,
-    "partly": _REFUNDED,
+    "partly": f"{_REST}{_REFUNDED}",
     "no_number": "Look with get_order in a minute; once merchant_order_ids shows it, call cancel_order again.",
     "not_there": "Tell the user. The retailer can be asked; for an order of a managed account report_problem asks "
     "Zinc's support.",

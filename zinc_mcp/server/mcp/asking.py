@@ -194,7 +194,7 @@ async def ask_person(
         if dialogue.error is not None and not _leads_elsewhere(dialogue.error):
             raise dialogue.error
         why = _STILL_OPEN if dialogue.is_open else _why(dialogue.error, dialogue.given)
-        if not why and process.stopping.is_set():
+        if not why and dialogue.given is None and process.stopping.is_set():
             why = _STOPPED
         return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier, why=why)
 
@@ -271,6 +271,8 @@ async def _ask_elsewhere(
         return answer, None
     if process.stopping.is_set():
         where = await page.offer(answer.entry)
+        if why == _STILL_OPEN:  # it was, before the stop closed it
+            why = _STOPPED
     return answer, f"{why}{where}"
 
 

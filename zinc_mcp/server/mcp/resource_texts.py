@@ -6,6 +6,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from pydantic import ValidationError
 
 from zinc_mcp.errors import InvalidArgumentsError, OrderNotFoundError, ZincMcpError
 from zinc_mcp.server.mcp.listing import OpenService
@@ -48,4 +49,6 @@ async def _told(service: OpenService, ctx: Context, look: Callable[[Service, str
         raise ResourceNotFoundError(error.summary) from error
     except ZincMcpError as error:
         raise ResourceError(f"{error.summary} {error.next_step}") from error
+    except ValidationError as error:  # outside it would be taken for a mistake in the request
+        raise RuntimeError("an order could not be shown") from error
     return json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
