@@ -206,7 +206,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # What is chosen is "not thorough", unless somebody chooses something else.
+    # The expression is "not thorough", unless another one was chosen.
     if not str(config.option.markexpr).startswith("not "):
         os.environ[THOROUGH] = "1"
     use_examples()

@@ -223,7 +223,7 @@ def _replaced(host: Host, content: Content, entry: Mapping[str, Any], known: Wri
     data = content.found.data or b""
     is_as_written = known is not None and known.after == digest(data)
     if known is not None and is_as_written and known.cuts is not None and not foreign:
-        # Nobody changed the file since, so the earlier bytes can still be given back after this change.
+        # The file is unchanged since then, so its earlier bytes can still be given back after this change.
         text = editing.uncut(content.text, known.cuts)
         with _read_errors(content):
             change = editing.put(host.form, text, content.path, NAME, entry)
