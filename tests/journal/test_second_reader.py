@@ -1,5 +1,8 @@
 """A look-up reads an entry without the journal's threads, or they answer."""
 
+import os
+import re
+import signal
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -35,12 +38,13 @@ DRAFT = Draft(
     fee_cents=100,
     facts={"retailer": "amazon.com"},
 )
+_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';"
 
 
 @asynccontextmanager
-async def writing(url: str, clock: HandClock) -> AsyncGenerator[tuple[Runner, Entry]]:
+async def writing(url: str, clock: HandClock, *, at_once: int = 1) -> AsyncGenerator[tuple[Runner, Entry]]:
     """Give a writer on a journal with one entry in it."""
-    writer = Runner(lambda: Journal.open(url, clock=clock))
+    writer = Runner(lambda: Journal.open(url, clock=clock), at_once=at_once)
     try:
         made = await writer.run(
             lambda journal: journal.open_entry(DRAFT, Limits(), owner="me", lease_seconds=30, window_seconds=86_400)
@@ -101,12 +105,49 @@ async def test_a_look_up_whose_connection_was_ended_is_answered(
     make_database: Callable[..., str], clock: HandClock, postgres: Any
 ) -> None:
     url = make_database()
-    name = sa.make_url(url).database
     async with writing(url, clock) as (writer, made):
         for _ in range(2):  # then on a new connection
             assert await writer.find(made.key) == made
-            postgres.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';")
+            postgres.psql(_ENDED.format(name=sa.make_url(url).database))
             assert await writer.find(made.key) == made
+
+
+@pytest.mark.parametrize("reader", ["the second reader", "the thread"])
+async def test_a_read_whose_connection_ends_after_the_question_is_answered(
+    reader: str, make_database: Callable[..., str], clock: HandClock, postgres: Any
+) -> None:
+    def read(journal: Journal) -> Entry | None:
+        both.wait(10)
+        return journal.find(made.key)
+
+    url = make_database()
+    name = sa.make_url(url).database
+    async with writing(url, clock, at_once=2) as (writer, made):
+        for ends in (False, True):
+            both = threading.Barrier(2)  # with two threads there are two connections in the pool
+            find = writer.find if reader == "the second reader" else lambda _: writer.run(read)
+            stopped = _sessions(postgres, name) if ends else []
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            if ends:
+                postgres.psql(_ENDED.format(name=name))
+            found: list[Entry | None] = []
+
+            async def ask(find: Callable[[str], Any] = find, found: list[Entry | None] = found) -> None:
+                found.append(await find(made.key))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                tasks.start_soon(ask)
+                await anyio.sleep(0.2)  # both have asked
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
+            assert found == [made, made]
+
+
+def _sessions(postgres: Any, name: str | None) -> list[int]:
+    told = postgres.psql(f"SELECT 'pid=' || pid FROM pg_stat_activity WHERE datname = '{name}';")
+    return [int(pid) for pid in re.findall(r"pid=(\d+)", told)]
 
 
 async def test_no_look_up_stays_at_a_server_that_takes_no_changes(make_database: Callable[..., str]) -> None:

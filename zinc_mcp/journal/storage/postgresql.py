@@ -19,6 +19,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.sql.selectable import ExecutableReturnsRows
 
 from zinc_mcp.journal.storage.server.connecting import (
+    CONNECTIONS,
     OF_TRANSACTION,
     READ_ONLY_SERVER,
     engine_to,
@@ -267,13 +268,18 @@ def write(
 
 
 def _read(connection: sa.Connection, text: str, given: Values) -> Sequence[Row]:
+    """Read rows. A read changes nothing, so it is asked again, on another connection, where its own one has ended."""
     import psycopg
 
-    driver = driver_of(connection)
-    try:
-        return driver.execute(text.encode(), given).fetchall()
-    except psycopg.Error as error:
-        raise failed_by(connection, error) from None
+    ended = 0
+    while True:
+        try:
+            return driver_of(connection).execute(text.encode(), given).fetchall()
+        except psycopg.Error as error:
+            failure = failed_by(connection, error)
+            if not connection.invalidated or ended == CONNECTIONS:  # if all of the pool have ended, it makes a new one
+                raise failure from None
+            ended += 1
 
 
 @cache
