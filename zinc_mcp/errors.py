@@ -5,7 +5,8 @@ ZincMcpError
 ├── RefusedError                 we said no; nothing was sent
 │   ├── InvalidArgumentsError    the arguments of a tool call are wrong
 │   ├── LimitExceededError       the order would exceed a limit of the owner
-│   ├── PolicyDiffersError       this server's policy is not the one that holds for all servers on its journal
+│   ├── AnotherServerError       this server may not send it, and another one on the same journal may
+│   │   └── PolicyDiffersError   this server's policy is not the one that holds for all servers on its journal
 │   └── TimeUnknownError         Zinc did not tell the time, and this machine's clock alone must not decide
 ├── JournalError                 the journal cannot be read or written; nothing new is sent without it
 ├── ZincUnreachableError         no connection to Zinc: nothing of this request was sent
@@ -146,7 +147,11 @@ class LimitExceededError(RefusedError):
     """The limit and its period, as the sentence names them."""
 
 
-class PolicyDiffersError(RefusedError):
+class AnotherServerError(RefusedError):
+    """This server may not send an entry, and another one on the same journal may: a yes stays a yes."""
+
+
+class PolicyDiffersError(AnotherServerError):
     """The policy of this server is not the one that the owner published for all servers on the journal."""
 
     default_code: ClassVar[ErrorCode] = "policy_differs"

@@ -19,6 +19,7 @@ _POLICY = "tests/server/test_published_policy.py"
 _UNHEARD = "tests/checkout/test_unheard_time.py"
 _SECOND = "tests/consent/test_second_yes.py"
 _MEMBERS = f"{_SERVING}/test_members_in_the_database.py"
+_GONE = "tests/checkout/test_members_gone.py"
 _PAGE_SIGN_IN = f"{_SERVING}/test_page_sign_in.py"
 _DOUBLED = f"{_SERVING}/test_doubled_headers.py"
 
@@ -188,6 +189,25 @@ BY_TESTS = (
         "    exactly = _CHANGED.where(IS_KNOWN) if is_known else _CHANGED",
         "    exactly = _CHANGED",
         _tests(f"{_AFTERCARE}/test_unheard_members.py"),
+    ),
+    Sabotage(
+        "removed-members-yes",
+        "a yes buys nothing for a member who was removed, or may only look by now",
+        "zinc_mcp/journal/checks/deciding.py",
+        "    admission.check_caller(entry.caller, found.caller)\n",
+        "",
+        _tests(f"{_GONE}::test_a_yes_to_the_question_of_a_member_who_may_not_order_any_more_ends_it_and_buys_nothing"),
+    ),
+    Sabotage(
+        "removed-members-order-on-the-way",
+        "an order that has not left is not sent any more for a member who was removed meanwhile",
+        "zinc_mcp/journal/journal.py",
+        "                    admission.check_caller(entry.caller, found.caller)\n",
+        "                    pass\n",
+        _tests(
+            f"{_GONE}"
+            "::test_an_order_is_not_sent_if_its_member_is_changed_while_its_process_stands_still_before_the_wire"
+        ),
     ),
     Sabotage(
         "signed-by-anybody",
@@ -884,7 +904,7 @@ BY_TESTS = (
         "a-yes-lost-to-another-policy",
         "a yes that a server with another policy may not send is left to a server with the published one",
         "zinc_mcp/checkout/deciding/approved.py",
-        "    except (TimeUnknownError, PolicyDiffersError):",
+        "    except (TimeUnknownError, AnotherServerError):",
         "    except TimeUnknownError:",
         _tests(f"{_POLICY}::test_an_approved_order_is_left_to_a_server_with_the_published_policy"),
     ),

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ async def test_a_read_whose_connection_ends_after_the_question_is_answered(
     async with writing(url, clock, at_once=2) as (writer, made):
         for ends in (False, True):
             both = threading.Barrier(2)  # with two threads there are two connections in the pool
-            find = writer.find if reader == "the second reader" else lambda _: writer.run(read)
+            find = partial(writer.find, made.key) if reader == "the second reader" else partial(writer.run, read)
             stopped = _sessions(postgres, name) if ends else []
             for pid in stopped:
                 os.kill(pid, signal.SIGSTOP)
@@ -133,8 +134,8 @@ async def test_a_read_whose_connection_ends_after_the_question_is_answered(
                 postgres.psql(_ENDED.format(name=name))
             found: list[Entry | None] = []
 
-            async def ask(find: Callable[[str], Any] = find, found: list[Entry | None] = found) -> None:
-                found.append(await find(made.key))
+            async def ask(find: Callable[[], Any] = find, found: list[Entry | None] = found) -> None:
+                found.append(await find())
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ask)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.changes import Changes
-from zinc_mcp.journal.checks import look_ups, opening, published, second_yes, without_time
+from zinc_mcp.journal.checks import deciding, look_ups, opening, published, second_yes, without_time
 from zinc_mcp.journal.figures import Figures
 from zinc_mcp.journal.notices import Notices
 from zinc_mcp.journal.owned_journal import OwnedJournal
@@ -249,7 +249,7 @@ class Journal(
             state: the new state.
             what: the event: its reason, in a few words.
             detail: facts of the event.
-            admission: checks the whole policy again if the entry is going to be sent for the first time.
+            admission: checks its caller and the whole policy again if the entry is going to be sent for the first time.
             to_send: the entry is going to be sent, or its wallet asked, right after. This is also true of an entry that
                 gets the state `signing` or `sending`.
             payment: the payment to write in the same transaction.
@@ -259,9 +259,10 @@ class Journal(
 
         Raises:
             StaleEntryError: somebody else moved it first.
-            RefusedError: when it would be sent: `paused`, what the policy does not allow any more, or
-                `approval_expired`, where a person's yes is too old and nothing has been sent or signed for it. With
-                `by_caller`: `not_allowed`, this process does not know the member as the journal does.
+            RefusedError: when it would be sent: `paused`, what the policy does not allow any more, `not_allowed`, where
+                its caller may not order any more, or `approval_expired`, where a person's yes is too old and nothing
+                has been sent or signed for it. With `by_caller`: `not_allowed`, this process does not know the member
+                as the journal does.
             TimeUnknownError: whether a limit admits it depends on the time, which Zinc has not told.
             JournalError: it failed, or its file is not the one that stands at its path any more.
         """
@@ -293,20 +294,22 @@ class Journal(
             if to_be_sent:
                 earliest = self._times.earliest()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    rows.ask_deciding(connection, entry)
+                    deciding.ask_to_read(connection, entry)
                     opening.ask_limits_again(connection, entry, earliest)
-                found = rows.deciding(connection, entry)
+                found = deciding.read(connection, entry)
                 refuse_when_paused(found.paused)
                 is_first = entry.state == "waiting" or (entry.state == state and entry.attempts <= 1)
                 if is_first and is_over(entry, self._clock(), self._times.zinc()):
                     raise approved_too_long_ago()
                 if admission is not None and entry.state in ("waiting", "signing"):
-                    limits = published.admit(connection, entry, admission, found.policy)
+                    limits = deciding.admit(connection, entry, admission, found)
                     opening.check_limits_again(connection, entry, limits, earliest)
                     is_told = self._times.zinc() is not None
                     if not is_told:
                         without_time.check_limits_without_time(connection, entry, limits)
                     second_yes.check_given(connection, entry, limits, earliest if is_told else None)
+                elif admission is not None and is_first:  # it was marked for sending and has not left yet
+                    admission.check_caller(entry.caller, found.caller)
             moved = rows.change(connection, entry, state, what, detail, changes, self._clock(), marks)
             if payment is not None:
                 rows.write_payment(connection, payment, self.sealing)

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from zinc_mcp.errors import JournalError, PolicyDiffersError, RefusedError
-from zinc_mcp.journal.checks import opening, published, second_yes, without_time
+from zinc_mcp.errors import AnotherServerError, JournalError, RefusedError
+from zinc_mcp.journal.checks import deciding, opening, second_yes, without_time
 from zinc_mcp.journal.records.clocks import FREE
 from zinc_mcp.journal.records.decision import (
     LONGEST_WAIT_SECONDS,
@@ -143,7 +143,8 @@ class Questions(Database):
         Raises:
             RefusedError: `question_closed`, `approval_expired`; `approval_required`: the policy takes no answer from a
                 dialogue any more; `not_allowed`: another person has to say yes, or the members have just changed.
-            PolicyDiffersError: this server has another policy than the published one; the question still stands.
+            AnotherServerError: this server has another policy than the published one, or does not know the team's
+                members; the question still stands.
             TimeUnknownError: it depends on the time, which Zinc has not told; the question still stands.
         """
         taken: list[Taken] = []
@@ -171,7 +172,7 @@ class Questions(Database):
             now, earliest, unknown = self._clock(), self._times.earliest(), self._times.zinc() is None
             if seen is not None:
                 opening.ask_near_twins(connection, seen, earliest - admission.window_seconds)
-                rows.ask_deciding(connection, seen, said.get("by"))
+                deciding.ask_to_read(connection, seen, said.get("by"))
                 opening.ask_limits_again(connection, seen, earliest)
             entry = _standing(connection, about, caller)
             if _until(entry) <= now:
@@ -187,24 +188,22 @@ class Questions(Database):
                     "Nothing was sent; the question still stands.",
                     code="approval_required",
                 )
-            found = rows.deciding(connection, entry, said.get("by"))
-            check_known(self.marks, entry.caller, found.caller)
-            check_known(self.marks, said.get("by", entry.caller), found.by)
+            found = deciding.read(connection, entry, said.get("by"))
+            if "by" in said:
+                check_known(self.marks, said["by"], found.by)
             try:
                 refuse_when_paused(found.paused)
-                limits = published.admit(connection, entry, admission, found.policy)
+                limits = deciding.admit(connection, entry, admission, found)
                 opening.check_limits_again(connection, entry, limits, earliest)
-            except PolicyDiffersError as error:
-                raise PolicyDiffersError(
-                    f"{error.summary} The answer was not taken; the question still stands.",
-                    error.next_step,
-                    owner_step=error.owner_step,
-                ) from None
+            except AnotherServerError as error:
+                summary = f"{error.summary} The answer was not taken; the question still stands."
+                raise type(error)(summary, error.next_step, owner_step=error.owner_step) from None
             except RefusedError as error:
                 problem = {"code": error.code, "summary": error.summary}
                 changes = {"counts_cents": 0, "spent_cents": 0, "problem": problem, **FREE}
                 refused = rows.change(connection, entry, "refused", f"refused: {error.code}", {}, changes, now)
                 return Taken(refused, refusal=error)
+            check_known(self.marks, entry.caller, found.caller.mark)
             if unknown and entry.kind == "order":
                 _check_without_time(connection, entry, noted, limits)
             is_second = second_yes.is_due(connection, entry, limits, None if unknown else earliest)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zinc_mcp.errors import RefusedError
+from zinc_mcp.errors import AnotherServerError, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.team.member import (
@@ -27,14 +27,16 @@ from zinc_mcp.owner.team.member import (
     Identity,
     Member,
     identities_of,
+    is_by_issuer,
     is_email,
     is_name,
+    name_of,
 )
-from zinc_mcp.owner.team.places import MembersCopy, MembersFile, Place
+from zinc_mcp.owner.team.places import MembersCopy, MembersFile, Place, member_in_record
 from zinc_mcp.text import plain
 
 if TYPE_CHECKING:
-    from zinc_mcp.journal.records.known import Marks
+    from zinc_mcp.journal.records.known import KeptCaller, Marks
 
 SETTLED_SECONDS = 86_400.0
 """For this time after a change of a member, their yes counts for nobody else, and the owner's yes not for them: one
@@ -45,23 +47,35 @@ _PREFIX = "zmcp_"
 class Members:
     """The members that a process knows: those of a file, or those of the journal."""
 
-    def __init__(self, place: Path | MembersCopy) -> None:
-        """Read the members from a file, or from the memory of a server."""
+    def __init__(self, place: Path | MembersCopy, *, is_sure: bool = True) -> None:
+        """Read the members from a file, or from the memory of a server.
+
+        `is_sure`: all members are there. A process that serves no team only supposes so.
+        """
         self._place = MembersFile(place) if isinstance(place, Path) else place
+        self._is_sure = is_sure
 
     @property
     def copy(self) -> MembersCopy | None:
         """The journal's members in the memory of a server; None if the members are in a file."""
         return self._place if isinstance(self._place, MembersCopy) else None
 
-    @property
-    def marks(self) -> "Marks | None":
-        """The marks that the journal compares with those of its own members; None if the members are in a file."""
-        return self._place.mark_of if isinstance(self._place, MembersCopy) else None
+    def marks(self, *, is_shared: bool) -> "Marks | None":
+        """Return the marks that a journal compares with its own.
+
+        `is_shared`: it is on PostgreSQL. If it is, and these members are in a file, other members may be in it: None.
+        """
+        if isinstance(self._place, MembersCopy):
+            return self._place.mark_of
+        return None if is_shared else self._place.mark_in_journal
 
     def mark_of(self, caller: str) -> str | None:
-        """Return the mark of a caller as it was heard last; None if the members are in a file."""
-        return self._place.mark_of(caller) if isinstance(self._place, MembersCopy) else None
+        """Return the mark of a caller, which is another one after each change of them; None if they are no member.
+
+        Raises:
+            SettingsError: as `known`.
+        """
+        return self._place.mark_of(caller)
 
     def known(self) -> Mapping[str, Member]:
         """Return the members by caller.
@@ -96,6 +110,47 @@ class Members:
             return None
         member = self.known().get(caller)
         return DEFAULT_ROLE if member is None else member.role
+
+    def check_caller(self, caller: str, kept: "KeptCaller") -> None:
+        """Check that a caller may order now: the owner, a caller by the issuer, or a member with the right to place.
+
+        Members of a journal go by `kept`, their record in the transaction that asks.
+
+        Raises:
+            RefusedError: `not_allowed`: they are no member any more, or may only look.
+            AnotherServerError: this process does not know all members, and the caller is none of those that it knows.
+            JournalError: their record cannot be read.
+            SettingsError: as `known`.
+        """
+        if caller == LOCAL or is_by_issuer(caller):
+            return
+        if isinstance(self._place, MembersCopy) or (kept.record is not None and not self._is_sure):
+            member = None if kept.record is None else member_in_record(caller, kept.record)
+        else:
+            member = self.known().get(caller)
+        if member is None:
+            self._refuse_stranger(caller, kept)
+        elif "place" not in member.rights:
+            raise RefusedError(
+                f"{plain(name_of(caller), 80)} may only look and not order any more, so nothing was sent.",
+                "Tell the user; the owner decides about the roles of members.",
+                owner_step=f"If they may order: {command('members', 'change', 'NAME', '--role', 'order')}",
+            )
+
+    def _refuse_stranger(self, caller: str, kept: "KeptCaller") -> None:
+        name = plain(name_of(caller), 80)
+        if self._is_sure:
+            raise RefusedError(
+                f"{name} is no member of the team any more, so nothing was sent.",
+                "Tell the user; the owner decides about members.",
+                owner_step="If it is still wanted, let a member of the team ask for the same.",
+            )
+        if kept.has_members or self.known():
+            raise AnotherServerError(
+                f"This process does not know {name} as a member of the team, so it sent nothing.",
+                "Tell the user; the team's server can send the order.",
+                owner_step="Decide about it on the approval page of the team's server.",
+            )
 
     def by_identity(self, identity: Identity) -> Member | None:
         """Return the member that an identity is mapped to.

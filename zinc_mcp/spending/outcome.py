@@ -114,12 +114,14 @@ async def hold(process: Process, attempt: Attempt, seconds: float) -> None:
 
     Raises:
         StaleEntryError: another process has moved it.
-        RefusedError: `paused`.
+        RefusedError: `paused`, or nothing was sent for it and its caller may not order any more.
     """
     if process.leases.left(attempt.entry) < seconds:
         held: dict[str, Any] = about_to_send(process, seconds + process.clocks.lease_margin)
         attempt.entry = await process.journal.run(
-            lambda journal: journal.move(attempt.entry, attempt.entry.state, "held on to", to_send=True, **held)
+            lambda journal: journal.move(
+                attempt.entry, attempt.entry.state, "held on to", to_send=True, admission=process.admission, **held
+            )
         )
 
 

@@ -22,17 +22,16 @@ from zinc_mcp.checkout.send import wait_until_sent
 from zinc_mcp.decisions import send_all_approved
 from zinc_mcp.errors import RefusedError, SettingsError, ZincMcpError
 from zinc_mcp.journal.records.clocks import LeaseClock, Times, Uptime, machine_uptime, this_process
-from zinc_mcp.journal.records.decision import Admission
 from zinc_mcp.journal.runner import Unwritten
-from zinc_mcp.owner.addresses import addresses_under, saved_addresses
+from zinc_mcp.owner.addresses import saved_addresses
 from zinc_mcp.owner.kept_settings import opened
 from zinc_mcp.owner.members import Members
-from zinc_mcp.owner.objection import admitted, has_shared_limits
 from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.team.own_policy import own_policy
 from zinc_mcp.owner.team.places import FILE
 from zinc_mcp.process import Checkpoint, Clocks, Process
 from zinc_mcp.rails.account import ORDER_FEE_CENTS, AccountRail
+from zinc_mcp.wiring.admission import admission_for
 from zinc_mcp.wiring.wallet import usable_wallet, wallet_settings, warm
 from zinc_mcp.wiring.watched import exchange_for, followed, runner_for, wallet_for
 from zinc_mcp.zinc.client import ZincClient
@@ -102,7 +101,8 @@ async def open_process(
         from zinc_mcp.journal.journal import Journal  # SQLAlchemy: `tools/list` does not wait for it
         from zinc_mcp.journal.records.sealing import Sealing
 
-        sealing, marks = Sealing(settings.keys("journal_keys")), None if members is None else members.marks
+        sealing = Sealing(settings.keys("journal_keys"))
+        marks = None if members is None else members.marks(is_shared=settings.is_shared)
         given = partial(Journal.open, settings.journal_url, sealing=sealing, marks=marks)
         return given(clock=clock, uptime=uptime, times=times)
 
@@ -144,6 +144,7 @@ async def open_process(
     policy = partial(read_policy, settings)
     addresses = partial(saved_addresses, settings)
     own = partial(own_policy, addresses=addresses) if settings.is_shared else _not_shared
+    known = members or Members(settings.home / FILE, is_sure=False)
     try:
         async with followed(runner, watch), anyio.create_task_group() as tasks:
             process = Process(
@@ -154,21 +155,13 @@ async def open_process(
                 client=client,
                 policy=policy,
                 own_policy=own,
-                role_of=(members or Members(settings.home / FILE)).role_of,
+                role_of=known.role_of,
                 clocks=clocks,
                 times=times,
                 leases=LeaseClock(times.shared, uptime),
                 owner=owner,
                 holder=this_process(),
-                admission=Admission(
-                    admit=lambda entry, kept: admitted(
-                        policy(), entry, lambda names: addresses_under(settings, names, kept())
-                    ),
-                    own_policy=lambda: own(policy()),
-                    takes_dialogues=lambda: policy().approval != "page",
-                    window_seconds=clocks.twin,
-                    shares=partial(_has_shared_limits, policy),
-                ),
+                admission=admission_for(settings, policy, own, known, clocks.twin),
                 checkpoint=checkpoint,
                 tasks=tasks,
                 unusable=unusable,
@@ -230,13 +223,6 @@ async def open_payers(
 
 def _not_shared(policy: Policy) -> None:
     """Compare no policy: a journal in a file is one person's."""
-
-
-def _has_shared_limits(policy: Callable[[], Policy]) -> bool:
-    try:
-        return has_shared_limits(policy())
-    except RefusedError:
-        return False  # the check of the policy reports it
 
 
 def _account_rail(settings: Settings, client: ZincClient, clock: Callable[[], float]) -> AccountRail | None:

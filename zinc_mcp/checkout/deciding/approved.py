@@ -10,7 +10,7 @@ from zinc_mcp.checkout.hear_the_time import hear_the_time
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours, refuse
 from zinc_mcp.checkout.send import start
 from zinc_mcp.consent.approval import is_approved, question_of
-from zinc_mcp.errors import JournalError, PolicyDiffersError, RefusedError, TimeUnknownError
+from zinc_mcp.errors import AnotherServerError, JournalError, RefusedError, TimeUnknownError
 from zinc_mcp.journal.records.decision import closed, fee_has_risen
 from zinc_mcp.journal.records.entry import (
     CHANGES,
@@ -55,9 +55,8 @@ async def send_approved(process: Process, entry: Entry) -> Entry:
             raise fee_has_risen(entry.fee_cents, fee_cents)
         # This checks the policy of the process that sends: a terminal without the rail may know other limits.
         return (await start(process, entry, rail, what="sending what was approved")).entry
-    except (TimeUnknownError, PolicyDiffersError):
-        # The yes stands until its time is over: the next sweep asks Zinc again, or a server with the published policy
-        # sends it.
+    except (TimeUnknownError, AnotherServerError):
+        # The yes stands until its time is over: the next sweep asks Zinc again, or another server sends it.
         return entry
     except StaleEntryError as stale:
         return stale.current

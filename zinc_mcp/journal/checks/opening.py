@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from zinc_mcp.errors import RefusedError, Whose
-from zinc_mcp.journal.checks import full, shared
+from zinc_mcp.journal.checks import full, published, shared
 from zinc_mcp.journal.records.decision import pause_of
 from zinc_mcp.journal.records.entry import (
     DAY_SECONDS,
@@ -25,7 +25,7 @@ from zinc_mcp.journal.records.entry import (
     State,
 )
 from zinc_mcp.journal.records.twin import any_order_of, near_digests
-from zinc_mcp.journal.storage import rows, totals
+from zinc_mcp.journal.storage import totals
 from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.statements import ask, ask_ahead, is_sqlite
 from zinc_mcp.journal.storage.tables import (
@@ -139,7 +139,7 @@ _BEFORE = sa.select(
     .scalar_subquery(),
     KEPT_SCHEMA,
     _kept("clock_accepted"),
-    _kept(rows.POLICY),
+    _kept(published.POLICY),
     sa.select(MEMBERS.c.mark).where(MEMBERS.c.caller == sa.bindparam("caller")).scalar_subquery(),
     _NEWEST.correlate(None).scalar_subquery(),
     sa.select(sa.func.coalesce(sa.func.max(ENTRIES.c.id), 0)).correlate(None).scalar_subquery(),

@@ -5,12 +5,12 @@ The first server that opens, approves or sends an order publishes its own. Only 
 
 import sqlalchemy as sa
 
-from zinc_mcp.journal.records.decision import Admission
-from zinc_mcp.journal.records.entry import CHANGES, Entry, Limits
 from zinc_mcp.journal.records.own_policy import OwnPolicy, differs
 from zinc_mcp.journal.storage import rows
 from zinc_mcp.journal.storage.statements import must_be_alone
 
+POLICY = "policy"
+"""The name under which the digest of the published policy is kept."""
 _LINES = "policy_lines"
 """The name under which the published policy is kept; its digest is apart, as each order reads it."""
 
@@ -27,7 +27,7 @@ def read(connection: sa.Connection) -> OwnPolicy | None:
 
 def write(connection: sa.Connection, own: OwnPolicy) -> None:
     """Publish a policy in place of the one that is published."""
-    rows.set_meta(connection, rows.POLICY, own.digest)
+    rows.set_meta(connection, POLICY, own.digest)
     rows.set_meta(connection, _LINES, own.kept())
 
 
@@ -51,19 +51,3 @@ def check(connection: sa.Connection, own: OwnPolicy | None, digest: str | None) 
         write(connection, own)
     elif published.digest != own.digest:
         raise differs(own, published)
-
-
-def admit(connection: sa.Connection, entry: Entry, admission: Admission, digest: str | None) -> Limits:
-    """Check an entry against the whole policy of this process, which has to be the published one; return its limits.
-
-    Raises:
-        PolicyDiffersError: it is not. The entry may be admitted by another server.
-        RefusedError: the policy does not allow the entry any more.
-        NarrowLockError: as `check`.
-    """
-    if entry.kind in CHANGES:  # it buys nothing
-        return admission.admit(entry, lambda: rows.addresses(connection))
-    check(connection, admission.own_policy(), digest)
-    limits = admission.admit(entry, lambda: rows.addresses(connection))
-    check(connection, admission.own_policy(), digest)  # the settings may have changed in between
-    return limits

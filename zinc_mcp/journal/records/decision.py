@@ -18,6 +18,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.clocks import APART_SECONDS
 from zinc_mcp.journal.records.entry import NAMES, Entry, Limits, Mode
+from zinc_mcp.journal.records.known import CheckCaller
 from zinc_mcp.journal.records.own_policy import OwnPolicy
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.text import printed
@@ -126,6 +127,8 @@ class Admission:
     """Says whether the policy has limits over several callers; False where it cannot be read."""
     own_policy: Callable[[], OwnPolicy | None] = lambda: None
     """Returns the policy as other servers on the journal compare theirs; None where no other shares it."""
+    check_caller: CheckCaller = lambda _caller, _kept: None
+    """Checks that the caller of an entry is still a member who may order, where they are one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,9 @@ from zinc_mcp.journal.storage import notifying, rows
 from zinc_mcp.journal.storage.database import Database
 from zinc_mcp.journal.storage.tables import MEMBERS, META, VISITS
 
-_REVISION = "members"
-"""The name under which the revision is kept."""
 # One statement reads one state of the database. It returns at least one row, with the revision.
 _ALL = sa.select(
-    sa.select(META.c.value).where(META.c.name == _REVISION).scalar_subquery().label("revision"), MEMBERS
+    sa.select(META.c.value).where(META.c.name == rows.MEMBERS_REVISION).scalar_subquery().label("revision"), MEMBERS
 ).select_from(sa.select(sa.literal(1).label("one")).subquery().outerjoin(MEMBERS, sa.true()))
 
 
@@ -63,7 +61,7 @@ class KeptMembers(Database):
             JournalError: they cannot be read.
         """
         with self._reading() as connection:
-            is_same = revision is not None and rows.meta(connection, _REVISION) == revision
+            is_same = revision is not None and rows.meta(connection, rows.MEMBERS_REVISION) == revision
             return None if is_same else _read(connection)
 
     @contextmanager
@@ -96,7 +94,7 @@ class KeptMembers(Database):
                 ]
                 connection.execute(sa.insert(MEMBERS), new)
             # Random, so that a journal put back from a backup never gives an old revision to other members.
-            rows.set_meta(connection, _REVISION, secrets.token_hex(8))
+            rows.set_meta(connection, rows.MEMBERS_REVISION, secrets.token_hex(8))
             notifying.tell_of_members(connection)
 
 

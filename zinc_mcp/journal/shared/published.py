@@ -31,7 +31,7 @@ class PublishedPolicy(Database):
         if own is None:
             return
         with self._reading() as connection:
-            digest = rows.meta(connection, rows.POLICY)
+            digest = rows.meta(connection, published.POLICY)
         if digest != own.digest:
             with self._writing(WHOLE) as connection:
-                published.check(connection, own, rows.meta(connection, rows.POLICY))
+                published.check(connection, own, rows.meta(connection, published.POLICY))

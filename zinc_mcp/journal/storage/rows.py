@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -16,15 +16,14 @@ from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from zinc_mcp.journal.records.clocks import FREE
-from zinc_mcp.journal.records.decision import pause_of
-from zinc_mcp.journal.records.entry import CHANGES, Draft, Entry, Event, StaleEntryError, State, UnreadableEntryError
+from zinc_mcp.journal.records.entry import Draft, Entry, Event, StaleEntryError, State, UnreadableEntryError
 from zinc_mcp.journal.records.known import Marks, check_known
 from zinc_mcp.journal.records.money import Payment
 from zinc_mcp.journal.records.sealing import Sealing
 from zinc_mcp.journal.storage import sqlite
 from zinc_mcp.journal.storage.postgresql import Asked
 from zinc_mcp.journal.storage.reading import one
-from zinc_mcp.journal.storage.statements import ask, ask_ahead, first, is_sqlite, write
+from zinc_mcp.journal.storage.statements import ask, first, is_sqlite, write
 from zinc_mcp.journal.storage.tables import (
     ADDRESSES,
     COLUMNS,
@@ -62,20 +61,9 @@ _RESEMBLING = sa.insert(NEAR_TWINS)
 _NEXT_ID = sa.select(sa.text("nextval(pg_get_serial_sequence('zinc_entries', 'id'))"))
 _NO_META = sa.delete(META).where(META.c.name == sa.bindparam("this_name"))
 _NEW_META = sa.insert(META)
-POLICY = "policy"
-"""The name under which the digest of the published policy is kept (`checks.published`)."""
-_DECIDING = sa.select(
-    sa.select(META.c.value)
-    .where(sa.or_(META.c.name == sa.literal_column("'paused'"), META.c.name == sa.bindparam("own")))
-    .order_by(META.c.name)
-    .limit(1)
-    .scalar_subquery(),
-    sa.select(META.c.value).where(META.c.name == sa.literal_column(f"'{POLICY}'")).scalar_subquery(),
-    *(
-        sa.select(MEMBERS.c.mark).where(MEMBERS.c.caller == sa.bindparam(name)).scalar_subquery()
-        for name in ("caller", "by")
-    ),
-)
+MEMBERS_REVISION = "members"
+"""The name under which the revision of the team's members is kept (`shared.members`)."""
+_MARK = sa.select(MEMBERS.c.mark).where(MEMBERS.c.caller == sa.bindparam("caller"))
 _META = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 
 
@@ -199,7 +187,8 @@ def change(
 def _moved_on(connection: sa.Connection, entry: Entry, marks: Marks | None) -> None:
     check_now(connection)
     if marks is not None:
-        check_known(marks, entry.caller, deciding(connection, entry).caller)
+        row = first(connection, _MARK, {"caller": entry.caller})
+        check_known(marks, entry.caller, None if row is None else row[0])
     raise StaleEntryError(read(connection, entry.id))
 
 
@@ -254,36 +243,6 @@ def set_meta(connection: sa.Connection, name: str, value: str | None) -> None:
     write(connection, _NO_META, {"this_name": name})
     if value is not None:
         write(connection, _NEW_META, {"name": name, "value": value})
-
-
-class Deciding(NamedTuple):
-    """The content of a journal that decides, beside the entry itself, whether it is approved or sent."""
-
-    paused: str | None
-    """The reason of a pause of everything, or of the entry's caller on its rail."""
-    policy: str | None
-    """The digest of the published policy."""
-    caller: str | None
-    """The mark of the member whose entry it is (`records.known`); None: they are no member in this journal."""
-    by: str | None
-    """The mark of the member who answers."""
-
-
-def deciding(connection: sa.Connection, entry: Entry, by: str | None = None) -> Deciding:
-    """Return the content that decides about an entry; `by` is the caller who answers, if that is another one."""
-    row = first(connection, _DECIDING, _of_team(entry, by))
-    return Deciding(None, None, None, None) if row is None else Deciding(*row)
-
-
-def ask_deciding(connection: sa.Connection, entry: Entry, by: str | None = None) -> None:
-    """Ask ahead for what `deciding` will read."""
-    ask_ahead(connection, _DECIDING, _of_team(entry, by))
-
-
-def _of_team(entry: Entry, by: str | None) -> Mapping[str, str]:
-    # A pause of one caller on one rail is about money that was charged: a return or a report may be the answer to it.
-    own = "paused" if entry.kind in CHANGES else pause_of(entry.caller, entry.mode, entry.rail)
-    return {"own": own, "caller": entry.caller, "by": by or entry.caller}
 
 
 def read_payment(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from zinc_mcp.errors import JournalError, SettingsError
 from zinc_mcp.invocation import command
-from zinc_mcp.owner.team.member import LOCAL, Identity, Member, identities_of, is_by_issuer, read_member
+from zinc_mcp.owner.team.member import LOCAL, Identity, Member, identities_of, is_by_issuer, name_of, read_member
 from zinc_mcp.private_files import make_folder, open_file, writable_by_others
 
 if TYPE_CHECKING:
@@ -102,6 +102,28 @@ class MembersFile:
             self._seen = stamp
         return self._listed
 
+    def mark_of(self, caller: str) -> str | None:
+        """Return a text about a member that is another one after each change; None for everybody else.
+
+        Raises:
+            SettingsError: as `listed`.
+        """
+        member = self.listed().by_caller.get(caller)
+        return None if member is None else json.dumps(member.record())
+
+    def mark_in_journal(self, caller: str) -> str | None:
+        """Return the mark that a journal without members has for a caller: none.
+
+        A member who is gone, or who has changed since their call was let in (`let_in`), has one that nobody has.
+
+        Raises:
+            SettingsError: as `listed`.
+        """
+        mark, let_in_by = self.mark_of(caller), _LET_IN.get()
+        if mark is None and caller != LOCAL and not is_by_issuer(caller):
+            return _GONE
+        return _GONE if let_in_by is not None and let_in_by[0] == caller and let_in_by[1] != mark else None
+
     def read(self) -> dict[str, Member]:
         """See `Place`."""
         return _read(self.path) if self.path.exists() else {}
@@ -150,6 +172,21 @@ class MembersTable:
             for name, member in members.items():
                 if member != before.get(name):
                     kept[name] = KeptMember(member.caller, json.dumps(member.record()))
+
+
+def member_in_record(caller: str, record: str) -> Member:
+    """Return the member whose record a journal keeps.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    try:
+        member = read_member(name_of(caller), json.loads(record))
+    except (ValueError, RecursionError):
+        member = None
+    if member is None:
+        raise _unreadable()
+    return member
 
 
 @contextmanager
@@ -232,12 +269,16 @@ def _of_journal(kept: "Mapping[str, KeptMember]") -> dict[str, Member]:
     except (ValueError, RecursionError):
         found = None
     if found is None or any(found[name].caller != each.caller for name, each in kept.items()):
-        raise JournalError(
-            "The members in the journal's database cannot be read: a row is not a member's name, id and hash.",
-            "Tell the user; the owner has to put the table zinc_members right.",
-            owner_step="Put the table zinc_members right, or set the database back to a backup.",
-        )
+        raise _unreadable()
     return found
+
+
+def _unreadable() -> JournalError:
+    return JournalError(
+        "The members in the journal's database cannot be read: a row is not a member's name, id and hash.",
+        "Tell the user; the owner has to put the table zinc_members right.",
+        owner_step="Put the table zinc_members right, or set the database back to a backup.",
+    )
 
 
 def _read(path: Path) -> dict[str, Member]:
