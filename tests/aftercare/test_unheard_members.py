@@ -210,6 +210,26 @@ async def test_what_was_asked_for_before_the_change_is_told_when_the_rest_is_not
     assert sent(zinc) == ["accepted"]
 
 
+async def test_a_stop_that_was_sent_is_told_when_the_retailer_is_not_asked_after_it(
+    team: Callable[..., Any], zinc: Sandbox, clock: HandClock
+) -> None:
+    opened: list[Team] = []
+
+    def meanwhile(step: str) -> None:
+        if step == "cancelling":
+            clock.pass_seconds(6)  # v1 has placed it
+        if step == "cancel_answered":
+            opened[0].change(REMOVED)
+
+    async with team(sandbox=True, v1_client_token=SecretStr("planted-token-of-v1"), checkpoint=meanwhile) as ada:
+        opened.append(ada)
+        order = await call(ada.client, "place_v1_order", v1_arguments(way("abort_refused")))
+        told = await call(ada.client, "cancel_order", {"order_id": order["order_id"]})
+    assert (told["cancellation"], told["outcome"]) == ("not_cancelled", "placed")
+    assert "nothing was sent" not in told["summary"]
+    assert sent(zinc) == []
+
+
 def test_nothing_is_opened_for_a_member_of_whose_removal_a_process_has_heard(
     make_database: Callable[..., str], clock: HandClock
 ) -> None:

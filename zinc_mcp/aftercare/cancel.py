@@ -44,11 +44,20 @@ async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
                     raise _of_another_journal()
                 return await cancel_v2.cancel_of_the_account(process, caller, answer.order, rail.on_balance, deadline)
             entry = answer.entry
+        asked: Cancellation | None = None
         while entry is not None:
-            step = await _step(process, entry, deadline)
-            if isinstance(step, Cancellation):
+            try:
+                step = await _step(process, entry, deadline)
+            except ZincMcpError:
+                if asked is None:
+                    raise
+                return asked  # its sentence is true: something was sent, and the order was not cancelled
+            if not isinstance(step, Cancellation):
+                entry = step
+            elif not step.goes_on or asked is not None:
                 return step
-            entry = step
+            else:
+                asked, entry = step, step.answer.entry
     except JournalError as error:
         raise error.before_sending() from error
     raise OrderNotFoundError("No order with this id or key is known here.")

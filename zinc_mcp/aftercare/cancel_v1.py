@@ -1,5 +1,6 @@
 """Cancelling an order of v1: while v1 works on it, v1 is asked to stop; once it is placed, the retailer is asked."""
 
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -25,7 +26,7 @@ from zinc_mcp.zinc.v1.answers import BY_KEY
 async def cancel_accepted(
     process: Process, entry: Entry, rail: V1Rail, order_id: str, deadline: float
 ) -> Cancellation | Entry:
-    """Ask v1 to stop an order that it works on; the entry if the order was placed meanwhile.
+    """Ask v1 to stop an order that it works on; the entry if it moved before.
 
     Raises:
         UnreadableAnswerError: its id is that of another order; nothing was sent.
@@ -40,7 +41,7 @@ async def cancel_accepted(
         return seen
     ended = await ask_once(process, seen, rail, partial(_stop, rail, order_id), deadline)
     if isinstance(ended, Cancellation) and ended.answer.entry is not None and ended.answer.entry.state == "placed":
-        return ended.answer.entry  # the retailer may cancel it
+        return replace(ended, goes_on=True)
     return ended
 
 

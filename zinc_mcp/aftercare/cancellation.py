@@ -30,6 +30,8 @@ class Cancellation:
 
     how: How
     answer: Answer
+    goes_on: bool = False
+    """Zinc was asked and did not cancel the order, and somebody else may: the retailer, where v1 has placed it."""
 
 
 async def ask_once(
