@@ -12,7 +12,7 @@ import anyio
 import httpx2
 import pytest
 from conftest import HandClock, OpenProcess
-from deciding import yes
+from deciding import no, yes
 from fake_zinc import FakeZinc
 from journal.test_narrow_locks import at_once
 from journal.test_schema_guard import run
@@ -234,6 +234,8 @@ async def test_no_order_is_opened_and_no_yes_taken_for_a_member_of_whose_change_
             run(journal, f"{change} WHERE name = 'boss'")  # and nobody is told
             with pytest.raises(RefusedError, match="members of the team have just changed"):
                 await decide(process, replace(yes(entry), by=boss))
+            with pytest.raises(RefusedError, match="members of the team have just changed"):
+                await decide(process, replace(no(entry, how="page"), by=boss))
             run(journal, f"{change} WHERE name = 'ada'")
             told = await refused(client, "place_order", arguments(products=book(2)))
         assert told["code"] == "not_allowed" and "members of the team have just changed" in told["summary"]

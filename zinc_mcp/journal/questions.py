@@ -103,7 +103,8 @@ class Questions(Database):
         """Take a no.
 
         Raises:
-            RefusedError: `question_closed`.
+            RefusedError: `question_closed`; or `not_allowed`, this process does not know who answers as the journal
+                does.
         """
         with self._kept_after_all(about, said) as kept:
             kept.append(self._declined(about, caller, said))
@@ -115,7 +116,9 @@ class Questions(Database):
             consent = {**(entry.consent or {}), "decision": dict(said)}
             changes: dict[str, Any] = {"consent": consent, **FREE, "counts_cents": 0, "spent_cents": 0}
             what = f"declined ({said['how']})"
-            return rows.change(connection, entry, "declined", what, {}, changes, self._clock())
+            return rows.change(
+                connection, entry, "declined", what, {}, changes, self._clock(), self.marks, by=said.get("by")
+            )
 
     def approve(
         self,

@@ -161,10 +161,12 @@ def change(
     changes: Mapping[str, Any],
     now: float,
     marks: Marks | None = None,
+    by: str | None = None,
 ) -> Entry:
     """Move an entry on from exactly the version given, and write down the event.
 
-    `marks`: of this process, where its caller must be known here as in the journal. The update compares them itself.
+    `marks`: of this process, where the caller who asks for it must be known here as in the journal. That is `by`, or
+    the entry's own one. The update compares the marks itself.
 
     Raises:
         StaleEntryError: it is not at that version any more.
@@ -176,19 +178,19 @@ def change(
     given = {f"new_{name}": value for name, value in values.items()}
     exactly: dict[str, Any] = {"this_id": entry.id, "this_version": entry.version}
     if marks is not None:
-        exactly |= {"this_caller": entry.caller, "this_mark": marks(entry.caller)}
+        exactly |= {"this_caller": by or entry.caller, "this_mark": marks(by or entry.caller)}
     statement = _changing(frozenset(values), is_known=marks is not None)
-    write(connection, statement, {**given, **exactly}, lambda after: _moved_on(after, entry, marks))
+    write(connection, statement, {**given, **exactly}, lambda after: _moved_on(after, entry, marks, by or entry.caller))
     append(connection, Event(entry.id, version, now, state, what, detail))
     # At that version the row was equal to `entry`, so it need not be read again.
     return replace(entry, state=state, version=version, updated_at=now, **changes)
 
 
-def _moved_on(connection: sa.Connection, entry: Entry, marks: Marks | None) -> None:
+def _moved_on(connection: sa.Connection, entry: Entry, marks: Marks | None, by: str) -> None:
     check_now(connection)
     if marks is not None:
-        row = first(connection, _MARK, {"caller": entry.caller})
-        check_known(marks, entry.caller, None if row is None else row[0])
+        row = first(connection, _MARK, {"caller": by})
+        check_known(marks, by, None if row is None else row[0])
     raise StaleEntryError(read(connection, entry.id))
 
 
