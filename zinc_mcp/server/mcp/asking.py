@@ -63,6 +63,7 @@ _PAGE = "page"
 _WHY_ELSEWHERE: Mapping[HostAnswer, str] = {
     "silence": "The host's dialogue ended without an answer. ",
     "unusable": "The host gave no usable answer to the question. ",
+    "cannot_ask": "The host's dialogue failed. ",
     "opened": "The host was asked to open the approval page, and said that it did. ",
 }
 _STILL_OPEN = "The question is still open in the host's dialogue, and an answer there counts. "
