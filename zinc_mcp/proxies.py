@@ -1,4 +1,4 @@
-"""Proxies and trusted certificates, for every host that this program asks.
+"""Proxies, trusted certificates, and confidential addresses, for every host that this program asks.
 
 The defaults come from the environment, read as curl, pip and httpx read it: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
 `NO_PROXY` (and the system's settings on Windows and macOS); `SSL_CERT_FILE` and `SSL_CERT_DIR` name private
@@ -122,6 +122,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_confidential(scheme: str, host: str) -> bool:
+    """Say whether nobody on the way can read a request: it goes over https, or over http to a loopback host."""
+    return scheme == "https" or (scheme == "http" and is_loopback(host))
 
 
 def _trusted() -> ssl.SSLContext:

@@ -12,6 +12,7 @@ from zinc_mcp.errors import RefusedError
 from zinc_mcp.hosts.table import Host
 from zinc_mcp.invocation import is_unset
 from zinc_mcp.known_settings import SETTINGS
+from zinc_mcp.proxies import is_confidential
 
 NAME = "zinc"
 DESCRIPTION = "Buys real things through Zinc: one intention, one purchase."
@@ -29,7 +30,6 @@ _OF_ONE_KIND = frozenset(
 """The person's choices that fit only a program, or only an address. For one that does not fit, a host may refuse its
 whole file."""
 _VARIABLES = frozenset({"env", "environment", "envs", "headers", "http_headers"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _OURS = re.compile(r"zinc[-_]mcp(?:[\[=<>~!@ ].*)?", re.IGNORECASE)
 
@@ -77,7 +77,7 @@ def is_server_address(url: str) -> bool:
     """Say whether an address leads to a server over TLS, or on this machine, and holds nothing that may be a secret."""
     try:
         parts = urlsplit(url)
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        is_safe = is_confidential(parts.scheme, parts.hostname or "")
         is_clean = bool(parts.hostname) and "@" not in parts.netloc and not parts.query and not parts.fragment
         return is_safe and is_clean and (parts.port is None or parts.port > 0) and _is_one_word(url)
     except ValueError:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.invocation import is_unset
 from zinc_mcp.known_settings import did_you_mean
-from zinc_mcp.proxies import is_loopback
+from zinc_mcp.proxies import is_confidential
 
 Notable = Literal["waiting", "placed", "in_doubt", "failed", "delivered", "refund_proved", "refund_overdue", "paused"]
 """The events that the owner can be told about."""
@@ -97,7 +97,7 @@ def _address(given: object, place: str) -> SecretStr | None:
         raise SettingsError(f"{wrong} is not a usable address.") from None
     if "@" in parts.netloc or parts.fragment or not host:
         raise SettingsError(f"{wrong} must name a host, and carry no user name, password or `#`.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+    if not is_confidential(parts.scheme, host):
         raise SettingsError(f"{wrong} must begin with https://; plain http is only for this machine.")
     return SecretStr(url)
 

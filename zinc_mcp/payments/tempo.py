@@ -24,7 +24,7 @@ from zinc_mcp.invocation import install_command
 from zinc_mcp.payments.failures import PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.tempo_chain import FEE_TOKENS, MAX_GAS_ATTODOLLARS, NETWORKS, ChainError, TempoNode, inspect
-from zinc_mcp.payments.terms import Charge, MethodTerms, is_private_or_encrypted
+from zinc_mcp.payments.terms import Charge, MethodTerms, is_confidential_address
 from zinc_mcp.payments.wallet import OPEN, Fate, Paid, PaymentWallet
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class TempoWallet(PaymentWallet):
         network = NETWORKS.get(chain_id)
         if network is None:
             raise SettingsError("ZINC_TEMPO_CHAIN_ID must be 4217 (Tempo) or 42431 (the test network Moderato).")
-        if rpc_url is not None and not is_private_or_encrypted(rpc_url):
+        if rpc_url is not None and not is_confidential_address(rpc_url):
             raise SettingsError("ZINC_TEMPO_RPC_URL must be an https address (plain http only on this machine).")
         self._private_key = SecretStr("0x" + private_key.get_secret_value().removeprefix("0x"))
         self._root_account = root_account

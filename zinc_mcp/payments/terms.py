@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from zinc_mcp.payments.failures import PaymentRefusedError
 from zinc_mcp.payments.headers import Challenge, ChargeRequest, is_digest_of
-from zinc_mcp.proxies import is_loopback
+from zinc_mcp.proxies import is_confidential
 
 CREDENTIAL_HEADERS = ("Authorization", "Payment-Authorization")
 
@@ -278,14 +278,14 @@ def refuse_other_origin(url: str, origin: str) -> None:
     ours, theirs = _origin_of(origin), _origin_of(url)
     if ours is None or theirs is None or ours != theirs:
         raise PaymentRefusedError("origin")
-    if not is_private_or_encrypted(url):
+    if not is_confidential_address(url):
         raise PaymentRefusedError("not_https")
 
 
-def is_private_or_encrypted(url: str) -> bool:
-    """Say whether only the other side can read a request to this address: it is https, or http to a loopback host."""
+def is_confidential_address(url: str) -> bool:
+    """Say whether this is an address, and nobody on the way can read a request to it."""
     place = _origin_of(url)
-    return place is not None and (place[0] == "https" or (place[0] == "http" and is_loopback(place[1])))
+    return place is not None and is_confidential(place[0], place[1])
 
 
 def _origin_of(address: str) -> tuple[str, str, int] | None:

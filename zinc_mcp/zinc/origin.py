@@ -4,7 +4,7 @@ import ipaddress
 import re
 
 from zinc_mcp.errors import SettingsError
-from zinc_mcp.proxies import is_loopback
+from zinc_mcp.proxies import is_confidential
 
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9_-]+)*)/*",
@@ -25,7 +25,7 @@ def check_origin(origin: str, setting: str = "ZINC_API_URL") -> str:
     parts = _ORIGIN.fullmatch(f"{scheme.lower()}://{host.lower()}{slash}{path}")
     if parts is None or int(parts[3] or 1) > 65535 or not _exists(parts[2]):
         raise SettingsError(f"{setting} is not an address like https://api.zinc.com.")
-    if parts[1] == "http" and not is_loopback(parts[2].strip("[]")):
+    if not is_confidential(parts[1], parts[2].strip("[]")):
         raise SettingsError(f"{setting} must use https; plain http is taken for loopback addresses only.")
     port = f":{parts[3]}" if parts[3] and parts[3] != _DEFAULT_PORTS[parts[1]] else ""
     return f"{parts[1]}://{parts[2]}{port}{parts[4]}"

@@ -31,7 +31,7 @@ from zinc_mcp.owner.notify import EVENTS
 from zinc_mcp.owner.policy import Policy, read_policy
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.payments.tempo_chain import NETWORKS
-from zinc_mcp.payments.terms import is_private_or_encrypted
+from zinc_mcp.payments.terms import is_confidential_address
 from zinc_mcp.proxies import UnusableRouteError, certificates, check_certificates, shown
 from zinc_mcp.server.http.replicas import missing_for_replicas
 from zinc_mcp.text import plain, printed
@@ -146,7 +146,7 @@ def _asked_hosts(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.wallet == "tempo":
         network = NETWORKS.get(settings.tempo_chain_id or 4217)
         url = settings.tempo_rpc_url or (network.rpc_url if network else "")
-        if is_private_or_encrypted(url):  # `ways_to_buy` reports any other address
+        if is_confidential_address(url):  # `ways_to_buy` reports any other address
             yield "the Tempo node", url
     if settings.wallet == "stripe":
         yield "Stripe", "https://api.stripe.com"

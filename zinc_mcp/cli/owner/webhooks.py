@@ -17,7 +17,7 @@ from zinc_mcp.owner.kept_settings import opened, step_to_get_a_key
 from zinc_mcp.owner.secrets.records import Record
 from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.settings import Settings, load_settings
-from zinc_mcp.proxies import is_loopback
+from zinc_mcp.proxies import is_confidential
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.account.webhooks import Endpoint, get_endpoint, remove_endpoint, set_endpoint
 from zinc_mcp.zinc.client import ZincClient
@@ -164,7 +164,7 @@ def _address(url: str) -> str:
     is_plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= _MAX_URL
     if not is_plain or not host or "@" in parts.netloc or parts.query or parts.fragment:
         raise click.BadParameter("must be an address such as https://zinc.example.com", param_hint="URL")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+    if not is_confidential(parts.scheme, host):
         raise click.BadParameter("must begin with https://; plain http is only for this machine", param_hint="URL")
     path = parts.path.rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path if path.endswith(PATH) else path + PATH}"

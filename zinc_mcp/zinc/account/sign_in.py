@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from zinc_mcp.errors import OrderOutcomeUnknownError, UnreadableAnswerError, ZincMcpError, ZincUnreachableError
 from zinc_mcp.network import NetworkAnswer
-from zinc_mcp.proxies import is_loopback
+from zinc_mcp.proxies import is_confidential, is_loopback
 from zinc_mcp.text import plain
 from zinc_mcp.zinc.account.account import get_wallet
 from zinc_mcp.zinc.answers import MAX_CENTS
@@ -228,9 +228,8 @@ def _is_usable(link: str, origin: str) -> bool:
         return False
     if "@" in parts.netloc or not host:
         return False
-    return parts.scheme == "https" or (
-        parts.scheme == "http" and is_loopback(host) and is_loopback(ours.hostname or "")
-    )
+    # Stricter than for addresses that the owner gives: a Zinc elsewhere has no page on this machine.
+    return parts.scheme == "https" or (is_confidential(parts.scheme, host) and is_loopback(ours.hostname or ""))
 
 
 def _seconds(given: object, usual: float, most: float) -> float:

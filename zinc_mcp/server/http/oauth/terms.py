@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from zinc_mcp.errors import SettingsError
 from zinc_mcp.known_settings import RIGHTS, Right
 from zinc_mcp.owner.settings import Settings
-from zinc_mcp.proxies import is_loopback
+from zinc_mcp.proxies import is_confidential
 
 SCOPES: tuple[str, ...] = ("orders:read", "orders:place", "orders:admin")
 """Their usual names, in the order of `known_settings.RIGHTS`."""
@@ -127,9 +127,8 @@ def is_safe_address(address: str) -> bool:
         host, port = parts.hostname, parts.port
     except ValueError:
         return False
-    plain = parts.scheme == "http" and is_loopback(host or "")
     hidden = parts.username is not None or parts.query or parts.fragment or not address.isprintable() or " " in address
-    return bool(host) and port != 0 and (parts.scheme == "https" or plain) and not hidden
+    return bool(host) and port != 0 and is_confidential(parts.scheme, host or "") and not hidden
 
 
 def _is_scope(name: str) -> bool:
