@@ -13,12 +13,13 @@ from zinc_mcp.aftercare.placed import PlacedOrder, after_sale_for
 from zinc_mcp.checkout.look_up import clear_abandoned, is_ours
 from zinc_mcp.errors import OrderRejectedError, UnreadableAnswerError, ZincMcpError
 from zinc_mcp.journal.records.clocks import APART_SECONDS, FREE
-from zinc_mcp.journal.records.entry import CHANGES, Entry, Mode, StaleEntryError, State
+from zinc_mcp.journal.records.entry import CHANGES, Entry, Mode, State
 from zinc_mcp.network import NetworkAnswer
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
 from zinc_mcp.rails.after_sale import AfterSale
 from zinc_mcp.spending.in_turn import Sought, Turn
+from zinc_mcp.spending.looking import found_in_time, move_if_current
 from zinc_mcp.zinc.aftercare.cases import CLOSED, Case
 from zinc_mcp.zinc.aftercare.changes import Change, unproved
 from zinc_mcp.zinc.aftercare.returns import DENIED, is_return
@@ -191,7 +192,7 @@ async def refresh(process: Process, entry: Entry, order: Order | None = None) ->
     if process.leases.is_held(entry):
         return await process.journal.read(entry.id)
     if entry.state == "sending":
-        entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)
+        entry = await move_if_current(process, entry, "unknown", "the sending process did not come back", **FREE)
     if entry.state != "unknown" or entry.order_id is None:
         return entry
     after_sale = await after_sale_for(process, rail, entry.order_id, entry.caller, entry.mode)
@@ -200,7 +201,7 @@ async def refresh(process: Process, entry: Entry, order: Order | None = None) ->
     found = await find(process, entry, after_sale, order)
     if found is None:
         return await _still_open(process, entry)
-    entry = await _moved(process, entry, what="found at Zinc", **found.changes(entry), sender=None, **FREE)
+    entry = await move_if_current(process, entry, what="found at Zinc", **found.changes(entry), sender=None, **FREE)
     return entry if order is None else await _with_news(process, entry, order)
 
 
@@ -213,7 +214,9 @@ async def _still_open(process: Process, entry: Entry) -> Entry:
     if entry.facts.get("action") != "close" or age < 2 * process.clocks.wire:
         return entry
     problem = {"code": "still_open", "summary": "Zinc still shows the case as open."}
-    return await _moved(process, entry, "rejected", "the case is still open", sender=None, problem=problem, **FREE)
+    return await move_if_current(
+        process, entry, "rejected", "the case is still open", sender=None, problem=problem, **FREE
+    )
 
 
 async def thread_of(
@@ -250,12 +253,8 @@ async def await_news(process: Process, entries: Sequence[Entry], deadline: float
 
 async def refreshed(process: Process, entry: Entry, order: Order | None = None) -> Entry:
     """Bring a change up to date as `refresh` does, within `Clocks.refresh` seconds. If Zinc cannot say, it stays."""
-    with anyio.move_on_after(process.clocks.refresh):
-        try:
-            return await refresh(process, entry, order)
-        except ZincMcpError:
-            pass
-    return await process.journal.read(entry.id)
+    found = await found_in_time(process, refresh(process, entry, order))
+    return found or await process.journal.read(entry.id)
 
 
 async def changes_of(process: Process, placed: PlacedOrder) -> list[Entry]:
@@ -295,11 +294,4 @@ async def _with_news(process: Process, entry: Entry, order: Order) -> Entry:
     standing = _standing(entry, status)
     if (standing["state"], standing["status"]) == (entry.state, entry.status):
         return entry
-    return await _moved(process, entry, what=f"Zinc says {status[:60]}", **standing)
-
-
-async def _moved(process: Process, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
-    try:
-        return await process.journal.move(entry, state, what, **changes)
-    except StaleEntryError as stale:
-        return stale.current
+    return await move_if_current(process, entry, what=f"Zinc says {status[:60]}", **standing)

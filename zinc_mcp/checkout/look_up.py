@@ -5,8 +5,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-import anyio
-
 from zinc_mcp.consent.approval import is_approved
 from zinc_mcp.errors import OrderNotFoundError, OrderRejectedError, ZincMcpError
 from zinc_mcp.journal.records.clocks import FREE
@@ -17,6 +15,7 @@ from zinc_mcp.journal.records.twin import KEY_FIELD
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Ending, Rail
 from zinc_mcp.spending.in_turn import Sought, Turn
+from zinc_mcp.spending.looking import found_in_time, move_if_current
 from zinc_mcp.spending.outcome import landed, news, stop_if_above_ceiling, stop_if_keys_are_ignored
 from zinc_mcp.spending.proof import paid_no_order, proven, with_reference
 from zinc_mcp.spending.same_order import as_read, is_named, must_be, wanted
@@ -62,12 +61,8 @@ async def refresh(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Or
 
 async def refreshed(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
     """Bring an entry up to date as `refresh` does, within `Clocks.refresh` seconds. If Zinc cannot say, it stays."""
-    with anyio.move_on_after(process.clocks.refresh):
-        try:
-            return await refresh(process, entry, rail)
-        except ZincMcpError:
-            pass
-    return await process.journal.read(entry.id), None
+    found = await found_in_time(process, refresh(process, entry, rail))
+    return found or (await process.journal.read(entry.id), None)
 
 
 async def apply(
@@ -183,7 +178,7 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
     if process.leases.is_held(entry):
         return await process.journal.read(entry.id), None
     if entry.state in ("signing", "sending"):
-        entry = await _moved(process, entry, "unknown", "the sending process did not come back", **FREE)
+        entry = await move_if_current(process, entry, "unknown", "the sending process did not come back", **FREE)
     ending: Ending = "open"
     order: Order | None = None
     if rail.paying is not None:
@@ -202,11 +197,11 @@ async def _look_up(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, O
     elif entry.state == "unknown" and ending == "settled":
         what = "paid, and no order is known"
         known = paid_no_order(entry, await process.unwritten.payment(entry.id))
-        entry = await _moved(process, entry, "paid_no_order", what, **known)
+        entry = await move_if_current(process, entry, "paid_no_order", what, **known)
     elif entry.state == "unknown" and ending == "unpaid":
         problem = {"code": "payment_not_taken", "summary": "The payment was not taken: nothing was bought."}
         what = "the payment was not taken"
-        entry = await _moved(process, entry, "rejected", what, **nothing_taken(entry), problem=problem, **FREE)
+        entry = await move_if_current(process, entry, "rejected", what, **nothing_taken(entry), problem=problem, **FREE)
     return entry, order
 
 
@@ -220,13 +215,6 @@ async def _read(process: Process, entry: Entry, order_id: str, rail: Rail) -> Or
     if payment is None or payment.order_key is None:
         return None
     return await rail.paying.read_paid(order_id, payment.order_key)
-
-
-async def _moved(process: Process, entry: Entry, state: State, what: str, **changes: Any) -> Entry:
-    try:
-        return await process.journal.move(entry, state, what, **changes)
-    except StaleEntryError as stale:
-        return stale.current
 
 
 def is_ours(entry: Entry, rail: Rail) -> bool:
