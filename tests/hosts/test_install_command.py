@@ -25,7 +25,7 @@ from zinc_mcp.hosts.entries import Start
 from zinc_mcp.hosts.files import read_file, replace
 from zinc_mcp.hosts.plan import carry_out, plan_install, plan_uninstall
 from zinc_mcp.hosts.record import read_record
-from zinc_mcp.hosts.table import HOSTS
+from zinc_mcp.hosts.table import HOSTS, Host
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
@@ -313,12 +313,17 @@ def test_if_the_file_cannot_be_replaced_the_record_and_the_folder_are_as_before(
     assert read_record(desk.home) == {}
 
 
-def test_a_plan_whose_file_was_changed_meanwhile_leaves_record_file_and_folder_as_they_are(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "cursor")
+def _installed(folder: Path) -> tuple[Desk, Host, Path]:
+    """Install the server in Cursor, whose file has a setting of its own; return the host and this file as well."""
+    desk = Desk(folder, "cursor")
     path = desk.file("cursor")
     path.write_text('{"a": 1}')
-    host = next(each for each in HOSTS if each.id == "cursor")
     assert desk.run("install", "cursor", "--yes", "--no-start")[0] == 0
+    return desk, next(each for each in HOSTS if each.id == "cursor"), path
+
+
+def test_a_plan_whose_file_was_changed_meanwhile_leaves_record_file_and_folder_as_they_are(tmp_path: Path) -> None:
+    desk, host, path = _installed(tmp_path)
     before, names = read_record(desk.home), sorted(path.parent.iterdir())
     coming = plan_install(host, path, Start(["/other/zinc-mcp"]), before, force=False)
     going = plan_uninstall(host, path, before, force=False)
@@ -333,11 +338,7 @@ def test_a_plan_whose_file_was_changed_meanwhile_leaves_record_file_and_folder_a
 
 
 def test_an_uninstall_stands_even_if_the_record_cannot_be_written(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "cursor")
-    path = desk.file("cursor")
-    path.write_text('{"a": 1}')
-    host = next(each for each in HOSTS if each.id == "cursor")
-    assert desk.run("install", "cursor", "--yes", "--no-start")[0] == 0
+    desk, host, path = _installed(tmp_path)
     before = read_record(desk.home)
     plan = plan_uninstall(host, path, before, force=False)
     assert plan is not None

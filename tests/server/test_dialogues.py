@@ -1,7 +1,7 @@
 """A host's dialogue counts only a real answer, in time, and other ways to decide close it."""
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -309,26 +309,36 @@ async def test_dialogues_of_one_caller_are_bounded_in_all_their_hosts(
     assert zinc.posts == []
 
 
+@asynccontextmanager
+async def asked_by_a_call(process: Process) -> AsyncGenerator[dict[str, Any]]:
+    """Place an order and wait for its dialogue; afterwards wait until the call has its answer and the dialogue closed.
+
+    Yields the answer, which is empty until then.
+    """
+    person = Person()
+    told: dict[str, Any] = {}
+    async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
+
+        async def place() -> None:
+            told.update(await call(client, "place_order", arguments()))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(place)
+            await person.asked.wait()
+            yield told
+        with anyio.fail_after(15):
+            await person.closed.wait()
+
+
 async def test_a_dialogue_that_closed_because_another_question_took_its_place_is_not_told_as_open(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
-    person = Person()
     async with open_test_process(clocks=replace(clocks, answer=4.0, form=3.0)) as process:
-        async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
-            told: dict[str, Any] = {}
-
-            async def place() -> None:
-                told.update(await call(client, "place_order", arguments()))
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(place)
-                await person.asked.wait()
-                [waiting] = await questions_for(process, "local")
-                await place_order.place(process, intent(products=[{"url": BOOK, "quantity": 3}]))
-                with pytest.raises(RefusedError):
-                    await decisions.decide(process, yes(waiting))
-                with anyio.fail_after(15):
-                    await person.closed.wait()
+        async with asked_by_a_call(process) as told:
+            [waiting] = await questions_for(process, "local")
+            await place_order.place(process, intent(products=[{"url": BOOK, "quantity": 3}]))
+            with pytest.raises(RefusedError):
+                await decisions.decide(process, yes(waiting))
     assert told["outcome"] == "waiting"
     assert STILL_OPEN not in told["next_step"]
     assert zinc.posts == []
@@ -352,21 +362,10 @@ async def test_a_dialogue_goes_out_before_the_answer_of_a_call_that_has_no_time_
 async def test_a_dialogue_that_a_stop_closed_while_the_call_waited_is_not_said_to_be_open(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
-    person = Person()
     async with open_test_process(clocks=replace(clocks, answer=20.0, form=0.2)) as process:
-        async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
-            told: dict[str, Any] = {}
-
-            async def place() -> None:
-                told.update(await call(client, "place_order", arguments()))
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(place)
-                await person.asked.wait()
-                await anyio.sleep(0.5)  # the call waits for another answer by now
-                process.stopping.set()
-            with anyio.fail_after(10):
-                await person.closed.wait()
+        async with asked_by_a_call(process) as told:
+            await anyio.sleep(0.5)  # the call waits for another answer by now
+            process.stopping.set()
     assert told["outcome"] == "waiting"
     assert STILL_OPEN not in told["next_step"]
     assert "dialogue was closed" in told["next_step"]
