@@ -11,7 +11,7 @@ from server.as_a_host import host, said
 from variants import rare
 
 from zinc_mcp.sandbox import Dialect, Sandbox
-from zinc_mcp.sandbox.faults import AFTER, BEFORE
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE
 
 # Not those that wait for long, or that only a port can do.
 FAULTS = sorted({*BEFORE, *AFTER} - {"hang", "refuse", "rate_limited", "unauthorized_once"}) + ["none"] * 8

@@ -19,7 +19,7 @@ from bench.campaign.judge.verdict import (
     BROKEN_BY_V1,
     BROKEN_BY_WALLET,
 )
-from zinc_mcp.sandbox.faults import AFTER, BEFORE
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE
 
 ROOT = Path(__file__).parents[2]
 

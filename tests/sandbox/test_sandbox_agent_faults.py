@@ -14,7 +14,7 @@ from zinc_mcp.payments.tempo_chain import PATH_USD
 from zinc_mcp.payments.wallet import PracticeWallet
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.challenges import Payee
-from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
+from zinc_mcp.sandbox.faults.asked import LIES, PAID, UNPAID
 
 PRACTICE = PracticeWallet().terms
 EVERY: Any = {"tempo": TEMPO, "stripe": STRIPE, "sandbox": PRACTICE["sandbox"]}

@@ -11,7 +11,8 @@ import pytest
 from sandbox.practising import customer, on_a_port, order, placed, read
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.faults import AFTER, BEFORE, OTHERS, STRANGER
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE, OTHERS
+from zinc_mcp.sandbox.faults.other_orders import STRANGER
 
 # fault, whether an order comes of it, what the client sees in process, and on a port where that differs
 FAULTS: list[tuple[str, bool, Any, Any]] = [

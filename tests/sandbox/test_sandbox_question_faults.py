@@ -10,7 +10,7 @@ from sandbox.practising import customer
 from zinc_mcp.payments.headers import Challenge, Credential
 from zinc_mcp.payments.wallet import practice_proof
 from zinc_mcp.sandbox import Dialect, Sandbox
-from zinc_mcp.sandbox.faults import AFTER, BEFORE, LIES
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE, LIES
 from zinc_mcp.sandbox.find.faults import NUMBERED, marked_number
 
 COFFEE = "whole bean coffee"

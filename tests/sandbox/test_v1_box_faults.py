@@ -10,7 +10,7 @@ from sandbox.practising_v1 import BASE, TOKEN, V1, asking, client_of, order_v1
 from sandbox.test_sandbox_faults import FAULTS as FAULTS_OF_V2
 
 from zinc_mcp.sandbox import Sandbox
-from zinc_mcp.sandbox.faults import AFTER, BEFORE
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE
 from zinc_mcp.sandbox.v1.faults import PARAMETERS, STRANGER
 
 FAULTS = [

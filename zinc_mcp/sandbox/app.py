@@ -30,7 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from zinc_mcp.sandbox import Sandbox, checks, products, webhooks
 from zinc_mcp.sandbox.aftercare import cases, returns
 from zinc_mcp.sandbox.checks import AnsweredError
-from zinc_mcp.sandbox.faults import CUT, HowToCut
+from zinc_mcp.sandbox.faults.spoilt_answers import CUT, HowToCut
 from zinc_mcp.sandbox.find import agent as agent_questions
 from zinc_mcp.sandbox.find import details, retailers, search, usage
 from zinc_mcp.sandbox.orders import account as account_orders

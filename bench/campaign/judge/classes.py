@@ -25,7 +25,7 @@ from bench.campaign.judge.verdict import (
     Verdict,
 )
 from bench.campaign.plan.intentions import Round
-from zinc_mcp.sandbox.faults import STRANGER
+from zinc_mcp.sandbox.faults.other_orders import STRANGER
 from zinc_mcp.sandbox.v1.faults import STRANGER as V1_STRANGER
 
 _MANY = 6

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bench.campaign.plan.intentions import FAULTS, Behaviour, Rail
 from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.faults import AFTER
+from zinc_mcp.sandbox.faults.asked import AFTER
 
 AfterKind = Literal["cancel", "return", "case"]
 KINDS: tuple[AfterKind, ...] = ("cancel", "return", "case")

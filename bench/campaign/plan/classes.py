@@ -28,7 +28,7 @@ from bench.campaign.plan.intentions import (
     Round,
     Words,
 )
-from zinc_mcp.sandbox.faults import OTHERS
+from zinc_mcp.sandbox.faults.asked import OTHERS
 
 CLASSES: tuple[Kind, ...] = ("answers", "failing", "slow", "doubt", "questions", "clocks", "stops", "journal")
 SIZES: Mapping[Kind, int] = {

@@ -15,7 +15,7 @@ from bench.campaign.plan.intentions import (
     Racer,
     Round,
 )
-from zinc_mcp.sandbox.faults import AFTER, BEFORE
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE
 
 KILL_POINTS = (
     "opened:1", "sending:1", "answered:1", "unknown:1", "accepted:1", "ended:1", "sending:2", "answered:2"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.campaign.plan.v1_orders import page_of, v1_arguments
-from zinc_mcp.sandbox.faults import AFTER, BEFORE
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE
 
 PACE = 10.0
 """Orders and faults of the sandbox are faster than Zinc's by this factor."""

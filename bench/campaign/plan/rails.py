@@ -14,7 +14,7 @@ from bench.campaign.plan.classes import LEAST_SHARE, class_rounds, classes_of
 from bench.campaign.plan.draw import KILL_POINTS, Draw, Parts
 from bench.campaign.plan.intentions import FAULTS, IGNORED, Intention, Kind, Rail, Round, Tool
 from zinc_mcp.sandbox.dialect import Dialect
-from zinc_mcp.sandbox.faults import LIES, PAID, UNPAID
+from zinc_mcp.sandbox.faults.asked import LIES, PAID, UNPAID
 
 
 @dataclass(frozen=True, slots=True)

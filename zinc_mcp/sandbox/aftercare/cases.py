@@ -23,7 +23,8 @@ from zinc_mcp.sandbox.aftercare.requests import (
 )
 from zinc_mcp.sandbox.aftercare.returns import returns_of
 from zinc_mcp.sandbox.checks import AnsweredError
-from zinc_mcp.sandbox.faults import Fault, spoil
+from zinc_mcp.sandbox.faults.asked import Fault
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.products import HOSTILE, outcome_of
 

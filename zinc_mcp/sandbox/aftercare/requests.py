@@ -18,7 +18,8 @@ from starlette.responses import Response
 from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
 from zinc_mcp.sandbox.checks import AnsweredError, problems_in
-from zinc_mcp.sandbox.faults import Fault, fault_for, faults_in, spoil
+from zinc_mcp.sandbox.faults.asked import Fault, fault_for, faults_in
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.ledger import OrderRow, fingerprint
 
 LISTING_LAG_SECONDS = 5.0

@@ -25,7 +25,8 @@ from zinc_mcp.sandbox.aftercare.requests import (
     when,
 )
 from zinc_mcp.sandbox.checks import AnsweredError, problems_in
-from zinc_mcp.sandbox.faults import Fault, spoil
+from zinc_mcp.sandbox.faults.asked import Fault
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.ledger import OrderRow
 from zinc_mcp.sandbox.order_view import order_at
 from zinc_mcp.sandbox.products import HOSTILE, outcome_of

@@ -15,7 +15,9 @@ from starlette.responses import Response
 from zinc_mcp.payments.headers import to_payment_receipt
 from zinc_mcp.sandbox import Sandbox, challenges, checks
 from zinc_mcp.sandbox.challenges import Issued, VerificationError
-from zinc_mcp.sandbox.faults import BEFORE, LIES, falsify, garble, spoil
+from zinc_mcp.sandbox.faults.asked import BEFORE, LIES
+from zinc_mcp.sandbox.faults.lies import falsify, garble
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.find.details import details_content, offers_content
 from zinc_mcp.sandbox.find.faults import due_answer_fault, due_pay_fault
 from zinc_mcp.sandbox.find.parameters import required

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.catalogue import Item, Seller
 from zinc_mcp.sandbox.checks import AnsweredError
-from zinc_mcp.sandbox.faults import AFTER, BEFORE, LIES, Fault, named_fault
+from zinc_mcp.sandbox.faults.asked import AFTER, BEFORE, LIES, Fault, named_fault
 
 NUMBERED: tuple[str, ...] = ("none", *sorted(BEFORE), *sorted(AFTER), "slow_4", "slow_30")
 """The faults that a product's number can name, by their place here."""

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.catalogue import REFUSALS, SHOPS, Shop, shop_at
 from zinc_mcp.sandbox.checks import AnsweredError
-from zinc_mcp.sandbox.faults import spoil
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.find.faults import due_check_fault
 from zinc_mcp.sandbox.find.parameters import invalid, number, required
 from zinc_mcp.sandbox.products import scenario_of

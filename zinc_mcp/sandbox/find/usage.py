@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox, checks
 from zinc_mcp.sandbox.aftercare.requests import when
-from zinc_mcp.sandbox.faults import spoil
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.find.faults import due_answer_fault
 from zinc_mcp.sandbox.find.parameters import number
 

@@ -15,7 +15,8 @@ from zinc_mcp.sandbox.aftercare.cases import with_after_sale
 from zinc_mcp.sandbox.aftercare.requests import LISTING_LAG_SECONDS, fault_of, recorded
 from zinc_mcp.sandbox.challenges import ORDER_KEY_PREFIX
 from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, problems_in, read_body
-from zinc_mcp.sandbox.faults import Fault, due_fault, spoil
+from zinc_mcp.sandbox.faults.asked import Fault, due_fault
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
 from zinc_mcp.sandbox.order_view import order_at, timeline_at
 from zinc_mcp.sandbox.products import WORKING_AGE_SECONDS, Reason, age_of, outcome_of

@@ -21,7 +21,9 @@ from zinc_mcp.payments.wallet import PRACTICE_METHOD, practice_proof, practice_r
 from zinc_mcp.sandbox import Sandbox, challenges, checks
 from zinc_mcp.sandbox.challenges import Problem, Settled, VerificationError, challenge_id
 from zinc_mcp.sandbox.checks import AnsweredError, check_form, check_products, key_in, read_body
-from zinc_mcp.sandbox.faults import LIES, PAID, Fault, due_fault, falsify, garble, spoil
+from zinc_mcp.sandbox.faults.asked import LIES, PAID, Fault, due_fault
+from zinc_mcp.sandbox.faults.lies import falsify, garble
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.ledger import OrderRow, Post, fingerprint
 from zinc_mcp.sandbox.order_view import order_at
 from zinc_mcp.sandbox.products import scenario_of

@@ -20,7 +20,8 @@ from starlette.responses import Response
 
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.checks import as_json
-from zinc_mcp.sandbox.faults import OTHERS, Fault, named_fault, spoil
+from zinc_mcp.sandbox.faults.asked import OTHERS, Fault, named_fault
+from zinc_mcp.sandbox.faults.spoilt_answers import spoil
 from zinc_mcp.sandbox.ledger import OrderRow, Post
 from zinc_mcp.sandbox.v1.answers import Json, error_object, refused, status_of
 

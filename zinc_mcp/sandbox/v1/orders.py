@@ -12,7 +12,7 @@ from starlette.responses import Response
 from zinc_mcp.sandbox import Sandbox
 from zinc_mcp.sandbox.aftercare.requests import LISTING_LAG_SECONDS, record_change
 from zinc_mcp.sandbox.checks import AnsweredError, as_json, key_in
-from zinc_mcp.sandbox.faults import Fault
+from zinc_mcp.sandbox.faults.asked import Fault
 from zinc_mcp.sandbox.ledger import OrderRow, Post
 from zinc_mcp.sandbox.orders.account import PROCESSING_SECONDS
 from zinc_mcp.sandbox.v1 import book
