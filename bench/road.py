@@ -42,7 +42,7 @@ MARKS: dict[tuple[RailName, bool], tuple[int, int]] = {
 _BEFORE = 3
 """The number of orders that are placed first, so that all code is loaded."""
 _SWEPT_SECONDS = 2.0
-"""The first round of `wiring._sweep`, which does not belong to the order, is over by then."""
+"""The first round of `wiring.background.keep_sweeping`, which does not belong to the order, is over by then."""
 
 
 class Road:

@@ -14,7 +14,7 @@ from zinc_mcp.owner.secrets.store import SecretStore
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL
 from zinc_mcp.text import plain
-from zinc_mcp.wiring import v1_origin
+from zinc_mcp.wiring.clients import v1_origin
 
 _SUBJECT = "retailer account"
 _MOST_OPENED = 20

@@ -21,7 +21,7 @@ from zinc_mcp.owner.secrets.system_keyring import ELSE
 from zinc_mcp.owner.settings import Settings, load_settings
 from zinc_mcp.owner.team.member import EVERY_MEMBER, LOCAL
 from zinc_mcp.text import plain
-from zinc_mcp.wiring import v1_origin
+from zinc_mcp.wiring.clients import v1_origin
 from zinc_mcp.zinc.v1.products import RETAILERS
 
 _ADDRESS = {
