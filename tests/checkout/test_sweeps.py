@@ -15,7 +15,8 @@ from journals import entry_of
 from wanted import intent, order
 
 from zinc_mcp.checkout.look_up import MOST_SWEPT
-from zinc_mcp.checkout.place_order import Intent, check_ready, place
+from zinc_mcp.checkout.place_order import Intent, place
+from zinc_mcp.checkout.readiness import check_ready
 from zinc_mcp.checkout.watch import look
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.process import Clocks

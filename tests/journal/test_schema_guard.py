@@ -16,7 +16,8 @@ from journals import entry_of
 from started import Started
 from wanted import ADDRESS, book, intent
 
-from zinc_mcp.checkout.place_order import check_ready, place
+from zinc_mcp.checkout.place_order import place
+from zinc_mcp.checkout.readiness import check_ready
 from zinc_mcp.errors import JournalError, ZincMcpError
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.money import Payment

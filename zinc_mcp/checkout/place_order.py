@@ -12,6 +12,7 @@ import anyio
 from zinc_mcp.checkout.ask import ask
 from zinc_mcp.checkout.hear_the_time import hear_the_time
 from zinc_mcp.checkout.look_up import refuse
+from zinc_mcp.checkout.readiness import check_policy, rail_for
 from zinc_mcp.checkout.repeats import (
     adopt_listed,
     find_earlier,
@@ -23,12 +24,10 @@ from zinc_mcp.checkout.repeats import (
 from zinc_mcp.checkout.send import await_attempt, first_marks, send_marked, start
 from zinc_mcp.consent.anchor import SALT, SALT_BYTES, anchor_of
 from zinc_mcp.errors import JournalError, LimitExceededError, PolicyDiffersError, RefusedError, TimeUnknownError
-from zinc_mcp.invocation import command
 from zinc_mcp.journal.records.entry import Draft, Entry, Mode, Resembling, StaleEntryError, Standing, Wanted
 from zinc_mcp.journal.records.twin import body_digest, digests, given_key, to_bytes, twin_digest
 from zinc_mcp.known_settings import RailName, Role
 from zinc_mcp.owner.addresses import named_addresses
-from zinc_mcp.owner.kept_settings import step_to_get_a_key
 from zinc_mcp.owner.objection import addresses_for, limits_of, objection
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.owner.team.member import LOCAL
@@ -95,7 +94,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
     if intent.rail == "agent":
         with anyio.move_on_after(_WARM_SECONDS):
             await process.warmed.wait()
-    rail = _rail(process, intent.rail)
+    rail = rail_for(process, intent.rail)
     policy = process.policy()
     fee_cents = await rail.fee_cents()
     role = None if intent.caller == LOCAL else process.role_of(intent.caller)
@@ -314,83 +313,3 @@ async def _asked(process: Process, entry: Entry, intent: Intent, policy: Policy)
         raise
     process.checkpoint("asked")
     return asked
-
-
-def _rail(process: Process, name: RailName) -> Rail:
-    """Return a way to buy.
-
-    Raises:
-        RefusedError: it is not set up, or cannot be used; the sentence says what is missing.
-    """
-    rail = process.rails.get(name)
-    unusable = process.unusable.get(name)
-    if unusable is not None and name == "account":
-        raise RefusedError(
-            f"{unusable.summary} So nothing can be ordered with the Zinc balance, and nothing was sent.",
-            f"Tell the user: {unusable.owner_step or unusable.next_step}",
-            code="account_not_configured",
-            owner_step=unusable.owner_step,
-        )
-    if unusable is not None and name == "v1":
-        raise RefusedError(
-            f"{unusable.summary} So nothing can be ordered through Zinc's v1, and nothing was sent.",
-            f"Tell the user: {unusable.owner_step or unusable.next_step}",
-            code="account_not_configured",
-            owner_step=unusable.owner_step,
-        )
-    if unusable is not None:
-        raise RefusedError(
-            f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
-            f"Tell the user: {unusable.owner_step or unusable.next_step}",
-            code="wallet_unavailable",
-            owner_step=unusable.owner_step,
-        )
-    if rail is not None:
-        return rail
-    if name == "agent":
-        raise RefusedError(
-            "No payment wallet is set up, so nothing can be paid with one.",
-            "Tell the user to set ZINC_WALLET (tempo, stripe or command), or use place_order with a Zinc API key "
-            "(ZINC_API_KEY).",
-            code="wallet_not_configured",
-        )
-    if name == "v1":
-        raise RefusedError(
-            "No client token of Zinc's v1 is configured, so nothing can be ordered through it.",
-            f"Tell the user to set ZINC_V1_CLIENT_TOKEN, or to keep one with {command('login', '--v1')}.",
-            code="account_not_configured",
-        )
-    raise RefusedError(
-        "No Zinc API key is configured, so no order can be placed.",
-        f"Tell the user to {step_to_get_a_key(process.settings)}.",
-        code="account_not_configured",
-    )
-
-
-async def check_policy(process: Process, policy: Policy) -> None:
-    """Check that this policy is the one that holds for all servers on the journal. Where there is none, publish it.
-
-    Raises:
-        PolicyDiffersError: it is not.
-        JournalError: the journal cannot be used.
-    """
-    own = process.own_policy(policy)
-    if own is not None:
-        await process.journal.run(lambda journal: journal.check_policy(own))
-
-
-async def check_ready(process: Process) -> None:
-    """Check that orders can be placed: the policy can be read, the journal can be written, and a way to pay works.
-
-    Raises:
-        RefusedError: `policy_invalid`.
-        PolicyDiffersError: another policy is published for all servers on the journal.
-        JournalError: the journal cannot be used, or only be read.
-        SettingsError: the only way to pay that is set up cannot be used.
-    """
-    policy = process.policy()
-    await process.journal.run(lambda journal: journal.check_writable())
-    await check_policy(process, policy)
-    if not process.can_buy:
-        for error in process.unusable.values():
-            raise error

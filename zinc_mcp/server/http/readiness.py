@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from zinc_mcp.checkout.place_order import check_ready
+from zinc_mcp.checkout.readiness import check_ready
 from zinc_mcp.errors import ZincMcpError
 
 if TYPE_CHECKING:

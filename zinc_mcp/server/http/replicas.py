@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zinc_mcp.checkout.place_order import check_policy
+from zinc_mcp.checkout.readiness import check_policy
 from zinc_mcp.errors import ZincMcpError
 from zinc_mcp.owner.settings import Settings
 from zinc_mcp.process import Process
