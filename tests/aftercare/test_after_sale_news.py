@@ -125,6 +125,6 @@ def test_a_status_that_no_document_names_is_told_in_our_words() -> None:
     rows = [{"status": HOSTILE}, {"status": "lost_in_the_post"}, {"status": "open"}]
     cases = [{"status": HOSTILE}, {"status": "on_hold"}]
     order = Order.model_validate({"id": "1", "status": "order_placed", "returns": rows, "cases": cases})
-    told, step = news(order, [], [], None)
+    told, step = news(order, None, [], [], None)
     assert told == "Returns: 1 open, 2 with a status of their own. Cases with Zinc's support: 1 on hold."
     assert step == "Look again another day for the answer of Zinc's support and the decision about the return."

@@ -21,12 +21,12 @@ from zinc_mcp.errors import (
     ZincMcpError,
     ZincUnreachableError,
 )
-from zinc_mcp.journal.records.cancellation import PARTS, How
+from zinc_mcp.journal.records.cancellation import MAX_PARTS, PARTS, How
 from zinc_mcp.journal.records.entry import Entry, StaleEntryError
 from zinc_mcp.process import Process
 from zinc_mcp.rails.v1 import V1Rail
 from zinc_mcp.zinc.responses import Order
-from zinc_mcp.zinc.v1.aftercare.cancellations import CHANGED_AT, MAX_PARTS, key_of
+from zinc_mcp.zinc.v1.aftercare.cancellations import CHANGED_AT, key_of
 from zinc_mcp.zinc.v1.answers import BY_KEY
 
 Part = Mapping[str, Any]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zinc_mcp.errors import ZincMcpError
-from zinc_mcp.journal.records.cancellation import PARTS
+from zinc_mcp.journal.records.cancellation import MAX_PARTS, PARTS
 from zinc_mcp.journal.records.entry import OPEN, Entry, State
 from zinc_mcp.text import plain
 from zinc_mcp.views.change import is_found, row_of, word_for
@@ -22,8 +22,6 @@ MAX_LABELS = 3
 MAX_MESSAGES = 5
 MAX_MESSAGE = 400
 MAX_REQUESTS = 5
-MAX_PARTS = 5
-"""The most retailer's orders of one order whose cancellation is shown."""
 
 _SAID = {"customer": "you_said", "unknown": "said"}
 """The field of a message by its author. v1 does not show the author of some messages."""
@@ -36,6 +34,15 @@ _CANCELLATIONS = {
     "refused": "Zinc says that the retailer did not cancel it.",
     "not_taken": "Zinc did not take the cancellation.",
 }
+"""A sentence for each outcome of a cancellation at the retailer, for an order that the retailer has not split."""
+_OF_PARTS = {
+    "cancelled": "cancelled (which proves no refund)",
+    "asked": "not decided",
+    "refused": "refused by the retailer",
+    "not_taken": "not taken by Zinc",
+    "sent": "sent without a clear answer",
+}
+"""The same outcomes as words, for the parts of an order that the retailer has split."""
 _BY_THE_SELLER = "cancel.forced_cancellation"
 """v1's reason of a case about an order "force cancelled by the source". Such an order is still shown as placed."""
 _OWN_STATUS = "with a status of their own"
@@ -103,7 +110,6 @@ def requests(order: Order | None, changes: Sequence[Entry], now: float, day_seco
 
 def cancellations(entry: Entry | None) -> list[dict[str, Any]]:
     """Return the cancellations that v1 asked the retailer for, with their outcomes: one row for each part."""
-    asked: Sequence[Mapping[str, Any]] = () if entry is None else entry.facts.get(PARTS) or ()
     return [
         {
             "kind": "cancellation",
@@ -111,25 +117,56 @@ def cancellations(entry: Entry | None) -> list[dict[str, Any]]:
             "outcome": "unknown" if part["outcome"] in ("asked", "sent") else str(part["outcome"]),
             "summary": _CANCELLATIONS.get(str(part["outcome"]), ""),
         }
-        for part in list(asked)[:MAX_PARTS]
+        for part in _asked(entry)[:MAX_PARTS]
     ]
 
 
 def is_cancelled(order: Order | None, entry: Entry | None) -> bool:
     """Say whether Zinc says of each of the retailer's orders that it was cancelled there (v1)."""
-    cancelled = {row["merchant_order_id"] for row in cancellations(entry) if row["outcome"] == "cancelled"}
-    return order is not None and bool(order.merchant_order_ids) and set(order.merchant_order_ids) <= cancelled
+    cancelled = {str(part["number"]) for part in _asked(entry) if part["outcome"] == "cancelled"}
+    if order is None or not order.merchant_order_ids or "merchant_order_ids" in order.rows_cut:
+        return False
+    return set(order.merchant_order_ids) <= cancelled
+
+
+def has_unasked_parts(order: Order | None, entry: Entry | None) -> bool:
+    """Say whether the next cancellation would ask for a part of an order that was not asked for yet (v1)."""
+    asked = {str(part["number"]) for part in _asked(entry)}
+    return order is not None and bool(asked) and not asked.issuperset(order.merchant_order_ids[:MAX_PARTS])
+
+
+def _asked(entry: Entry | None) -> Sequence[Mapping[str, Any]]:
+    return () if entry is None else entry.facts.get(PARTS) or ()
+
+
+def _of_cancellations(order: Order | None, entry: Entry | None) -> list[str]:
+    """Return the sentences about cancellations at the retailer: a count if the retailer has split the order."""
+    asked = _asked(entry)
+    numbers = {str(part["number"]) for part in asked}
+    hidden = 0
+    if order is not None:
+        numbers |= set(order.merchant_order_ids)
+        hidden = order.rows_cut.get("merchant_order_ids", 0)
+    if not asked or len(numbers) + hidden == 1:
+        return [str(row["summary"]) for row in cancellations(entry)]
+    counts = Counter(_OF_PARTS[str(part["outcome"])] for part in asked)
+    counts["not asked for"] = len(numbers) + hidden - len(asked)
+    return [f"The retailer has split the order into {len(numbers) + hidden} parts. Cancellations: {_counted(+counts)}."]
 
 
 def news(
-    order: Order | None, changes: Sequence[Entry], requests: Sequence[Mapping[str, Any]], decide_at: str | None
+    order: Order | None,
+    entry: Entry | None,
+    changes: Sequence[Entry],
+    requests: Sequence[Mapping[str, Any]],
+    decide_at: str | None,
 ) -> tuple[str, str]:
-    """Return the sentences for a model about returns, cases and requests, and the next step.
+    """Return the sentences for a model about returns, cases, requests and cancellations, and the next step.
 
     Both are empty if there is nothing to tell. `decide_at` says where the user decides about a waiting request.
     """
-    said = [str(row["summary"]) for row in requests if row["outcome"] in OPEN or row["kind"] == "cancellation"]
-    said = list(dict.fromkeys(said))
+    said = list(dict.fromkeys(str(row["summary"]) for row in requests if row["outcome"] in OPEN))
+    said += _of_cancellations(order, entry)
     rows = [] if order is None else order.returns
     cases = [] if order is None else order.cases
     if any(case.reason == _BY_THE_SELLER for case in cases):

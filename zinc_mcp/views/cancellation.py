@@ -7,7 +7,7 @@ from zinc_mcp.journal.records.cancellation import How
 from zinc_mcp.journal.records.entry import Mode, State
 from zinc_mcp.journal.records.money import NOT_BOUGHT
 from zinc_mcp.process import Answer
-from zinc_mcp.views.after_sale import cancellations
+from zinc_mcp.views.after_sale import cancellations, has_unasked_parts
 from zinc_mcp.views.change import ChangeView, change_view
 from zinc_mcp.views.order import OrderView, UnaskedView, order_view
 from zinc_mcp.views.parts import View
@@ -47,12 +47,13 @@ def cancellation_view(
     """
     view = order_view(answer, "look", mode=mode, now=now)
     is_read = answer.order is not None
+    has_unasked = has_unasked_parts(answer.order, answer.entry)
     first = _over(view) if how == "over" else _UNREAD.get(how, _FIRST[how]) if not is_read else _FIRST[how]
     return CancellationView(
         outcome=view.outcome,
         cancellation=_ended(how, view, is_read=is_read),
         summary=_summary(how, first, view),
-        next_step=_next_step(how, view, tools, is_read=is_read),
+        next_step=_next_step(how, view, tools, is_read=is_read, has_unasked=has_unasked),
         order_id=view.order_id,
         key=view.key,
         status=view.status,
@@ -141,11 +142,11 @@ _FIRST: dict[How, str] = {
 
 _AGAIN = "Asking again is safe: call cancel_order once more, or look with get_order, in a minute."
 _REFUNDED = "Tell the user. Refunds that Zinc has credited are in get_balance; others come from the retailer."
-_REST = "If parts has fewer numbers than merchant_order_ids, call cancel_order again: it asks for the others. "
+_REST = "Not every part of the order was asked for: call cancel_order again, which asks for the others. "
 _STEPS: dict[How, str] = {
-    "attempting": f"{_REST}Tell the user. Look with get_order later what the retailer decides; that can take days.",
+    "attempting": "Tell the user. Look with get_order later what the retailer decides; that can take days.",
     "retailer_cancelled": _REFUNDED,
-    "partly": f"{_REST}{_REFUNDED}",
+    "partly": _REFUNDED,
     "no_number": "Look with get_order in a minute; once merchant_order_ids shows it, call cancel_order again.",
     "not_there": "Tell the user. The retailer can be asked; for an order of a managed account report_problem asks "
     "Zinc's support.",
@@ -161,7 +162,7 @@ def _over(view: OrderView) -> str:
     return "There is nothing to cancel."
 
 
-def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bool) -> str:
+def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bool, has_unasked: bool) -> str:
     if how == "withdrawn":
         return "Tell the user. Place the order again only if they want that."
     if view.outcome in NOT_BOUGHT or how in ("in_doubt", "approved"):
@@ -171,7 +172,7 @@ def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bo
     if how in _UNREAD and not is_read:
         return "Look with get_order in a minute how it stands; then tell the user."
     if how in _STEPS:
-        return _STEPS[how]
+        return f"{_REST if has_unasked else ''}{_STEPS[how]}"
     if how == "not_known" and any(row["kind"] == "cancellation" for row in view.requests):
         return _AGAIN
     if view.outcome == "placed" and how in _OPEN:
@@ -182,7 +183,7 @@ def _next_step(how: How, view: OrderView, tools: Collection[str], *, is_read: bo
         return "Tell the user to ask Zinc to cancel it, with the order's id."
     if how == "elsewhere":
         return "Tell the user to cancel it where it was ordered, or to ask Zinc with the order's id."
-    return f"Tell the user. {_instead(tools)}"
+    return f"{_REST if has_unasked else ''}Tell the user. {_instead(tools)}"
 
 
 def _instead(tools: Collection[str]) -> str:

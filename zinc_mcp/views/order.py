@@ -153,9 +153,9 @@ def order_view(
     title, summary, next_step = sentences(
         OrderFacts(reader, answer, outcome, mode, price, failure, not_coming, since, decide_at)
     )
-    requests = after_sale.requests(order, changes, now, DAY_SECONDS) + after_sale.cancellations(entry)
+    requests = after_sale.requests(order, changes, now, DAY_SECONDS)
     if reader == "look" or (reader == "place" and outcome == "placed"):
-        told, step = after_sale.news(order, changes, requests, decide_at if outcome == "placed" else None)
+        told, step = after_sale.news(order, entry, changes, requests, decide_at if outcome == "placed" else None)
         summary = f"{summary} {told}".rstrip()
         if after_sale.is_cancelled(order, entry):
             next_step = "Tell the user. Refunds that Zinc has credited are in get_balance."
@@ -199,7 +199,7 @@ def order_view(
         concessions=parts.concessions(order, clean),
         returns=after_sale.returns(order, changes, clean),
         cases=after_sale.cases(order, changes, thread, clean),
-        requests=requests,
+        requests=requests + after_sale.cancellations(entry),
     )
 
 

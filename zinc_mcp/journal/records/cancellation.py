@@ -41,3 +41,5 @@ this retailer. `no_number`: Zinc does not show the retailer's number of the orde
 
 PARTS = "cancellations"
 """The name of an entry's fact that keeps what was asked of the retailer, and what became of it (`at_retailer`)."""
+MAX_PARTS = 20
+"""The most retailer's orders of one order at Zinc that are cancelled at once, and shown."""

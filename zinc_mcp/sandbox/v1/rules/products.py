@@ -108,6 +108,7 @@ WAYS = (
     Course("hostile_failure", "Practice: fails with hostile prose", failure="product_unavailable", hostile=True),
     Course("unknown_code", "Practice: fails with a code that no document names", failure="retailer_on_strike"),
     Course("unknown_type", "Practice: a `_type` that no document names", response_type="order_held"),
+    Course("six_parcels", "Practice: six orders at the retailer", parcels=6),
 )
 """The courses of orders besides a failure with one code."""
 

@@ -16,8 +16,6 @@ from zinc_mcp.zinc.v1.codes import CODES, code_of
 
 CHANGED_AT = frozenset({"amazon.com", "amazon.co.uk"})
 """The retailers at which v1 cancels and returns placed orders ("Cancellations", "Returns")."""
-MAX_PARTS = 20
-"""The most retailer's orders of one order at Zinc that are cancelled at once."""
 
 Outcome = Literal["asked", "cancelled", "refused"]
 """`cancelled`: Zinc says that the retailer has cancelled it. `refused`: that it has not. `asked`: Zinc says neither."""
