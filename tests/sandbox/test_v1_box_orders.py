@@ -1,4 +1,4 @@
-"""The sandbox's Zinc v1 takes, shows and lists orders as the documents of v1 say (facts, sections 19.1 to 19.7)."""
+"""The sandbox's Zinc v1 takes, shows and lists orders as the documents of v1 say."""
 
 import base64
 import subprocess

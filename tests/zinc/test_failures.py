@@ -15,7 +15,7 @@ FASTAPI = [{"loc": ["body", "products", 0, "quantity"], "msg": "Input should be 
 QUANTITY = (Problem("products.0.quantity", "Zinc says: Input should be 1 to 100"),)
 SHORTAGE = {"required_cents": 5100, "available_cents": 12}
 
-# Facts 16.1: the six shapes, and what has been seen or is likely of each.
+# The six shapes of an error of Zinc's, and what has been seen or is likely of each.
 SHAPES: dict[str, tuple[object, Failure]] = {
     "1, nested": (
         {"error": {"code": "insufficient_funds", "message": "Top up", "details": SHORT}},
@@ -75,7 +75,7 @@ def test_every_shape_is_read(shape: str) -> None:
 
 
 def test_all_documented_codes_are_known() -> None:
-    assert len(HTTP_CODES) == 40  # 36 of the SDK and four more that other clients have met (facts 16.3)
+    assert len(HTTP_CODES) == 40  # 36 of the SDK and four more that other clients have met
     assert all(read_failure({"error": {"code": code}}).code == code for code in HTTP_CODES)
 
 

@@ -232,7 +232,7 @@ STAGES = {
     "order_failed": "failed",
     "cancelled": "cancelled",
     "cancelled_by_retailer": "cancelled",
-    # Spellings of older pages and other clients (facts 5.1).
+    # Spellings of older pages and other clients.
     "placed": "placed",
     "ordered": "placed",
     "shipped": "placed",
@@ -315,7 +315,7 @@ def test_a_row_that_is_none_costs_no_other_row() -> None:
 
 
 def test_numbers_of_parcels_may_come_as_they_like() -> None:
-    # Plain strings were seen (facts 5.4).
+    # Zinc's own app once read plain strings.
     order = read(tracking_numbers=["9400", 9401, {"tracking_number": 9402}], merchant_order_ids=[112])
     assert [each.tracking_number for each in order.tracking_numbers] == ["9400", "9401", "9402"]
     assert order.merchant_order_ids == ["112"]

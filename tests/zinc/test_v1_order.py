@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from v1_seed_fields import FIELDS
+from v1_fields import FIELDS
 
 from zinc_mcp.errors import InvalidArgumentsError
 from zinc_mcp.server.mcp.arguments import input_schema, normalized, shapes, validated
@@ -62,16 +61,8 @@ def criteria(**parts: Any) -> list[dict[str, Any]]:
 # The page
 
 
-def seed() -> str | None:
-    """Return the page that this rail was made from, where it lies beside the tree."""
-    for folder in Path(__file__).resolve().parents:
-        for path in sorted((folder / "shared" / "seeds").glob("002_*.txt")):
-            return path.read_text(encoding="utf-8")
-    return None
-
-
 def paths(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of each member of the page's example; rows of a list share a path."""
+    """Yield the path of each member of an order; rows of a list share a path."""
     if isinstance(value, list):
         for row in value:  # pyright: ignore[reportUnknownVariableType]
             yield from paths(row, path)
@@ -82,26 +73,14 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
             yield from paths(part, inner)
 
 
-def documented() -> frozenset[str]:
-    page = seed()
-    if page is None:
-        return FIELDS
-    example = page[page.index("--data '") + len("--data '") :]
-    return frozenset(paths(json.loads(example[: example.index("}'") + 1])))
-
-
-def test_the_list_of_fields_is_that_of_the_page() -> None:
-    assert documented() == FIELDS
-
-
 def test_each_field_of_the_page_is_taken_or_has_a_reason() -> None:
     taken = {path.replace("[]", "") for path in fields(V1Order)}
-    for path in documented():
+    for path in FIELDS:
         top = path.partition(".")[0]
         assert (path in taken) != (top in V1_NOT_IN_SCHEMA), path
-    assert set(V1_NOT_IN_SCHEMA) <= {path.partition(".")[0] for path in documented()}
+    assert set(V1_NOT_IN_SCHEMA) <= {path.partition(".")[0] for path in FIELDS}
     assert all(len(reason) > 20 for reason in V1_NOT_IN_SCHEMA.values())
-    assert taken - documented() == {"idempotency_key", "retailer_account", "retailer_account.profile"}
+    assert taken - FIELDS == {"idempotency_key", "retailer_account", "retailer_account.profile"}
 
 
 def fields(model: type[BaseModel], path: str = "") -> Iterator[str]:
@@ -200,7 +179,7 @@ def test_every_field_that_is_given_is_sent_as_it_was_given() -> None:
         "idempotency_key": "key-1",
     }
     assert fields_in(body) | {"take_buybox_offers", "amazon_day", "shipping_method"} >= {
-        path for path in documented() if path.partition(".")[0] not in V1_NOT_IN_SCHEMA
+        path for path in FIELDS if path.partition(".")[0] not in V1_NOT_IN_SCHEMA
     }
 
 

@@ -1,6 +1,6 @@
 """Orders of v1 in the campaign: the numbers of their products, their arguments, and their true endings.
 
-The endings come from Zinc's documents (facts, section 19.8) and not from the program, which is judged by them.
+The endings come from Zinc's documents (v1, "Errors") and not from the program, which is judged by them.
 """
 
 from collections.abc import Mapping

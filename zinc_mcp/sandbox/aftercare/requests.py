@@ -64,7 +64,7 @@ def record_change(sandbox: Sandbox, request: Request, row: OrderRow | None, outc
 
 
 def caller_of(sandbox: Sandbox, request: Request) -> str:
-    """Return the caller of a request. The documents do not say whether an order's own key may do this (22.4).
+    """Return the caller of a request. The documents do not say whether an order's own key may do this.
 
     Raises:
         AnsweredError: with a 401 or 403.

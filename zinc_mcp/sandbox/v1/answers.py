@@ -1,4 +1,4 @@
-"""The answers of Zinc v1: objects with a `_type`, error objects (19.8), and the check of the client token (19.1)."""
+"""The answers of Zinc v1: objects with a `_type`, error objects ("Errors"), and the check of the client token."""
 
 import base64
 import binascii

@@ -1,8 +1,8 @@
-"""The endpoints of Zinc v1 about the balance of managed accounts (19.7).
+"""The endpoints of Zinc v1 about the balance of managed accounts (v1, "Funding your account").
 
 Every amount follows from the orders in the ledger: "Successful orders will result in a transaction decreasing your
-account balance. Failed orders will not cost you anything" (V1). The fees of orders are billed separately, each month.
-The documents give no shape for either answer; third parties read a balance in cents.
+account balance. Failed orders will not cost you anything" (older pages). The fees of orders are billed separately,
+each month. The documents give no shape for either answer; third parties read a balance in cents.
 """
 
 from starlette.requests import Request

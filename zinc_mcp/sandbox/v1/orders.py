@@ -1,4 +1,4 @@
-"""The endpoints of Zinc v1 about orders (19.5 to 19.7): create, read, list, abort, retry."""
+"""The endpoints of Zinc v1 about orders: create, read, list, abort, retry."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ from zinc_mcp.sandbox.v1.rules.form import problem_of
 from zinc_mcp.sandbox.v1.view import account_of, echo_of, order_at, without_secrets
 
 DEFAULT_LIMIT, MOST_ROWS = 10, 5_000
-"""The length of a list: 10 by default (V1P). V1's example asks for 5,000; no upper bound is documented."""
+"""The length of a list: 10 by default ("List Orders"). One example asks for 5,000; no upper bound is documented."""
 
 _logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def shown(sandbox: Sandbox, request: Request, row: OrderRow, *, looking: bool = 
 
 
 async def list_orders(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /v1/orders`: times are Unix milliseconds; the start belongs to the range, and the end does not (19.7)."""
+    """`GET /v1/orders`: times are Unix milliseconds; the start belongs to the range, and the end does not."""
     caller, given, now = caller_of(sandbox, request), request.query_params, sandbox.clock()
     dialect = sandbox.dialect.v1
     limit = number_of(sandbox, request, "limit") or DEFAULT_LIMIT

@@ -16,7 +16,7 @@ Endpoint = Callable[[Sandbox, Request], Awaitable[Response]]
 
 
 async def list_practice_products(sandbox: Sandbox, request: Request) -> Response:
-    """`GET /v1/practice/products`: ours; Zinc v1 has no products to practise on (22.22)."""
+    """`GET /v1/practice/products`: ours, because Zinc v1 has no products to practise on."""
     caller_of(sandbox, request)
     return as_json({"products": products.listed()})
 

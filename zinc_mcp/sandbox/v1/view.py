@@ -1,4 +1,4 @@
-"""An order as `GET /v1/orders/{request_id}` shows it (19.6), in each documented shape."""
+"""An order as `GET /v1/orders/{request_id}` shows it ("Retrieve Order"), in each documented shape."""
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping

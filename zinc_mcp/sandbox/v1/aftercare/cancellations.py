@@ -1,4 +1,4 @@
-"""The endpoints of Zinc v1 about cancellations of placed orders (19.7)."""
+"""The endpoints of Zinc v1 about cancellations of placed orders (v1, "Cancellations")."""
 
 from functools import partial
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""The endpoints of Zinc v1 about the case of a managed order (19.7): one for each order, with a typed history."""
+"""The endpoints of Zinc v1 about the case of a managed order ("Cases"): one for each order, with a typed history."""
 
 from functools import partial
 from typing import Annotated, Literal, get_args
@@ -83,7 +83,7 @@ def refunded_at(sandbox: Sandbox, row: OrderRow) -> float | None:
 
 
 def _opened_by_zinc(sandbox: Sandbox, row: OrderRow) -> list[Event]:
-    """Return the events that Zinc adds by itself: for an order that the seller cancels, and for a return (V1)."""
+    """Return the events that Zinc adds by itself: for an order that the seller cancels, and for a return."""
     found: list[Event] = []
     course = progress_now(sandbox, row).bill.course
     if course.cancelled_at is not None:

@@ -28,7 +28,7 @@ Make = Callable[[OrderRow, Json], Json]
 
 
 async def changed(sandbox: Sandbox, request: Request, parameter: str, make: Make) -> Response:
-    """Answer a POST that changes a placed order. Its key replays the first answer, as for orders (19.9)."""
+    """Answer a POST that changes a placed order. Its key replays the first answer, as of an order ("Idempotency")."""
     row = order_of(sandbox, request)
     fault = due_fault(sandbox, row, parameter)
     if fault is not None and not fault.accepts:
@@ -56,7 +56,7 @@ def _told(sandbox: Sandbox, row: OrderRow, content: bytes, make: Make) -> tuple[
 
 
 def checked(sandbox: Sandbox, form: type[_Form], body: Json) -> _Form:
-    """Return the body of a POST in its form; `idempotency_key` is allowed in each (19.9).
+    """Return the body of a POST in its form; `idempotency_key` is allowed in each (v1, "Idempotency").
 
     Raises:
         AnsweredError: with `invalid_request`.
@@ -69,7 +69,7 @@ def checked(sandbox: Sandbox, form: type[_Form], body: Json) -> _Form:
 
 
 def check_amazon(sandbox: Sandbox, row: OrderRow, done: str) -> None:
-    """Refuse an order at a retailer where v1 neither cancels nor returns (19.7). `done`: the change, as a participle.
+    """Refuse an order at a retailer where v1 neither cancels nor returns. `done`: the change, as a participle.
 
     Raises:
         AnsweredError: with `invalid_request`.
@@ -79,7 +79,7 @@ def check_amazon(sandbox: Sandbox, row: OrderRow, done: str) -> None:
 
 
 def check_placed(sandbox: Sandbox, row: OrderRow) -> None:
-    """Refuse an order that is not placed: these changes are "for order requests that were successful" (V1).
+    """Refuse an order that is not placed: these changes are "for order requests that were successful" (older pages).
 
     Raises:
         AnsweredError: with `invalid_request`.

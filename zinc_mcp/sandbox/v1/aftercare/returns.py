@@ -1,4 +1,4 @@
-"""The endpoints of Zinc v1 about returns (19.7)."""
+"""The endpoints of Zinc v1 about returns (v1, "Returns")."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ from zinc_mcp.sandbox.v1.rules.codes import RUNNING
 from zinc_mcp.sandbox.v1.view import stamp
 
 REFUNDED_METHOD = "UPS Dropoff"
-"""The only method with an automatic refund on managed orders (V1)."""
+"""The only method with an automatic refund on managed orders (older pages)."""
 REFUND_SECONDS = 6.0
 """The age of a return at which it is refunded, at pace 1."""
 NOT_RETURNED = "return_failed"

@@ -17,7 +17,7 @@ from zinc_mcp.sandbox.v1.rules.products import RETAILERS, SUCCESSOR, Course, Pro
 Json = dict[str, Any]
 
 DEFAULT_CRITERIA: Json = {"prime": True, "handling_days_max": 6, "condition_in": ["New"]}
-"""The criteria of a product that has none of its own (S2)."""
+"""The criteria of a product that has none of its own ("Create Order")."""
 BAD_PROMO_CODE = "EXPIRED"
 """The promotion code that is not valid; others are, and take nothing off."""
 _TAX, _TAX_OF = 250, 4500
@@ -175,7 +175,7 @@ def _method(lines: Sequence[Line], body: Mapping[str, Any], course: Course) -> M
     fitting = [
         each
         for each in methods
-        # "Fewer than 5 days" where max_days is 5 (S2).
+        # "Fewer than 5 days" where max_days is 5 ("Create Order").
         if (most_days is None or each.days < most_days) and (most_price is None or each.price <= most_price)
     ]
     if not fitting:
@@ -202,7 +202,7 @@ def _priced(lines: tuple[Line, ...], method: Method, body: Mapping[str, Any], co
 def cost_of(total: int, body: Mapping[str, Any]) -> int:
     """Return the amount that a managed order takes from the balance, in minor units.
 
-    A `zma_discount` of -6 per cent "would offer $106 for a $100 order" (V1).
+    A `zma_discount` of -6 per cent "would offer $106 for a $100 order" (older pages).
     """
     discount, bid = body.get("zma_discount") or 0, body.get("zma_priority_bid") or 0
     return ceil(Fraction(total) * (100 - Fraction(str(discount))) / 100) + ceil(Fraction(str(bid)))

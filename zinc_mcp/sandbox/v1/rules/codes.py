@@ -1,4 +1,4 @@
-"""The error codes of Zinc v1 (facts, section 19.8) with messages in our words, written apart from our client's table.
+"""The error codes of Zinc v1 (v1, "Errors") with messages in our words, written apart from our client's table.
 
 `STATUSES` is only for the dialects in which error objects have an HTTP status of their own.
 """

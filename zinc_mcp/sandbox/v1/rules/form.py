@@ -1,4 +1,4 @@
-"""The form of `POST /v1/orders` (S2; facts, sections 19.2 and 19.3), written apart from our client's model of it.
+"""The form of `POST /v1/orders` (v1, "Create Order"), written apart from our client's model of it.
 
 An unknown key is refused, which catches a client that sends one. Rules that only our client has are not here: our
 client also requires `max_price` of an order that an own account pays, and refuses a `gift_message` without `is_gift`.
@@ -19,7 +19,7 @@ Refusal = tuple[str, Json]
 
 METHODS = ("cheapest", "fastest", "amazon_day", "free")
 SECRETS = ("retailer_credentials", "payment_method", "billing_address")
-"""The parts that an order by an own account needs, and that a managed order must leave out (19.2)."""
+"""The parts that an order by an own account needs, and that a managed order must leave out."""
 _GIFT_BALANCE = ("amazon", "amazon_uk", "amazon_ca", "walmart")
 _CARD = ("name_on_card", "number", "security_code", "expiration_month", "expiration_year")
 _MOST_LINES, _MOST_CHARACTERS = 9, 240

@@ -18,14 +18,14 @@ from zinc_mcp.sandbox.v1.rules.codes import FINAL, MESSAGES
 from zinc_mcp.zinc.product_urls.reading import comparable
 
 PLACED_SECONDS = 3.0
-"""The age at which an order is decided, at pace 1. v1 really takes 5 to 15 minutes at Amazon (19.1)."""
+"""The age at which an order is decided, at pace 1. v1 really takes 5 to 15 minutes at Amazon (older pages)."""
 PRACTICE_PRICE = 4500
 """Cents of every practice product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retailer:
-    """A retailer of v1 (19.1)."""
+    """A retailer of v1 (older pages)."""
 
     form: str
     """The product's address at v2."""
@@ -113,7 +113,7 @@ WAYS = (
 """The courses of orders besides a failure with one code."""
 
 SUCCESSOR = "B0SNDBXC01"
-"""The product to which a retailer redirects an expired id (S2, `strict_expired_product_id`)."""
+"""The product to which a retailer redirects an expired id ("Create Order", `strict_expired_product_id`)."""
 
 _KINDS = {
     "POST": tuple(Course(f"refused_{code}", f"Practice: refused, {code}", refusal=code) for code in FINAL),

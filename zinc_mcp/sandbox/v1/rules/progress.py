@@ -11,7 +11,7 @@ from zinc_mcp.sandbox.v1.rules.bill import Bill, bill_of
 from zinc_mcp.sandbox.v1.rules.codes import REVIEWED, RUNNING
 
 QUEUE_SECONDS = 14_400
-"""The longest time for which a managed order waits for an account by default (S2, `addax_queue_timeout`)."""
+"""The longest time that a managed order waits for an account by default ("Create Order", `addax_queue_timeout`)."""
 ABORT_SECONDS = 2.0
 """The time that an abort with the course `later` takes."""
 _REVIEW_FROM = 1.0

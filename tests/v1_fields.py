@@ -1,4 +1,4 @@
-"""The fields of the page "Create Order" of v1, for where the page itself is not at hand."""
+"""The fields that a v1 order can have: Zinc's page "Create Order" of v1 lists them."""
 
 FIELDS = frozenset(
     """
