@@ -84,7 +84,7 @@ class FakeZinc:
     shown_when_read: Changed = dict
     """Returns the part of an order that a read shows."""
     cancels: list[Step] = field(default_factory=list[Step])
-    """What happens to the next cancellations: `lose_after`, `lose_before`, `500_after`, `refuse`, `lie` (204, and
+    """The steps for the next cancellations: `lose_after`, `lose_before`, `500_after`, `refuse`, `lie` (204, and
     nothing is cancelled), `hang`, or an answer to give instead."""
     unpaged: bool = False
     """Whether lists have no `total`, as before SDK 2026.7.17."""

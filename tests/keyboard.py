@@ -63,7 +63,7 @@ _CodeAndEnd = tuple[Callable[[], int], Callable[[], object]]
 
 
 def _forked(words: list[str], environ: dict[str, str], cwd: Path | None, terminal: int) -> _CodeAndEnd:
-    """Start our program quickly; return what waits for its exit code and what ends it."""
+    """Start our program quickly; return one function that waits for its exit code, and one that ends it."""
     program = preloaded.started("zinc_mcp", words, environ, cwd or Path.cwd(), [terminal] * 3)
     return lambda: program.wait(10), program.close
 
@@ -71,7 +71,7 @@ def _forked(words: list[str], environ: dict[str, str], cwd: Path | None, termina
 def _started(
     words: list[str], environ: dict[str, str], cwd: Path | None, terminal: int, *, passed_on: bool
 ) -> _CodeAndEnd:
-    """Start any program; return what waits for its exit code and what ends it."""
+    """Start any program; return one function that waits for its exit code, and one that ends it."""
     import fcntl
     import termios
 

@@ -1,7 +1,8 @@
 """Programs of ours that start quickly in processes of their own: one process imports them once and forks.
 
 The process that forks is started for the first request (`address`) and ended with the session (`stop`). A forked
-program has the streams, the environment and the folder of whoever asked for it, and ends as any other process does.
+program has the streams, the environment and the folder of the process that asked for it, and ends as any other
+process does.
 
 `python preloaded.py SOCKET PROGRAM WORDS...` is a process that starts a program in this way and ends with its code. It
 is for those who can only start a command, and loads nothing itself.
@@ -173,7 +174,7 @@ def fork(listener: socket.socket, load: Callable[[], None]) -> None:
         if 0 in ready:
             return
         for child, line in list(running.items()):
-            if line in ready:  # whoever asked says nothing more: they are gone
+            if line in ready:  # the process that asked is gone
                 os.kill(child, signal.SIGKILL)
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:

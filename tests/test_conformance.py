@@ -203,7 +203,7 @@ def test_with_the_fixtures_a_scenario_that_could_pass_is_not_left_out() -> None:
     assert objected(FIXTURES, [*as_expected(FIXTURES), idle]) == []
 
 
-def test_what_the_suite_requires_has_to_pass_with_the_fixtures(tmp_path: Path) -> None:
+def test_scenarios_that_the_suite_requires_have_to_pass_with_the_fixtures(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
     for revision, name in (("2025-11-25", "ping"), ("2026-07-28", "tasks-lifecycle")):
         (tmp_path / "requirements" / f"{revision}.yaml").write_text(f"server:\n  - {name}\n", encoding="utf-8")

@@ -36,7 +36,7 @@ def runs(image: str) -> list[list[str]]:
     return [shlex.split(each) for each in lines]
 
 
-def test_it_runs_without_rights_and_copies_only_what_it_names() -> None:
+def test_the_image_runs_without_rights_and_copies_only_named_files() -> None:
     assert of("USER") == ["10001:10001"] and "`--build-arg EXTRAS=postgres`" in PAGE and "uid 10001" in PAGE
     assert of("COPY") == [
         "pyproject.toml README.md LICENSE ./",

@@ -155,7 +155,7 @@ def test_the_servers_have_no_rights_and_write_nowhere_but_in_their_home() -> Non
         assert limits["readOnlyRootFilesystem"] and not limits["allowPrivilegeEscalation"]
 
 
-def test_what_is_referred_to_is_there() -> None:
+def test_each_file_secret_and_service_that_is_referred_to_exists() -> None:
     whole = compose()
     for name, each in whole["services"].items():
         assert set(each.get("secrets", ())) <= set(whole["secrets"]), name

@@ -271,7 +271,7 @@ WAYS: list[tuple[dict[str, str], str, str | None]] = [
 
 
 @pytest.mark.parametrize(("variables", "url", "proxy"), WAYS)
-def test_the_environment_says_which_way(
+def test_the_environment_chooses_the_proxy(
     variables: dict[str, str], url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
@@ -321,7 +321,7 @@ async def test_an_address_that_cannot_be_used_is_a_failure_that_was_foreseen_and
     assert "planted" not in str(caught.value)
 
 
-def test_doctor_shows_the_way_and_never_a_password(tmp_path: Path) -> None:
+def test_doctor_shows_the_proxy_and_never_its_password(tmp_path: Path) -> None:
     proxy = f"http://ada:{PASSWORD}@p.test:3128"
     named = {"ZINC_API_URL": "https://zinc.test", "HTTPS_PROXY": proxy, "ZINC_WALLET": "stripe"}
     (tmp_path / "ca.pem").write_text("", encoding="ascii")

@@ -31,7 +31,7 @@ def read(path: str) -> dict[str, Any]:
     return found
 
 
-def test_it_has_the_packages_version_and_names_no_address() -> None:
+def test_the_plugin_has_the_packages_version_and_names_no_address() -> None:
     plugin, market = read(".claude-plugin/plugin.json"), read(".claude-plugin/marketplace.json")
     assert (plugin["version"], plugin["license"]) == (PROJECT["version"], PROJECT["license"])
     assert [(each["name"], each["source"]) for each in market["plugins"]] == [(plugin["name"], "./")]
@@ -40,7 +40,7 @@ def test_it_has_the_packages_version_and_names_no_address() -> None:
             assert re.findall(r"https?://[^\s\"')]+", path.read_text(encoding="utf-8")) == [], path
 
 
-def test_its_server_is_the_program_and_holds_no_setting_and_no_key() -> None:
+def test_the_plugins_server_is_the_program_and_holds_no_setting_and_no_key() -> None:
     assert read(".mcp.json") == {"mcpServers": {"zinc": {"command": "zinc-mcp"}}}
     assert "userConfig" not in read(".claude-plugin/plugin.json")
     assert not (ROOT / ".mcp.json").exists(), "a host would offer it to everybody who opens this tree"

@@ -9,12 +9,12 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_limits_it_promises_are_the_defaults() -> None:
+def test_the_limits_that_the_readme_promises_are_the_defaults() -> None:
     assert "$250 an order and $500 in 24 hours" in README
     assert (Policy().max_order, Policy().max_day) == (25_000, 50_000)
 
 
-def test_it_is_read_in_minutes() -> None:
+def test_the_readme_is_read_in_minutes() -> None:
     assert len(README.splitlines()) <= 150
     headings = re.findall(r"^## (.*)", README, re.MULTILINE)
     assert headings[:2] == ["Try it", "Install it in your host"]
@@ -23,11 +23,11 @@ def test_it_is_read_in_minutes() -> None:
     assert len(re.findall(r"<img |!\[", README)) == 1
 
 
-def test_it_prints_the_two_commands_word_for_word() -> None:
+def test_the_readme_prints_the_two_commands_word_for_word() -> None:
     assert "```\npip install . && zinc-mcp demo\npip install -e '.[test]' && pytest\n```" in README
 
 
-def test_it_leads_to_every_page() -> None:
+def test_the_readme_leads_to_every_page() -> None:
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {"docs/index.md"}
     assert pages - set(re.findall(r"\]\(([^)#]+)", README)) == set()
 

@@ -27,7 +27,7 @@ def test_the_file_is_what_its_command_makes() -> None:
 
 
 @EITHER
-def test_it_is_what_the_registrys_schema_asks_for(made: dict[str, Any]) -> None:
+def test_the_entry_has_the_form_that_the_registrys_schema_asks_for(made: dict[str, Any]) -> None:
     assert made["$schema"] == SCHEMA
     assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", made["name"]) and 3 <= len(made["name"]) <= 200
     assert 1 <= len(made["title"]) <= 100

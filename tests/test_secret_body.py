@@ -17,7 +17,7 @@ PLANTED = b'{"password":"pl4nted-51c7"}'
 BODY = SecretBody(PLANTED)
 
 
-def test_no_way_to_show_it_shows_it() -> None:
+def test_no_printed_form_shows_a_secret_body() -> None:
     shown = [repr(BODY), str(BODY), f"{BODY}", f"{BODY!r:>40}", repr([BODY]), repr({"a": BODY})]
     assert not any("pl4nted" in text for text in shown)
     with pytest.raises(TypeError) as refused:
@@ -26,7 +26,7 @@ def test_no_way_to_show_it_shows_it() -> None:
     assert not hasattr(BODY, "__dict__") and BODY.revealed() == PLANTED
 
 
-def test_it_is_neither_copied_nor_written_down() -> None:
+def test_a_secret_body_is_neither_copied_nor_written_down() -> None:
     ways: list[tuple[Callable[[Any], object], Any]] = [(each, BODY) for each in (copy.copy, bytes, iter)]
     ways += [(each, thing) for each in (pickle.dumps, copy.deepcopy, json.dumps) for thing in (BODY, [BODY])]
     for write, thing in ways:
@@ -35,7 +35,7 @@ def test_it_is_neither_copied_nor_written_down() -> None:
         assert "pl4nted" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_it_does_not_change() -> None:
+def test_a_secret_body_does_not_change() -> None:
     for name in ("_SecretBody__content", "note"):
         with pytest.raises(AttributeError):
             setattr(BODY, name, b"other")

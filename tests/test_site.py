@@ -23,7 +23,7 @@ def test_the_first_page_leads_to_all_others() -> None:
     assert PAGES - set(re.findall(r"\]\(([\w-]+\.md)", first)) == {"index.md"}
 
 
-def test_it_is_built_without_a_warning(tmp_path: Path) -> None:
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     if (mkdocs := shutil.which("mkdocs")) is None:
         pytest.skip("mkdocs is not there: it comes with the extra docs, as in .ci/full")
     words = [mkdocs, "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
@@ -35,7 +35,7 @@ def test_it_is_built_without_a_warning(tmp_path: Path) -> None:
     assert [found for page in pages for found in loaded.findall(page.read_text(encoding="utf-8"))] == []
 
 
-def test_it_is_built_where_a_warning_is_an_error_and_loads_nothing_from_elsewhere() -> None:
+def test_the_built_site_loads_nothing_from_elsewhere() -> None:
     assert 'mkdocs" build --strict' in (ROOT / ".ci" / "full").read_text(encoding="utf-8")
     assert "font: false" in SITE
     assert "site_url" not in SITE and "repo_url" not in SITE, "an address that nobody owns yet is not put here"

@@ -311,7 +311,7 @@ BY_TESTS = (
         "zinc_mcp/server/http/requests.py",
         'given[0].partition(" ") if len(given) == 1 else',
         'given[0].partition(" ") if given else',
-        _tests(f"{_DOUBLED}::test_a_request_with_two_tokens_is_nobodys"),
+        _tests(f"{_DOUBLED}::test_a_request_with_two_tokens_is_refused"),
     ),
     Sabotage(
         "a-form-without-bound",
@@ -775,7 +775,7 @@ BY_TESTS = (
         "zinc_mcp/zinc/v1/answers.py",
         '    return (sent if sent is not None else request).get("addax") is not True',
         '    return (sent if sent is not None else request).get("addax") is False',
-        _tests("tests/server/test_v1_secrets.py::test_what_zinc_quotes_of_an_account_is_not_passed_on"),
+        _tests("tests/server/test_v1_secrets.py::test_zincs_quotes_of_an_account_are_not_passed_on"),
     ),
     Sabotage(
         "another-login-under-one-key",
@@ -830,7 +830,7 @@ BY_TESTS = (
         "if name in listed and listed[name](value)",
         "if name",
         _tests(
-            "tests/telemetry/test_exported.py::test_what_a_server_on_stdio_sends_names_nobody_and_nothing",
+            "tests/telemetry/test_exported.py::test_a_server_on_stdio_sends_no_name_of_a_person_or_an_order",
         ),
     ),
     Sabotage(

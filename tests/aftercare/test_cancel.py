@@ -437,7 +437,7 @@ async def test_an_order_paid_by_wallet_is_cancelled_with_its_own_key_and_its_mon
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
-async def test_a_key_that_is_not_allowed_to_cancel_leads_to_zinc_and_never_to_not_possible(
+async def test_where_the_key_may_not_cancel_the_user_is_sent_to_zinc(
     open_test_process: OpenProcess, zinc: FakeZinc, status: int, tool: str
 ) -> None:
     async with open_test_process(wallet="sandbox") as process, host(process, "auto") as client:

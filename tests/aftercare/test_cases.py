@@ -132,7 +132,7 @@ async def test_a_report_that_zinc_never_got_stays_in_doubt_and_no_second_case_is
     assert len(created(sandbox)) == 1
 
 
-async def test_closing_that_zinc_never_got_can_be_asked_for_again(
+async def test_a_closing_that_zinc_never_got_can_be_asked_for_again(
     open_test_process: OpenProcess, sandbox: Sandbox, clock: HandClock
 ) -> None:
     async with open_test_process() as process, host(process, "auto") as client:

@@ -185,7 +185,7 @@ async def test_a_change_in_the_middle_of_a_call_counts_for_it(
 
 # A server that has heard of a removal ends the connection of the member.
 @pytest.mark.parametrize(("change", "is_heard"), [(REMOVED, False), (READER, False), (READER, True)])
-async def test_what_was_asked_for_before_the_change_is_told_when_the_rest_is_not_asked_for(
+async def test_the_parts_asked_for_before_the_change_are_told_when_the_rest_is_not_asked_for(
     team: Callable[..., Any], zinc: Sandbox, clock: HandClock, change: str, is_heard: bool
 ) -> None:
     opened: list[Team] = []

@@ -37,7 +37,9 @@ async def placed(client: Client, clock: HandClock, practice: str) -> dict[str, A
 
 
 @both_eras
-async def test_zincs_support_takes_no_report_about_it(home: Path, clocks: Clocks, clock: HandClock, mode: str) -> None:
+async def test_zincs_support_takes_no_report_about_an_order_for_an_own_account(
+    home: Path, clocks: Clocks, clock: HandClock, mode: str
+) -> None:
     wire = Wire(clock)
     async with practising(home, wire, clocks, clock) as process, host(process, mode) as client:
         order = await placed(client, clock, "cancel=direct")
@@ -51,7 +53,7 @@ async def test_zincs_support_takes_no_report_about_it(home: Path, clocks: Clocks
 
 
 @both_eras
-async def test_it_is_cancelled_and_sent_back_and_no_word_of_the_account_is_told(
+async def test_an_order_for_an_own_account_is_cancelled_and_sent_back_and_no_word_of_the_account_is_told(
     home: Path, clocks: Clocks, clock: HandClock, mode: str
 ) -> None:
     wire = Wire(clock)

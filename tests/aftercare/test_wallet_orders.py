@@ -30,7 +30,7 @@ async def paid(client: Client, clock: HandClock, url: str = SUCCESS) -> str:
 
 
 @both_eras
-async def test_it_is_sent_back_and_reported_with_its_own_key(
+async def test_an_order_paid_by_wallet_is_sent_back_and_reported_with_its_own_key(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, mode: str
 ) -> None:
     async with open_test_process(api_key=None, wallet="sandbox") as process, host(process, mode) as client:
@@ -48,7 +48,7 @@ async def test_it_is_sent_back_and_reported_with_its_own_key(
 
 
 @pytest.mark.parametrize("refusal", ["unauthorized_401", "forbidden_403"])
-async def test_where_zinc_does_not_take_its_key_the_answer_is_ask_zinc(
+async def test_where_zinc_does_not_take_the_orders_key_the_user_is_told_to_ask_zinc(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, refusal: str
 ) -> None:
     zinc.dialect = Dialect.parse(f"order_key_after_sale={refusal}")
@@ -77,7 +77,7 @@ async def test_a_lost_answer_is_found_in_the_order_where_the_list_is_closed_to_i
     assert len(created(zinc)) == 1
 
 
-async def test_without_its_key_nothing_is_sent(
+async def test_without_the_orders_key_nothing_is_sent(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, home: Path
 ) -> None:
     async with open_test_process(api_key=None, wallet="sandbox") as process, host(process, "auto") as client:
@@ -107,7 +107,7 @@ class _OwnKeyRefused(httpx.AsyncBaseTransport):
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("tool", ["return_order", "report_problem", "get_order"])
-async def test_where_zinc_does_not_show_it_by_its_own_key_nobody_is_sent_to_a_key_of_the_owner(
+async def test_where_the_orders_key_reads_nothing_no_step_names_a_key_of_the_owner(
     home: Path, clock: HandClock, clocks: Clocks, status: int, tool: str
 ) -> None:
     sandbox = Sandbox(clock=clock)

@@ -148,7 +148,7 @@ def cancelled() -> Planted:
 
 
 @pytest.mark.parametrize("action", ["return", "open", "message", "close"])
-def test_what_was_filed_once_and_told_so_breaks_no_row(action: Action) -> None:
+def test_a_request_filed_once_and_told_so_breaks_no_row(action: Action) -> None:
     assert gone_well(action).broken() == set()
 
 
@@ -261,7 +261,7 @@ def test_something_in_doubt_is_neither_lost_nor_untrue() -> None:
         assert planted.broken() == set()
 
 
-def test_what_is_asked_for_again_after_a_refusal_is_no_fault() -> None:
+def test_asking_again_after_a_refusal_is_no_fault() -> None:
     planted = gone_well("return")
     planted.entries.append(entry(2, state="refused", attempts=0, content=wanted(planted.wish)))
     planted.told("return_order", 15.0, outcome="refused", key="key-2", new_request=True)
@@ -459,7 +459,7 @@ def _other_bytes(planted: Planted) -> None:
         (_other_bytes, {YES_TO_ANOTHER}),
     ],
 )
-def test_what_was_filed_without_a_yes_to_exactly_that_is_found(
+def test_a_request_filed_without_a_yes_to_exactly_that_is_found(
     action: Action, plant: Callable[[Planted], None], rows: set[str]
 ) -> None:
     planted = asked(action)

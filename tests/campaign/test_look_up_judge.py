@@ -165,7 +165,7 @@ def _not_known_yet(planted: Planted) -> None:
 
 
 @pytest.mark.parametrize("plant", [_nothing, _remembered, _lost_and_counted, _not_known_yet])
-def test_what_was_kept_is_no_finding(plant: Callable[[Planted], object]) -> None:
+def test_a_kept_promise_is_no_finding(plant: Callable[[Planted], object]) -> None:
     planted = Planted()
     plant(planted)
     assert planted.judged() == set()

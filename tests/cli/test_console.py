@@ -1,4 +1,4 @@
-"""What is printed fits the terminal, has colours only where they are wanted, and is only ever text."""
+"""Printed text fits the terminal, has colours only where they are wanted, and is only ever text."""
 
 import json
 import re
@@ -163,7 +163,7 @@ def test_a_screen_without_those_letters_still_shows_each_of_them(started: Starte
 
 
 @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
-def test_what_is_followed_says_how_it_ends_and_ends_so(started: Started, term: str) -> None:
+def test_following_orders_says_that_ctrl_c_ends_it_and_ends_by_it(started: Started, term: str) -> None:
     typed = [("Ctrl-C ends it.", "\x03")]
     code, screen = at_a_terminal(["orders", "--watch"], started.environment, typed, term=term)
     assert code == 0
@@ -179,7 +179,7 @@ LIMITS = {
 REPORT = {"version", "started_as", "mode", "settings", "findings", "wrong"}
 
 
-def test_the_limits_are_there_for_programs_by_names_that_stay(started: Started) -> None:
+def test_programs_get_the_limits_by_names_that_stay(started: Started) -> None:
     found: dict[str, Any] = json.loads(started.run("policy", "--json", ZINC_MCP_SANDBOX="1").stdout)
     assert set(found) == LIMITS
     assert set(found["policy"]) == set(Policy.model_fields)
@@ -191,7 +191,7 @@ def test_the_limits_are_there_for_programs_by_names_that_stay(started: Started) 
     assert found["pauses"] == ["for a look"]
 
 
-def test_the_report_is_there_for_programs_by_names_that_stay(started: Started) -> None:
+def test_programs_get_the_report_by_names_that_stay(started: Started) -> None:
     ended = started.run("doctor", "--json", ZINC_MCP_SANDBOX="1")
     found: dict[str, Any] = json.loads(ended.stdout)
     assert (set(found), ended.returncode, found["wrong"]) == (REPORT, 0, 0)
@@ -208,7 +208,7 @@ def test_the_report_is_there_for_programs_by_names_that_stay(started: Started) -
     assert "zn_live_x" not in wrong.stdout
 
 
-def test_what_programs_get_is_documented() -> None:
+def test_the_output_for_programs_is_documented() -> None:
     page = (ROOT / "docs" / "owner.md").read_text(encoding="utf-8")
     used = {"caller", "name", "day_cents", "day_orders", "month_cents", "month_orders", "role"}
     finding = {"level", "subject", "sentence", "advice", "command"}

@@ -217,7 +217,7 @@ async def test_a_forger_who_makes_the_file_whole_again_is_found_where_zinc_holds
     assert "WRONG Zinc   Zinc's anchor of this order is ANOTHER ONE." in ended.stdout
 
 
-async def test_what_zinc_does_not_say_is_not_taken_for_a_confirmation(
+async def test_nothing_that_zinc_leaves_out_is_taken_for_a_confirmation(
     open_test_process: OpenProcess, zinc: FakeZinc, started: Started
 ) -> None:
     entry = await bought(open_test_process, zinc)

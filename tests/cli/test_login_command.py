@@ -317,7 +317,7 @@ def test_plain_http_is_for_this_machine_only(started: Started, words: list[str])
 
 
 @pytest.mark.parametrize("words", [["login"], ["login", "--test"], ["login", "--paste"], ["login", "--wallet"]])
-def test_whoever_practises_is_told_what_a_sign_in_would_mean(started: Started, words: list[str]) -> None:
+def test_a_person_who_practises_is_told_the_meaning_of_a_sign_in(started: Started, words: list[str]) -> None:
     ended = run(started, *words, ZINC_MCP_SANDBOX="1")
     assert ended.returncode == 1
     assert "This practises (environment ZINC_MCP_SANDBOX): the built-in sandbox takes no sign-in" in ended.stderr
@@ -453,7 +453,7 @@ def test_a_key_is_typed_without_being_seen(started: Started, lying: ToldZinc) ->
     "given",
     ["", "sk_live_abcdefgh", "zn_live_", f"{PASTED} {PASTED}", f"{PASTED}\nx: y", "zn_live_é", "zn_test_" + "x" * 600],
 )
-def test_what_is_no_key_is_not_kept_or_sent_or_shown(started: Started, lying: ToldZinc, given: str) -> None:
+def test_a_text_that_is_no_key_is_not_kept_or_sent_or_shown(started: Started, lying: ToldZinc, given: str) -> None:
     ended = piped(started, ["login", "--paste"], given.encode(), ZINC_API_URL=lying.url)
     assert (ended.returncode, kept(started), lying.requests) == (1, None, [])
     assert "That is not an API key of Zinc" in ended.stderr
@@ -560,7 +560,7 @@ def test_a_keyring_that_cannot_keep_it_is_said_before_zinc_makes_a_key(
     assert lying.requests == []
 
 
-# Who is signed in, and signing out
+# `whoami` and `logout`
 
 
 def test_without_a_key_whoami_says_how_to_get_one(started: Started) -> None:

@@ -63,7 +63,7 @@ def test_the_test_starts_the_command(started: Started, tmp_path: Path) -> None:
     assert "the command could not be started" in started.run("notify", "test").stdout
 
 
-def test_nobody_listens(started: Started) -> None:
+def test_where_nobody_listens_the_test_says_that_nothing_was_sent(started: Started) -> None:
     started.configure('[notify]\nurl = "http://127.0.0.1:9/x"\n')
     ended = started.run("notify", "test")
     assert ended.returncode == 1 and "it could not be sent" in ended.stdout
@@ -122,7 +122,7 @@ def test_a_mistake_stops_the_start(tmp_path: Path, table: str, said: str) -> Non
     assert "secretword" not in told
 
 
-def test_what_is_left_out_is_all_of_it(tmp_path: Path) -> None:
+def test_without_a_list_of_events_all_are_told_and_the_secret_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "zinc.toml").write_text("[notify]\nurl = 'https://a.example/x'\n", encoding="utf-8")
     (tmp_path / "kept").write_text("from-a-file\n", encoding="utf-8")
     settings = load_settings({"ZINC_MCP_HOME": str(tmp_path), "ZINC_MCP_NOTIFY_SECRET_FILE": str(tmp_path / "kept")})

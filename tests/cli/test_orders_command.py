@@ -131,7 +131,7 @@ def test_the_owner_has_the_last_word_on_a_doubtful_order(tmp_path: Path, words: 
 
 
 @pytest.mark.parametrize("words", ["", "--bought ord_1 --not-bought"])
-def test_the_last_word_is_one_word(tmp_path: Path, words: str) -> None:
+def test_resolving_takes_either_bought_or_not_bought(tmp_path: Path, words: str) -> None:
     started = Started(tmp_path)
     with _journal(started) as journal:
         entry = _unknown(journal)

@@ -146,7 +146,7 @@ def test_programs_get_names_that_stay(started: Started) -> None:
     assert started.run("orders", "--json", "--watch").returncode == 2
 
 
-def test_what_is_followed_is_shown_again_only_when_it_has_changed(
+def test_a_followed_list_is_shown_again_only_when_it_has_changed(
     started: Started, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown: list[list[str]] = []
@@ -316,7 +316,7 @@ def test_an_export_holds_the_days_and_the_money_that_were_asked_for(started: Sta
         ["--from", "9999-12-31", "--to", "9999-12-31"],
     ],
 )
-def test_what_is_no_period_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
+def test_a_text_that_is_no_period_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
     ended = Started(tmp_path).run("orders", "export", *words)
     assert (ended.returncode, ended.stdout) == (2, "")
 

@@ -71,7 +71,7 @@ def test_a_word_longer_than_a_line_is_broken_and_nothing_is_put_into_it(word: st
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the demo prints where there is no terminal."""
+    """Return the output of the demo without a terminal."""
     return Started(tmp_path_factory.mktemp("demo")).quickly("demo").stdout
 
 

@@ -58,7 +58,7 @@ def typed_in(place: Place, lines: str, typed: Sequence[tuple[str, str]]) -> str:
     return screen
 
 
-def test_sign_in(place: Place, sandbox: Practice) -> None:
+def test_a_person_signs_in_as_the_page_says(place: Place, sandbox: Practice) -> None:
     with sandbox.person("yes"):
         said = place.sh(SIGN_IN)
     assert "Signed in. The live key is kept in" in said and not KEY.search(said)
@@ -66,18 +66,18 @@ def test_sign_in(place: Place, sandbox: Practice) -> None:
     assert ((folder / "api_key.json").stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
-def test_a_key_for_testing(place: Place) -> None:
+def test_a_key_for_testing_is_made_as_the_page_says(place: Place) -> None:
     assert "It is for testing" in place.sh(TEST)
     assert (kept(place) or "").startswith("zn_test_")
 
 
-def test_a_key_that_you_have(place: Place) -> None:
+def test_a_key_that_exists_is_kept_as_the_page_says(place: Place) -> None:
     (place.folder / "key.txt").write_text(MINE + "\n")
     screen = typed_in(place, PASTE, [("not shown", "zn_test_typed_1234")])
     assert kept(place) == MINE and not KEY.search(screen)
 
 
-def test_which_key_is_used_and_signing_out(place: Place) -> None:
+def test_the_used_key_is_named_and_forgotten_as_the_page_says(place: Place) -> None:
     place.sh(TEST)
     said, as_json = place.sh(WHOAMI).strip().rsplit("\n", 1)
     assert "Key      test, ends in " in said and "From     secret store, file" in said
@@ -86,7 +86,7 @@ def test_which_key_is_used_and_signing_out(place: Place) -> None:
     assert kept(place) is None
 
 
-def test_the_keyring(place: Place, tmp_path: Path, sandbox: Practice) -> None:
+def test_a_key_is_kept_in_the_keyring_as_the_page_says(place: Place, tmp_path: Path, sandbox: Practice) -> None:
     place.environment |= {
         "PYTHON_KEYRING_BACKEND": "fake_keyring.Ours",
         "FAKE_KEYRING": str(tmp_path / "items.json"),
@@ -99,7 +99,7 @@ def test_the_keyring(place: Place, tmp_path: Path, sandbox: Practice) -> None:
     assert not KEY.search(store(place).path("api_key").read_text())
 
 
-def test_a_client_token_of_v1(place: Place) -> None:
+def test_a_client_token_of_v1_is_kept_as_the_page_says(place: Place) -> None:
     (place.folder / "token.txt").write_text("a-token-from-a-file\n")
     screen = typed_in(place, V1, [("not shown", "a-token-that-was-typed")])
     assert "a-token" not in screen and "It was not checked" in screen
@@ -111,7 +111,7 @@ def test_a_client_token_of_v1(place: Place) -> None:
     assert store(place).get("v1_client_token") is None
 
 
-def test_a_payment_wallet(place: Place) -> None:
+def test_a_payment_wallet_is_kept_as_the_page_says(place: Place) -> None:
     place.program("pay", "print()\n")
     typed_in(place, WALLET, [("Wallet", "command"), ("The program", "pay"), ("can pay", "stripe")])
     assert 'wallet = "command"' in (place.home / ".zinc-mcp" / "zinc.toml").read_text()
@@ -134,7 +134,7 @@ def on_its_port(place: Place) -> Generator[None]:
             running.terminate()
 
 
-def test_practise_it(place: Place) -> None:
+def test_a_sign_in_is_practised_as_the_page_says(place: Place) -> None:
     said = place.folder / "said"
     with (
         on_its_port(place),

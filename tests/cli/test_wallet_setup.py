@@ -63,7 +63,7 @@ def test_a_tempo_wallet_that_practises_is_kept(started: Started) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytempo") is None, reason="needs the extra tempo")
-def test_what_an_earlier_wallet_had_and_this_one_has_not_is_gone(started: Started) -> None:
+def test_settings_that_only_the_earlier_wallet_had_are_gone(started: Started) -> None:
     started.configure('wallet = "tempo"\ntempo_chain_id = 42431\ntempo_root_account = "0x1"\nsandbox = false\n')
     real = [("Replace it?", "y"), *TEMPO[:2], ("Practise", "n"), TEMPO[3]]
     code, screen = set_up(started, real)

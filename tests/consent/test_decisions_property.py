@@ -210,7 +210,7 @@ _lives = st.lists(_happenings, min_size=2, max_size=18)
 
 @examples(40)
 @given(_lives)
-def test_nothing_is_sent_whose_own_question_was_not_answered_with_a_yes(happenings: list[Happening]) -> None:
+def test_no_order_is_sent_without_a_yes_to_its_own_question(happenings: list[Happening]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         anyio.run(lived, happenings, Path(folder))
 
@@ -218,7 +218,7 @@ def test_nothing_is_sent_whose_own_question_was_not_answered_with_a_yes(happenin
 @pytest.mark.thorough
 @examples(160)
 @given(_lives)
-def test_nothing_is_sent_without_its_own_yes_in_many_more_lives(happenings: list[Happening]) -> None:
+def test_no_order_is_sent_without_its_own_yes_in_many_more_lives(happenings: list[Happening]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         anyio.run(lived, happenings, Path(folder))
 

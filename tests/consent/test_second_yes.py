@@ -44,7 +44,7 @@ def clocks(clocks: Clocks) -> Clocks:
 
 @dataclass
 class Team:
-    """A team server, its members' tokens, and what places orders with them."""
+    """A team server, its members' tokens, and a way to place orders with them."""
 
     process: Process
     origin: str
@@ -84,7 +84,7 @@ def let_in(issuer: Issuer) -> dict[str, Any]:
 
 @pytest.fixture
 def policy(write_config: Any) -> Any:
-    """Return what writes a policy: limits that do not matter here, and no question unless one is due."""
+    """Return a function that writes a policy: limits that do not matter here, and no question unless one is due."""
 
     def write(**rules: Any) -> None:
         given = {"approval": "none", "max_day": 1_000_000, "second_yes_above": ABOVE, **rules}

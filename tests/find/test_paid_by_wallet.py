@@ -195,7 +195,9 @@ async def test_an_answer_without_a_payment_costs_nothing(open_test_process: Open
     assert (told["cost_cents"], told["results"][0]["title"], paid(zinc)) == (0, "A gift", [])
 
 
-async def test_two_at_once_are_paid_for_once(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+async def test_the_same_search_at_once_in_two_processes_is_paid_for_once(
+    open_test_process: OpenProcess, zinc: FakeZinc
+) -> None:
     zinc.searches = [answer(), answer("Others")]
     found: list[dict[str, Any]] = []
     async with open_test_process(**WALLET) as process, open_test_process(**WALLET) as other:

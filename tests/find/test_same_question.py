@@ -187,7 +187,7 @@ async def test_a_paid_question_may_take_as_long_as_an_order(zinc: FakeZinc) -> N
         (failure(404, "not_found"), "check_product", "Zinc knows no such product", "search_products"),
     ],
 )
-async def test_a_no_is_told_as_what_it_is_about(
+async def test_a_refusal_of_a_question_names_the_cause_and_no_other(
     open_test_process: OpenProcess, zinc: FakeZinc, no: httpx.Response, tool: str, said: str, unsaid: str
 ) -> None:
     zinc.searches = [no]

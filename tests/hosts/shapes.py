@@ -1,7 +1,7 @@
 """Configuration files of hosts to try the installer on, in `shapes.json` and `shapes_unseen.json`.
 
 The second was written before the code that edits them. Two expectations in it were changed later: a read-only file is
-refused, and Gemini CLI was found not to read a comma after a last member. What is expected of a file:
+refused, and Gemini CLI was found not to read a comma after a last member. A file has one of these expectations:
 
 - `added`: it gets the entry, and `uninstall` gives back the same bytes;
 - `renewed`: it holds an older entry of ours, and `uninstall` afterwards leaves what `uninstall` alone would have left;
@@ -26,7 +26,7 @@ FILES = {
     "gemini": ".gemini/settings.json",
     "opencode": ".config/opencode/opencode.jsonc",
 }
-"""Where each host has its file under Linux, written down here once more."""
+"""The file of each host under Linux, written down here once more."""
 KEYS = {"vscode": ["servers"], "codex": ["mcp_servers"], "opencode": ["mcp"]}
 ENVIRONMENT = {"opencode": "environment"}
 

@@ -29,7 +29,7 @@ def program(desk: Desk, body: str) -> dict[str, object]:
     return {"command": str(path)}
 
 
-def test_it_starts_what_a_host_starts_and_counts_the_tools(tmp_path: Path) -> None:
+def test_doctor_starts_the_server_as_a_host_does_and_counts_the_tools(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "cursor", "codex", "gemini")
     assert desk.run("install", "cursor", "codex", "--sandbox", "--yes", "--no-start")[0] == 0
     code, said = doctor(desk)
@@ -104,7 +104,7 @@ def test_a_server_only_gets_the_variables_that_its_host_hands_over(tmp_path: Pat
         assert "UNFILLED" not in had
 
 
-def test_what_may_fetch_a_package_is_never_started(tmp_path: Path) -> None:
+def test_a_command_that_may_fetch_a_package_is_never_started(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "cursor")
     for command in (["uvx", "zinc-mcp"], ["uv", "run", "zinc-mcp"], ["pipx", "run", "zinc-mcp"]):
         put(desk, "cursor", {"command": command[0], "args": command[1:]})

@@ -103,7 +103,7 @@ def comments_outside(text: str, path: tuple[str, ...]) -> list[str]:
 @MORE
 @given(text=json_texts(comments=False), path=st.sampled_from(PATHS))
 @example(text='{"mcpServers":{"zinc":{}, "a":1}}', path=PATHS[0])
-def test_any_json(text: str, path: tuple[str, ...]) -> None:
+def test_one_entry_comes_and_goes_in_any_json(text: str, path: tuple[str, ...]) -> None:
     check("json", text, path)
 
 
@@ -113,7 +113,7 @@ def test_any_json(text: str, path: tuple[str, ...]) -> None:
 @example(text='{"mcpServers": {"a": 1 // x\n}}', path=PATHS[0])
 @example(text='{"mcpServers": {/**/} // }', path=PATHS[0])
 @example(text='{"mcpServers":{"a":null,"zinc":/* , } */null}}', path=PATHS[0])
-def test_any_json_with_comments(text: str, path: tuple[str, ...]) -> None:
+def test_one_entry_comes_and_goes_in_any_json_with_comments(text: str, path: tuple[str, ...]) -> None:
     check("jsonc", text, path)
 
 
@@ -153,5 +153,5 @@ def toml_texts(draw: st.DrawFn) -> str:
 @given(text=toml_texts())
 @example(text="[mcp_servers.zinc]\na = 1\n[x]\n[mcp_servers.zinc.env]\nb = 2")
 @example(text="mcp_servers = { docs = { a = 1 } }")
-def test_any_toml(text: str) -> None:
+def test_one_entry_comes_and_goes_in_any_toml(text: str) -> None:
     check("toml", text, ("mcp_servers",))

@@ -134,7 +134,7 @@ def test_one_host_that_cannot_be_changed_does_not_keep_the_others_from_it(tmp_pa
     assert "zinc" in json.loads(desk.file("gemini").read_text())["mcpServers"]
 
 
-async def test_what_is_written_starts_with_nothing_but_a_home_and_a_short_path(tmp_path: Path) -> None:
+async def test_a_written_entry_starts_with_nothing_but_a_home_and_a_short_path(tmp_path: Path) -> None:
     desk = Desk(tmp_path, *FILES)
     code, said = desk.run("install", *FILES, "--sandbox", "--yes", "--no-start")
     assert code == 0, said
@@ -171,7 +171,7 @@ def test_each_printed_command_works_as_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", [each.id for each in HOSTS])
-def test_what_to_paste_is_printed_for_every_host_and_nothing_is_written(tmp_path: Path, host: str) -> None:
+def test_an_entry_to_paste_is_printed_for_every_host_and_nothing_is_written(tmp_path: Path, host: str) -> None:
     desk = Desk(tmp_path)
     code, said = desk.run("install", host, "--print", "--sandbox")
     assert code == 0, said
@@ -399,7 +399,7 @@ def test_a_terminal_that_practises_installs_a_server_that_practises(tmp_path: Pa
         ("sandbox = true\n", "It practises"),
     ],
 )
-def test_it_says_what_the_server_can_do_with_money_in_that_host(tmp_path: Path, toml: str, told: str) -> None:
+def test_install_says_what_the_server_can_do_with_money_in_that_host(tmp_path: Path, toml: str, told: str) -> None:
     desk = Desk(tmp_path, "gemini")
     desk.home.mkdir(mode=0o700)
     (desk.home / "zinc.toml").write_text(toml)
@@ -430,7 +430,7 @@ def test_an_entry_that_is_switched_off_stays_so_and_that_is_said(tmp_path: Path)
     assert (code, "switched off" in said) == (0, True)
 
 
-def test_what_a_file_holds_cannot_steer_the_terminal(tmp_path: Path) -> None:
+def test_the_text_of_a_file_cannot_steer_the_terminal(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "cursor")
     entry = {"command": "/old/zinc-mcp", "note\u009b31m": "\u202eabc\u009b2J", "env": {"\u009b1m": "\u009b1m"}}
     desk.file("cursor").write_text(json.dumps({"mcpServers": {"zinc": entry}}, ensure_ascii=False))

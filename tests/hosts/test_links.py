@@ -143,7 +143,7 @@ def test_the_command_names_the_address_of_a_server(tmp_path: Path) -> None:
     assert run(tmp_path, "cursor", "--remote", REMOTE.url, "--sandbox").returncode == 2
 
 
-def test_the_command_refuses_what_would_count_limits_elsewhere(tmp_path: Path) -> None:
+def test_the_command_refuses_a_journal_whose_address_may_hold_a_password(tmp_path: Path) -> None:
     ended = run(tmp_path, "cursor", ZINC_MCP_JOURNAL="postgresql://ada:planted@db/zinc")
     assert ended.returncode == 1 and ended.stdout == ""
     assert "Set journal in zinc.toml instead." in ended.stderr and "planted" not in ended.stderr

@@ -58,7 +58,7 @@ class Desk:
         return self.path.read_bytes()
 
 
-def test_there_are_enough_of_them_and_half_were_written_before_the_code() -> None:
+def test_there_are_enough_files_and_half_were_written_before_the_code() -> None:
     unseen = [shape for shape in ALL if shape in ALL[: len(ALL) // 2]]
     assert len(ALL) >= 120
     assert len({(shape.host, shape.name) for shape in ALL}) == len(ALL)
@@ -72,7 +72,7 @@ def line_ends(data: bytes) -> set[bytes]:
 
 @pytest.mark.sampled(12)
 @of("added")
-def test_what_install_adds_uninstall_takes_away_byte_for_byte(tmp_path: Path, shape: Shape) -> None:
+def test_uninstall_takes_away_byte_for_byte_what_install_added(tmp_path: Path, shape: Shape) -> None:
     desk = Desk(tmp_path / "desk", shape)
     before = desk.everything()
     code, said = desk.run("install", "--sandbox")
@@ -127,7 +127,7 @@ def test_without_a_yes_nothing_is_changed(tmp_path: Path, shape: Shape) -> None:
 
 @pytest.mark.sampled(8)
 @of("refused")
-def test_what_is_not_understood_is_left_as_it_is(tmp_path: Path, shape: Shape) -> None:
+def test_a_file_that_is_not_understood_is_left_as_it_is(tmp_path: Path, shape: Shape) -> None:
     desk = Desk(tmp_path / "desk", shape)
     before = desk.everything()
     code, said = desk.run("install")

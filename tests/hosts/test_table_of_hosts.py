@@ -1,4 +1,4 @@
-"""Where each host has its file, on each system, and the shape of the entry that it gets."""
+"""Each host has its file in a known place on each system, and gets an entry of its own shape."""
 
 import json
 import tomllib
@@ -111,7 +111,7 @@ def test_a_variable_that_moves_a_hosts_folder_is_followed(
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.id)
-def test_what_is_printed_reads_back_as_the_entry(host: Any) -> None:
+def test_a_printed_entry_reads_back_as_the_entry(host: Any) -> None:
     entry = entry_for(host, Start(["C:\\a b\\zinc-mcp.exe", "-m", 'it\'s "x"'], {"ZINC_MCP_SANDBOX": "1"}))
     text = snippet(host, entry)
     at: Any = (

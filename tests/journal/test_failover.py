@@ -31,7 +31,7 @@ class Servers:
     def __init__(self, server: Any) -> None:
         self._server = server
         self.folder = Path(unquote(parse_qs(urlsplit(str(server.get_uri("postgres"))).query)["host"][0]))
-        """Where its data is, and its socket."""
+        """The folder of its data and of its socket."""
 
     def run(self, program: str, *words: str) -> None:
         """Run one of PostgreSQL's programs, as the user to whom the data belongs."""

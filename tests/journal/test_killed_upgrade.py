@@ -73,7 +73,7 @@ SQLITE = (
 
 
 def content(url: str) -> dict[str, list[str]]:
-    """Return all that a journal says of orders, but which version wrote an event."""
+    """Return all that a journal says of orders, except the version that wrote an event."""
     engine = sa.create_engine(driven(url))
     try:
         with engine.connect() as connection:
@@ -107,7 +107,7 @@ def fill(url: str) -> dict[str, list[str]]:
 
 @contextmanager
 def held(url: str, point: str) -> Generator[Callable[[], bool]]:
-    """Hold whoever comes to a point of an upgrade while inside; give what says whether somebody is held there."""
+    """Hold each process that comes to a point of an upgrade; give a function that says whether one is held there."""
     if url.startswith("sqlite"):
         run(url, SQLITE)
         yield lambda: is_written_to(url)

@@ -28,7 +28,7 @@ from zinc_mcp.process import Process
 
 
 def commits(part: bytes, names: set[bytes]) -> bool:
-    """Say whether a part of what a client sends ends a transaction, whose statement may have a name by then.
+    """Say whether bytes of a client end a transaction. The statement that ends it may have a name by then.
 
     The driver gives a statement a name after some uses, and from then on sends the name alone ("Extended Query").
     `names` has those that this connection has given to it so far.

@@ -135,7 +135,7 @@ async def test_an_approval_elsewhere_is_sent_at_once_also_after_the_listening_co
                     connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) {listens}")
                 await anyio.sleep(0.6)
                 await until_somebody_listens()
-            # A process that cannot send: the yes is written down, and whoever can send takes it.
+            # A process that cannot send: the yes is written down, and another process that can send takes it.
             async with open_test_process(journal=address, api_key=None, clocks=slow) as deciding:
                 await decide(deciding, yes(asked))
             with anyio.fail_after(5):

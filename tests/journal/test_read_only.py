@@ -64,7 +64,7 @@ def the_file(home: Path) -> None:
 
 
 def with_a_log(home: Path) -> None:
-    """As a process leaves it that was killed: the last order stands in the log alone."""
+    """Leave a journal as a killed process does: the last order stands in the log alone."""
     code = (
         "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA wal_autocheckpoint=0');"
         "c.execute(\"UPDATE zinc_entries SET status = 'order_placed'\"); c.commit(); os.kill(os.getpid(), 9)"

@@ -110,7 +110,7 @@ HALVES: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize("half", HALVES)
-def test_half_a_journal_is_said_to_be_one_and_is_not_added_to(url: str, half: str) -> None:
+def test_an_incomplete_journal_is_named_as_such_and_not_added_to(url: str, half: str) -> None:
     Journal.open(url).close()
     run(url, *HALVES[half])
     for _ in range(2):

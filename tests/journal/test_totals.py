@@ -134,7 +134,7 @@ def test_the_totals_are_the_sum_of_all_entries_of_the_window(
 
 @examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(rows, min_size=1, max_size=30), st.lists(changes, max_size=4), moments, st.booleans())
-def test_what_was_opened_before_an_order_is_the_sum_of_these_entries_whatever_their_times(
+def test_the_sum_before_an_order_is_that_of_the_entries_opened_before_whatever_their_times(
     url: str,
     journal: Journal,
     database: sa.Engine,

@@ -268,7 +268,7 @@ async def test_a_message_that_was_not_taken_is_tried_again_a_few_times_and_then_
             clock.pass_seconds(pause + 1)
         await rounds()
     assert len(listener.messages) == TRIES
-    assert len({message.json["id"] for message in listener.messages}) == 1  # whoever takes two can tell
+    assert len({message.json["id"] for message in listener.messages}) == 1  # a reader of both sees that they are one
 
 
 async def test_a_message_that_was_not_taken_is_sent_by_the_next_process(

@@ -170,7 +170,7 @@ _HEADER_TEXT = st.text(st.sampled_from('Payment idrealm="\\,= \t!Basic') | st.ch
 @example(["Payment \x00"])
 @example(["Payment \ud800"])
 @example([",,,,", "Payment ,", '"'])
-def test_no_header_is_a_crash(values: list[str]) -> None:
+def test_no_header_causes_a_crash(values: list[str]) -> None:
     try:
         challenges = Challenge.from_www_authenticate(values)
     except InvalidChallengeError:

@@ -133,12 +133,12 @@ def test_the_reference_of_an_odd_receipt_is_found(value: str, reference: str | N
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
-def test_no_receipt_is_no_failure(value: str | None) -> None:
+def test_a_missing_receipt_is_no_failure(value: str | None) -> None:
     assert Receipt.from_payment_receipt(value) is None
 
 
 @given(st.text(max_size=400) | st.binary(max_size=300).map(lambda data: base64.urlsafe_b64encode(data).decode()))
-def test_no_receipt_is_a_crash(value: str) -> None:
+def test_no_text_in_place_of_a_receipt_causes_a_crash(value: str) -> None:
     receipt = Receipt.from_payment_receipt(value)
     assert receipt is None or receipt.reference is None or 0 < len(receipt.reference) <= 400
 

@@ -290,5 +290,5 @@ def test_a_setting_that_cannot_be_used_is_named_and_not_shown(key: str, method: 
     assert "planted" not in str(caught.value) and "4242" not in str(caught.value)
 
 
-def test_a_live_key_is_live() -> None:
+def test_a_wallet_with_a_live_key_is_live() -> None:
     assert StripeWallet(SecretStr("sk_live_0123456789"), "pm_1").mode == "live"

@@ -213,7 +213,7 @@ async def test_a_node_that_raises_the_price_after_our_look_is_caught_after_signi
         await wallet.aclose()
 
 
-async def test_no_node_is_no_payment_and_no_doubt() -> None:
+async def test_without_a_node_there_is_no_payment_and_no_doubt() -> None:
     wallet = _wallet("http://127.0.0.1:9/")
     challenge = offer(
         request=tempo_request(currency=PATH_USD, methodDetails={"chainId": MODERATO}), expires=rfc3339(time.time() + 60)

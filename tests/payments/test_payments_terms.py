@@ -193,7 +193,7 @@ async def test_the_same_road_pays_an_honest_402_once() -> None:
 @pytest.mark.parametrize(
     ("ends_in", "reason"), [(-60, "expires_too_soon"), (14, "expires_too_soon"), (1100, "expires_too_late")]
 )
-async def test_an_end_that_only_a_wrong_clock_of_ours_takes_for_right_is_seen_by_zincs_own(
+async def test_an_expiry_that_only_our_wrong_clock_accepts_is_refused_by_zincs_time(
     ends_in: float, reason: str
 ) -> None:
     wrong_by = -700 if ends_in < 300 else 700
@@ -205,7 +205,7 @@ async def test_an_end_that_only_a_wrong_clock_of_ours_takes_for_right_is_seen_by
 
 
 @pytest.mark.parametrize("date", [formatdate(NOW, usegmt=True), formatdate(NOW - 20), "yesterday", "0", "Sun, 99 Nov"])
-async def test_a_date_that_is_right_or_none_at_all_is_in_nobodys_way(date: str) -> None:
+async def test_a_right_or_unreadable_date_refuses_no_honest_402(date: str) -> None:
     row, refused = await _row(_tempo(), date=date)
     assert (row.requests_carrying_one, refused) == (1, None)
 
@@ -227,7 +227,9 @@ async def test_a_date_that_is_right_or_none_at_all_is_in_nobodys_way(date: str) 
         ({"body": BODY + b" "}, None),
     ],
 )
-async def test_another_place_or_answer_is_refused(expected: dict[str, Any], reason: str | None) -> None:
+async def test_a_402_from_elsewhere_or_for_another_request_is_refused(
+    expected: dict[str, Any], reason: str | None
+) -> None:
     wallet = CountingWallet()
     values = _with(digest=digest_of(BODY))
     with pytest.raises(PaymentRefusedError) as caught:

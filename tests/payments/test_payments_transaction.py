@@ -182,7 +182,7 @@ def test_each_field_is_what_a_payment_needs_and_nothing_else(at: int, values: Se
         "another recipient", "a longer recipient", "a cent more",
     ],
 )  # fmt: skip
-def test_its_one_call_is_that_transfer(calls: Any) -> None:
+def test_the_one_call_of_a_payment_is_that_transfer(calls: Any) -> None:
     assert refused(changed(PLAIN, CALLS, calls)) == "transaction"
 
 
@@ -216,7 +216,7 @@ def test_a_payment_is_not_taken_for_one_of_the_other_kind() -> None:
 
 
 @pytest.mark.parametrize("now", [ENDS, ENDS + 1, ENDS - 121, NOW - 86_400])
-def test_its_time_is_neither_over_nor_longer_than_two_minutes(now: float) -> None:
+def test_the_time_of_a_payment_is_neither_over_nor_longer_than_two_minutes(now: float) -> None:
     assert refused(PLAIN, now=now) == "transaction"
 
 

@@ -35,7 +35,7 @@ OWN: dict[str, Any] = {
     },
     "billing_address": {**ADDRESS, "address_line1": "7 Planted Lane"},
 }
-"""What makes an order one of an own account."""
+"""The members of an order by an own account."""
 
 
 def order_v1(product_id: str = COFFEE, **fields: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ async def test_a_malformed_return_is_refused(clock: Clock, changed: dict[str, An
 
 
 @pytest.mark.parametrize("conflict", [409, 422, 400])
-async def test_what_was_returned_or_never_placed_is_refused(clock: Clock, conflict: int) -> None:
+async def test_a_return_of_returned_or_unplaced_goods_is_refused(clock: Clock, conflict: int) -> None:
     async with customer(Sandbox(clock=clock, dialect=Dialect.parse(f"return_conflict=status_{conflict}"))) as client:
         placed = await delivered(client, clock)
         assert (await client.post("/returns", json=back(placed, 2))).status_code == 201

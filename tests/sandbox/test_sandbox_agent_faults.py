@@ -95,7 +95,7 @@ async def test_the_losses_of_a_careless_payer_are_counted() -> None:
     assert sandbox.settlements()[0]["amount_cents"] == 5_101
 
 
-async def test_no_challenge_at_all() -> None:
+async def test_a_402_can_come_without_a_challenge_and_a_redirect_in_its_place() -> None:
     sandbox = Sandbox()
     page = await Agent(sandbox, "success?pay_fault=html_402").send()
     assert (page.status_code, "www-authenticate" in page.headers) == (402, False)
@@ -108,7 +108,7 @@ async def test_no_challenge_at_all() -> None:
     assert sandbox.placed() == []
 
 
-async def test_an_order_that_nobody_paid_for() -> None:
+async def test_an_order_can_be_given_although_nobody_paid() -> None:
     sandbox = Sandbox()
     agent = Agent(sandbox, "success?pay_fault=unpaid_201,unpaid_201")
     given = await agent.send()

@@ -84,7 +84,7 @@ async def test_a_shopify_shop_that_is_not_catalogued_is_refused_in_practice(ada:
 
 
 @pytest.mark.parametrize("path", ["/products/{}", "/products/{}/offers"])
-async def test_what_is_asked_for_asynchronously_is_processing_except_at_shopify_and_etsy(
+async def test_an_asynchronous_question_is_processing_except_at_shopify_and_etsy(
     ada: httpx.AsyncClient, path: str
 ) -> None:
     waiting = await get(ada, path.format("B0SNDBXC01"), **{"retailer": "amazon", "async": "true"})

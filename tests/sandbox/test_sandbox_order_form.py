@@ -251,7 +251,7 @@ async def test_any_body_is_taken_or_refused_and_a_taken_one_can_be_read(
                 assert 0 < (result.price_components.charged_cents or 0) <= body["max_price"]
 
 
-async def test_there_is_nothing_anywhere_else() -> None:
+async def test_any_other_path_is_a_404() -> None:
     async with customer(Sandbox()) as client:
         unknown = await client.get("/nowhere")
         assert (unknown.status_code, unknown.json()) == (404, {"detail": "Not Found"})

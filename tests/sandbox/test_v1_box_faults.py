@@ -129,7 +129,7 @@ async def test_changes_are_lost_before_and_after_they_were_taken(parameter: str)
     assert rows[0]["outcome"] == "not_accepted_drop_before" and not rows[1]["outcome"].startswith("not_")
 
 
-async def test_what_became_of_a_change_can_be_lost_as_well() -> None:
+async def test_the_outcome_of_a_change_can_be_lost_as_well() -> None:
     zinc = V1()
     notes = "cancellation_fault=html_502&returned_fault=drop&case_read_fault=redirect&cancel=direct"
     request_id = await zinc.place(faulty(notes), 3)

@@ -143,7 +143,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.sampled(12)
 @pytest.mark.parametrize(("fields", "code"), REFUSED)
-async def test_what_the_page_forbids_is_refused_at_once(fields: dict[str, Any], code: str) -> None:
+async def test_a_body_that_the_page_forbids_is_refused_at_once(fields: dict[str, Any], code: str) -> None:
     zinc = V1()
     told = await zinc.post(order_v1(**fields))
     assert (told["_type"], told["code"]) == ("error", code), told
@@ -172,7 +172,7 @@ async def test_a_body_that_is_no_json_is_refused() -> None:
         {"zma_discount": -2.5, "zma_priority_bid": 12.5},
     ],
 )
-async def test_what_the_page_allows_is_taken(fields: dict[str, Any]) -> None:
+async def test_a_body_that_the_page_allows_is_taken(fields: dict[str, Any]) -> None:
     zinc = V1()
     await zinc.place(order_v1(**fields))
 

@@ -27,7 +27,7 @@ OURS = {
     *("queue_shard", "internal", "warehouse", "assignee", "warehouse_hint"),
     *("rounding_mode", "buybox_rank", "service_level", "carrier_code", "screenshot"),
 }
-"""What the sandbox adds on purpose: fields that no document names, which no client may show."""
+"""The fields that the sandbox adds on purpose: no document names them, and no client may show them."""
 
 
 @asynccontextmanager
@@ -57,7 +57,7 @@ def invented(answer: Any) -> set[str]:
     return set()
 
 
-async def test_it_orders_reads_lists_and_follows() -> None:
+async def test_the_sdk_orders_reads_lists_and_follows() -> None:
     clock = Clock()
     async with zinc_sdk(Sandbox(clock=clock)) as zinc:
         placed = await zinc.orders.create_order(**order(metadata={"trip": "1"}, po_number="PO-1"))
@@ -77,7 +77,7 @@ async def test_it_orders_reads_lists_and_follows() -> None:
 
 @pytest.mark.sampled(8)
 @pytest.mark.parametrize("url", sorted(SCENARIOS))
-async def test_it_reads_every_practice_order_at_any_time(url: str) -> None:
+async def test_the_sdk_reads_every_practice_order_at_any_time(url: str) -> None:
     clock = Clock()
     async with zinc_sdk(Sandbox(clock=clock)) as zinc:
         wanted = order(products=[{"url": url}, *order()["products"]], fulfillment={"items": "best_effort"})
@@ -92,7 +92,7 @@ async def test_it_reads_every_practice_order_at_any_time(url: str) -> None:
             assert invented(await zinc.orders.get_order_timeline(placed.id)) == set()
 
 
-async def test_it_cancels_a_pending_order_and_is_told_when_it_cannot() -> None:
+async def test_the_sdk_cancels_a_pending_order_and_is_told_when_it_cannot() -> None:
     async with zinc_sdk(Sandbox(clock=Clock())) as zinc:
         placed = await zinc.orders.create_order(**order())
         assert await zinc.orders.cancel_order(placed.id) is None
@@ -102,7 +102,7 @@ async def test_it_cancels_a_pending_order_and_is_told_when_it_cannot() -> None:
         assert refused.value.body["error"]["code"] == "order_not_cancellable"
 
 
-async def test_it_reads_every_refusal_of_an_order() -> None:
+async def test_the_sdk_reads_every_refusal_of_an_order() -> None:
     async with zinc_sdk(Sandbox(clock=Clock())) as zinc:
         await zinc.orders.create_order(**order(idempotency_key="once"))
         for fields, status in (
@@ -116,7 +116,7 @@ async def test_it_reads_every_refusal_of_an_order() -> None:
             assert refused.value.status_code == status
 
 
-async def test_it_searches_and_reads_products() -> None:
+async def test_the_sdk_searches_and_reads_products() -> None:
     async with zinc_sdk(Sandbox(clock=Clock())) as zinc:
         found = await zinc.search.search(
             q="whole bean coffee", max_price=2000, sort="price_asc", limit=5, retailer=["amazon", "walmart"]
@@ -145,7 +145,7 @@ async def test_it_searches_and_reads_products() -> None:
                 await ask("9990000011", retailer="etsy", async_=True)
 
 
-async def test_it_reads_shops_and_money() -> None:
+async def test_the_sdk_reads_shops_and_money() -> None:
     async with zinc_sdk(Sandbox(clock=Clock())) as zinc:
         shops = await zinc.retailers.list_retailers(limit=3, name="a", include="all")
         assert (len(shops.retailers), shops.coverage.policy, invented(shops)) == (3, "open", set())
@@ -159,7 +159,7 @@ async def test_it_reads_shops_and_money() -> None:
         assert (health.status, invented(health)) == ("up", set())
 
 
-async def test_it_counts_its_data_calls() -> None:
+async def test_the_sdk_counts_its_data_calls() -> None:
     clock = Clock()
     async with zinc_sdk(Sandbox(clock=clock)) as zinc:
         await zinc.search.search(q="coffee", retailer=["walmart"])
@@ -181,7 +181,7 @@ async def test_it_counts_its_data_calls() -> None:
             await zinc.usage.get_my_usage(window_days=91)
 
 
-async def test_it_sends_something_back_and_sees_the_credit() -> None:
+async def test_the_sdk_sends_something_back_and_sees_the_credit() -> None:
     clock = Clock()
     async with zinc_sdk(Sandbox(clock=clock)) as zinc:
         placed = await zinc.orders.create_order(**order())
@@ -201,7 +201,7 @@ async def test_it_sends_something_back_and_sees_the_credit() -> None:
             await zinc.returns.create_return_request(**wanted)
 
 
-async def test_it_opens_a_case_says_more_and_closes_it() -> None:
+async def test_the_sdk_opens_a_case_says_more_and_closes_it() -> None:
     clock = Clock()
     async with zinc_sdk(Sandbox(clock=clock)) as zinc:
         placed = await zinc.orders.create_order(**order())
@@ -231,7 +231,7 @@ async def test_it_opens_a_case_says_more_and_closes_it() -> None:
         assert ([each.id for each in shown.cases], invented(shown)) == ([case.id], set())
 
 
-async def test_it_pays_for_an_order_and_for_answers_without_an_account() -> None:
+async def test_the_sdk_pays_for_an_order_and_for_answers_without_an_account() -> None:
     one = {"product_id": "B0SNDBXC01", "retailer": "amazon"}
     async with on_a_port(Sandbox(clock=Clock())) as http:
         for call, fields in (

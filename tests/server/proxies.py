@@ -21,7 +21,7 @@ from bench.proxied import DEPLOY, NAMES, nginx_configuration, replaced
 
 
 class Proxy:
-    """A running proxy, and what trusts its certificate."""
+    """A running proxy, and the clients that trust its certificate."""
 
     def __init__(self, port: int, certificate: Path) -> None:
         self.origin = f"https://localhost:{port}"

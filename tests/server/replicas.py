@@ -52,7 +52,7 @@ class Replica:
 
     @property
     def origin(self) -> str:
-        """Where it is reached without a proxy."""
+        """Its own address, without a proxy."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:

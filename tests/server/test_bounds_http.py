@@ -76,7 +76,7 @@ UNFINISHED = {
     "chunks of a form": head("POST", "/approve/7", more=FORM + "Transfer-Encoding: chunked\r\n") + b"3\r\nvis\r\n",
     "no token": head("POST", "/mcp", more=A_JSON + "Content-Length: 900000\r\n") + b'{"jsonrpc"',
 }
-"""What connections send that never ask for anything."""
+"""The bytes of connections that never ask for anything."""
 
 
 @pytest.mark.parametrize("kind", UNFINISHED)

@@ -493,7 +493,7 @@ async def test_a_stdio_server_opens_the_browser_and_its_page_ends_with_it(
     browser = tmp_path / "browser"
     browser.write_text(FAKE_BROWSER, encoding="utf-8")
     browser.chmod(0o755)
-    own = {"BROWSER": str(browser), "ZINC_MCP_BROWSER": "1", "SSH_CONNECTION": ""}  # whoever runs the tests may be far
+    own = {"BROWSER": str(browser), "ZINC_MCP_BROWSER": "1", "SSH_CONNECTION": ""}  # the tests may run over SSH
     told: list[str] = []
     shown, seen = Shown(), tmp_path / "browser.seen"
     async with zinc_on_a_port(zinc) as origin:

@@ -59,7 +59,7 @@ async def test_a_request_that_names_two_hosts_is_refused(
 
 @pytest.mark.parametrize("second", ["right", "wrong"])
 @pytest.mark.parametrize("first", ["right", "wrong"])
-async def test_a_request_with_two_tokens_is_nobodys(
+async def test_a_request_with_two_tokens_is_refused(
     open_test_process: OpenProcess, home: Path, first: str, second: str
 ) -> None:
     tokens = {"right": add_member(home / "members.json", "ada"), "wrong": "zmcp_" + "x" * 43}

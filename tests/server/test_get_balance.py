@@ -109,7 +109,7 @@ async def test_refunds_that_are_not_proved_are_told_by_age(
 
 
 @both_eras
-async def test_what_waits_for_a_yes_is_told_with_the_way_to_decide_and_no_secret(
+async def test_orders_that_wait_for_a_yes_are_told_with_the_way_to_decide_and_no_secret(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, write_config: WriteConfig
 ) -> None:
     write_config('[policy]\napproval = "page"\n')

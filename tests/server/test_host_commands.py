@@ -1,4 +1,4 @@
-"""What `zinc-mcp install` writes works with the hosts' own command lines.
+"""The entries that `zinc-mcp install` writes work with the hosts' own command lines.
 
 They come from npm, so this runs where `ZINC_MCP_CLIENTS` names a folder to install them into, as `.ci/full` does.
 The tests neither log in nor call a model: each host only starts the server and says whether it answered.

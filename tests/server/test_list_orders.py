@@ -357,7 +357,7 @@ async def test_ten_orders_are_a_small_result(open_test_process: OpenProcess, zin
         ("place_agent_order", [{"id": "r1", "credited_amount": 700}, {"id": "r2", "credited_amount": 300}], 1000),
     ],
 )
-async def test_what_came_back_is_told_beside_what_was_spent(
+async def test_returned_money_is_told_beside_spent_money(
     open_test_process: OpenProcess, zinc: FakeZinc, tool: str, returns: list[Any], credited: int
 ) -> None:
     async with open_test_process(wallet="sandbox") as process, host(process, "auto") as client:

@@ -56,7 +56,7 @@ def owner(tmp_path: Path, home: Path, journal: str) -> Started:
 
 @pytest.fixture
 def memory(clock: HandClock) -> Callable[[], Members]:
-    """Return what makes the memory of one more server, which no time makes too old but the test's."""
+    """Return a function that makes the memory of one more server, which grows old by the test's clock alone."""
     return lambda: Members(MembersCopy(clock))
 
 
@@ -108,7 +108,7 @@ async def becomes(origin: str, token: str, code: int) -> None:
             await anyio.sleep(0.02)
 
 
-async def test_what_the_command_changes_holds_at_once_at_each_server_and_on_open_streams(
+async def test_a_change_by_the_command_holds_at_once_at_each_server_and_on_open_streams(
     open_test_process: OpenProcess, clocks: Clocks, owner: Started, journal: str, memory: Any
 ) -> None:
     async with (

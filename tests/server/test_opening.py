@@ -144,7 +144,7 @@ def test_a_host_that_leaves_before_any_call_leaves_nothing_behind(practice: Pipe
     assert time.monotonic() - began < 10
 
 
-def test_what_the_owner_is_told_does_not_wait_for_a_call(home: Path) -> None:
+def test_messages_to_the_owner_do_not_wait_for_a_call(home: Path) -> None:
     home.mkdir(exist_ok=True)
     (home / "zinc.toml").write_text('[notify]\nurl = "http://127.0.0.1:9/"\n', encoding="utf-8")
     with server(home, ZINC_API_KEY="zn_test_x", ZINC_API_URL="http://127.0.0.1:9") as pipes:

@@ -174,7 +174,7 @@ async def test_the_day_to_expect_is_that_of_the_last_parcel(
     assert told.get("estimated_delivery") == day
 
 
-async def test_what_was_given_up_is_told(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
+async def test_a_wish_that_was_given_up_is_told(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
     given_up = {"concern": "gift", "code": "gift_option_unavailable", "message": "No gift option."}
     told = await looked(open_test_process, zinc, fulfillment={"concessions": [given_up]})
     assert "Not all of it is as it was asked for: see concessions." in told["summary"]

@@ -49,7 +49,7 @@ async def two(
 
 @both_eras
 @both_transports
-async def test_another_member_s_order_is_nothing_to_any_tool_and_its_key_nothing_to_one_s_own_order(
+async def test_another_member_s_order_is_unknown_to_every_tool_and_its_key_is_free_for_one_s_own(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str
 ) -> None:
     async with two(open_test_process, home, mode, transport) as ours:
@@ -88,7 +88,7 @@ async def test_another_member_s_order_is_nothing_to_any_tool_and_its_key_nothing
 
 
 @both_eras
-async def test_another_member_s_link_and_question_are_nothing_to_anybody_else(
+async def test_another_member_s_link_and_question_work_for_nobody_else(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, mode: str
 ) -> None:
     home.mkdir(parents=True, exist_ok=True)

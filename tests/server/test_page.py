@@ -329,7 +329,7 @@ async def test_an_old_tab_decides_only_the_question_that_it_shows(
 
 
 @pytest.mark.parametrize("part", ["entry_id", "id", "digest"])
-async def test_an_answer_that_names_another_question_is_taken_by_none(
+async def test_an_answer_that_names_another_question_decides_none(
     open_test_process: OpenProcess, zinc: FakeZinc, part: str
 ) -> None:
     async with opened(open_test_process) as (question, person):

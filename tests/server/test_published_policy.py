@@ -52,7 +52,7 @@ def journal(make_database: Callable[..., str]) -> str:
 
 @pytest.fixture
 def configure(home: Path) -> Callable[..., None]:
-    """Return what writes the settings of a server: `zinc.toml` of the one, `other.toml` of the other."""
+    """Return a function that writes the settings of a server: `zinc.toml` of the one, `other.toml` of the other."""
 
     def write(text: str, name: str = "zinc.toml") -> None:
         home.mkdir(mode=0o700, exist_ok=True)
@@ -62,7 +62,7 @@ def configure(home: Path) -> Callable[..., None]:
 
 
 def owner(tmp_path: Path, journal: str, toml: str) -> Callable[..., str]:
-    """Return what runs a command of the owner with these settings, and returns what it prints."""
+    """Return a function that runs a command of the owner with these settings, and returns its output."""
     started = Started(tmp_path / "owner")
     started.home.parent.mkdir(exist_ok=True)
     started.configure(toml)

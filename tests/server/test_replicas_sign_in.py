@@ -200,9 +200,7 @@ async def test_a_redirect_opens_one_visit_of_all_servers_and_only_in_the_browser
     assert two.entries()[0].state == "waiting" and orders(zinc) == before
 
 
-async def test_what_another_issuer_sends_a_browser_back_with_opens_nothing_at_any_server(
-    two: Team, issuer: Issuer
-) -> None:
+async def test_a_redirect_of_another_issuer_opens_nothing_at_any_server(two: Team, issuer: Issuer) -> None:
     with running_issuer() as another:
         another.change(client={"id": CLIENT, "redirect": BACK, "secret": SECRET})
         async with browser(two.replicas[0]) as person:

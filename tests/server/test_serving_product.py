@@ -72,7 +72,7 @@ async def test_only_a_list_of_countries_is_a_claim_about_shipping(
         ("new word", "can order"),
     ],
 )
-async def test_what_zinc_says_of_a_shop_is_not_overstated(
+async def test_zincs_words_about_a_shop_are_not_overstated(
     open_test_process: OpenProcess, zinc: FakeZinc, support: str, said: str
 ) -> None:
     zinc.check = {**ORDERABLE, "support": support}
@@ -92,7 +92,7 @@ async def test_a_shop_for_its_own_customers_needs_an_account_in_the_order(
     assert "retailer_credentials_id" in told["next_step"]
 
 
-async def test_why_it_cannot_be_ordered_is_said_in_our_words_and_zincs_are_marked(
+async def test_the_reason_against_an_order_is_said_in_our_words_and_zincs_are_marked(
     open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     zinc.check = {"orderable": False, "support": HOSTILE, "support_detail": HOSTILE, "unsupported_reason": HOSTILE}
@@ -142,7 +142,7 @@ async def test_details_that_cannot_be_asked_for_leave_the_free_check_as_it_is(
         ("max_day = never", "policy cannot be used"),
     ],
 )
-async def test_what_the_owners_policy_forbids_is_not_told_as_orderable(
+async def test_a_product_that_the_owners_policy_forbids_is_not_told_as_orderable(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config, config: str, said: str
 ) -> None:
     async with open_test_process() as process, host(process, "auto") as client:
@@ -155,7 +155,7 @@ async def test_what_the_owners_policy_forbids_is_not_told_as_orderable(
 
 
 @pytest.mark.parametrize("config", ['countries = ["US"]', 'retailers_blocked = ["walmart.com"]', 'ship_to = "saved"'])
-async def test_what_the_policy_allows_is_told_as_zinc_says(
+async def test_a_product_that_the_policy_allows_is_told_as_zinc_says(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: Config, config: str
 ) -> None:
     write_config(f"[policy]\n{config}\n")

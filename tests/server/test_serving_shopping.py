@@ -29,7 +29,7 @@ TASK = (
     "most $45 (4500 cents) in all, and send them home. When they have come, send 1 back: it is no longer needed."
 )
 PACE = 25
-"""How many times faster the orders of a server process advance."""
+"""The orders of a server process advance so many times faster."""
 SMALL = 1
 """Numbers up to this one are how many or which of a few, and come from nobody's words."""
 
@@ -287,7 +287,7 @@ MIXED = [{"label": "Size", "value": "Whole bean"}, {"label": "Grind", "value": "
     ],
     ids=str,
 )
-async def test_what_was_never_told_is_noticed_before_it_is_sent(
+async def test_a_word_that_was_never_told_is_noticed_before_it_is_sent(
     clock: HandClock, home: Path, tool: str, arguments: dict[str, Any]
 ) -> None:
     settings = Settings(home=home, config=home / "zinc.toml", sandbox=True, browser=False)

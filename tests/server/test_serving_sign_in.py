@@ -86,9 +86,7 @@ async def test_a_key_that_was_kept_for_another_zinc_is_not_used_and_this_is_said
 
 
 @pytest.mark.parametrize("key", ["zn_live_of_the_owner_51c7", "zn_test_of_the_owner_51c7"])
-async def test_whoever_practises_can_do_so_with_any_key_in_the_environment_or_in_the_store(
-    tmp_path: Path, key: str
-) -> None:
+async def test_practice_works_with_any_key_in_the_environment_or_in_the_store(tmp_path: Path, key: str) -> None:
     log = tmp_path / "log"
     for name, variables in (("store", {}), ("environment", {"ZINC_API_KEY": key})):
         home = tmp_path / name  # one of its own: a second order would be the twin of the first

@@ -37,7 +37,7 @@ PRODUCT = {"product_id": "B07JGBW826"}
         ({"max_price": 12.5}, "max_price", "whole number"),
     ],
 )
-async def test_what_is_wrong_is_named_with_what_to_change(
+async def test_a_wrong_argument_is_named_with_what_to_change(
     home: Path, mode: str, changes: dict[str, Any], field: str, says: str
 ) -> None:
     zinc = Practice(home)

@@ -74,7 +74,7 @@ class Team:
 
 @pytest.fixture
 def policy(write_config: Callable[[str], Path]) -> Callable[..., None]:
-    """Return what writes a policy that asks nobody, with lines of a team."""
+    """Return a function that writes a policy that asks nobody, with lines of a team."""
 
     def write(*lines: str, approval: str = "none", more: str = "") -> None:
         write_config("\n".join(["[policy]", f'approval = "{approval}"', "max_day = 1000000", *lines, more, ""]))

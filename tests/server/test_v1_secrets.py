@@ -284,7 +284,7 @@ class Quoting(Wire):
         return httpx.Response(answer.status_code, json=told)
 
 
-async def test_what_zinc_quotes_of_an_account_is_not_passed_on(home: Path, clocks: Clocks, clock: HandClock) -> None:
+async def test_zincs_quotes_of_an_account_are_not_passed_on(home: Path, clocks: Clocks, clock: HandClock) -> None:
     keep(home, ORIGIN)
     said: list[str] = []
     async with practising(home, Quoting(clock), clocks, clock) as process, host(process, "auto") as client:

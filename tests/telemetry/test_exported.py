@@ -198,7 +198,7 @@ def test_without_the_extra_a_server_that_is_asked_works_and_says_so(tmp_path: Pa
 
 
 @pytest.mark.thorough
-def test_what_a_server_on_stdio_sends_names_nobody_and_nothing(tmp_path: Path) -> None:
+def test_a_server_on_stdio_sends_no_name_of_a_person_or_an_order(tmp_path: Path) -> None:
     started = Started(tmp_path)
     started.configure(POLICY)
     with collecting() as collector, on_stdio(started, **VARIABLES, **collector.variables) as (host, process):
@@ -250,7 +250,7 @@ def on_a_port(started: Started, port: int, **variables: str) -> Generator["subpr
             process.kill()
 
 
-async def test_what_a_server_over_http_sends_names_nobody_and_nothing(tmp_path: Path) -> None:
+async def test_a_server_over_http_sends_no_name_of_a_person_or_an_order(tmp_path: Path) -> None:
     started = Started(tmp_path)
     started.configure(POLICY)
     member = add_member(started.home / "members.json", "grace")

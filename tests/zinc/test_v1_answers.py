@@ -323,7 +323,7 @@ async def test_the_id_of_a_refused_call_is_no_order(code: str) -> None:
         {"_type": "order_response"},
     ],
 )
-async def test_what_is_no_answer_of_v1_leaves_the_outcome_open(content: object, status: int) -> None:
+async def test_a_text_that_is_no_answer_of_v1_leaves_the_outcome_open(content: object, status: int) -> None:
     with pytest.raises(OrderOutcomeUnknownError):
         await posted(content, status)
 
@@ -488,7 +488,7 @@ def managed(**more: Any) -> dict[str, Any]:
         ({"total": 1999, "subtotal": 9000, "tax": 0, "shipping": 0}, managed(), None, None),
     ],
 )
-async def test_what_a_managed_account_adds_is_counted(
+async def test_the_costs_that_a_managed_account_adds_are_counted(
     price: dict[str, Any], sent: dict[str, Any], charged: int | None, fees: int | None
 ) -> None:
     for order in (
@@ -511,7 +511,7 @@ async def test_what_a_managed_account_adds_is_counted(
         ({"total": 1499, "tax": None, "gift_certificate": 500}, None),
     ],
 )
-async def test_what_the_gift_balance_paid_is_paid_whether_the_total_counts_it_or_not(
+async def test_money_of_the_gift_balance_is_paid_whether_the_total_counts_it_or_not(
     price: dict[str, Any], charged: int | None
 ) -> None:
     parts = {"subtotal": 1850, "tax": 149, "shipping": 0}
@@ -535,7 +535,7 @@ async def test_an_answer_about_another_request_is_not_used() -> None:
     [b"", b"<html>", b"[]", b"null", {}, {"request_id": ID}, {"_type": "cancellation_response"}, {"_type": ["error"]}],
 )
 @pytest.mark.parametrize("status", [200, 404, 500])
-async def test_what_is_no_order_is_not_read_as_one(content: object, status: int) -> None:
+async def test_an_answer_that_is_no_order_is_not_read_as_one(content: object, status: int) -> None:
     with pytest.raises(UnreadableAnswerError):
         await read(content, status)
 
@@ -672,7 +672,7 @@ async def test_a_smaller_page_is_asked_for_where_one_is_too_large() -> None:
 
 
 @pytest.mark.parametrize("content", [b"<html>", {}, {"orders": 5}, error("internal_error")])
-async def test_what_is_no_list_proves_nothing(content: object) -> None:
+async def test_an_answer_that_is_no_list_proves_nothing(content: object) -> None:
     async with client_of(FakeV1((200, content))) as client:
         with pytest.raises(UnreadableAnswerError):
             await find_orders(client, "zinc_mcp_key", KEY, TOKEN)

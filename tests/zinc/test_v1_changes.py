@@ -1,4 +1,4 @@
-"""What v1 says became of a cancellation, a return and a case, in every shape that it may take."""
+"""The outcome of a cancellation, a return and a case is read in every shape in which v1 may tell it."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -71,7 +71,7 @@ async def test_an_outcome_is_a_yes_a_no_or_not_decided(status: int) -> None:
         [],
     ],
 )
-async def test_what_is_no_outcome_of_this_cancellation_is_none(content: object) -> None:
+async def test_an_answer_without_an_outcome_of_this_cancellation_is_unreadable(content: object) -> None:
     with pytest.raises(UnreadableAnswerError):
         await outcome(content)
 
@@ -98,7 +98,7 @@ async def test_a_return_is_made_denied_or_under_way() -> None:
         b"",
     ],
 )
-async def test_what_is_about_another_return_is_not_believed(content: object) -> None:
+async def test_an_answer_about_another_return_is_not_believed(content: object) -> None:
     with pytest.raises(UnreadableAnswerError):
         await returned(content)
 
@@ -131,7 +131,7 @@ def test_a_history_of_any_shape_is_read(content: dict[str, Any], statuses: list[
 
 
 @pytest.mark.parametrize("content", [{}, {"messages": []}, {"state": 5}, error("internal_error")])
-def test_what_is_no_case_is_not_told_as_none(content: dict[str, Any]) -> None:
+def test_an_answer_that_is_no_case_is_not_told_as_none(content: dict[str, Any]) -> None:
     with pytest.raises(UnreadableAnswerError):
         cases_in(content, ID)
 

@@ -40,7 +40,7 @@ def test_each_row_says_what_happened_and_what_to_do(name: str) -> None:
     assert name not in row.sentence
 
 
-def test_the_endings_of_what_is_not_over_or_not_known() -> None:
+def test_codes_of_orders_that_are_not_over_or_not_known_have_their_own_endings() -> None:
     assert {name for name, row in CODES.items() if row.later == "running"} == RUNNING
     assert {name for name, row in CODES.items() if row.later == "unknown"} == IN_DOUBT
     assert {name for name, row in CODES.items() if row.later == "cancelled"} == {"aborted_request"}
@@ -48,7 +48,7 @@ def test_the_endings_of_what_is_not_over_or_not_known() -> None:
     assert {row.later for row in CODES.values()} == {"running", "unknown", "cancelled", "no_answer", "failed"}
 
 
-def test_what_may_follow_an_accepted_order_never_frees_it_as_an_answer_to_the_request() -> None:
+def test_a_code_that_may_follow_an_accepted_order_never_frees_it_as_an_answer_to_the_request() -> None:
     unsettled = {"internal_error", "invalid_request_id", "aborted_request", *RUNNING, *IN_DOUBT}
     assert {name for name, row in CODES.items() if row.post == "unknown"} == unsettled
     assert {row.post for row in CODES.values()} == {"unknown", "rejected"}

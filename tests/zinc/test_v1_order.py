@@ -240,7 +240,7 @@ TAKEN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_what_the_page_allows_is_taken(what: str) -> None:
+def test_a_body_that_the_page_allows_is_taken(what: str) -> None:
     assert order(**TAKEN[what]).body("key-1", {})
 
 
@@ -312,7 +312,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_the_page_or_the_promise_forbids_is_refused_with_what_to_change(what: str) -> None:
+def test_arguments_that_the_page_or_the_promise_forbids_are_refused_with_what_to_change(what: str) -> None:
     changes, field, words = REFUSED[what]
     found = problems(**changes)
     assert [(name, words in reason) for name, reason in found] == [(field, True)], found
