@@ -359,7 +359,15 @@ def write_config(home: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def clocks() -> Clocks:
-    return Clocks(answer=5.0, wire=5.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=3600.0)
+    return Clocks(
+        answer_seconds=5.0,
+        wire_seconds=5.0,
+        refresh_seconds=1.0,
+        proof_seconds=0.4,
+        poll_seconds=0.05,
+        peek_seconds=0.02,
+        sweep_seconds=3600.0,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,15 @@ PLACE: dict[str, Any] = {
     **{name: part for name, part in ADDRESS.items() if name != "postal_code"},
     "zip_code": ADDRESS["postal_code"],
 }
-CLOCKS = Clocks(answer=5.0, wire=5.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=3600.0)
+CLOCKS = Clocks(
+    answer_seconds=5.0,
+    wire_seconds=5.0,
+    refresh_seconds=1.0,
+    proof_seconds=0.4,
+    poll_seconds=0.05,
+    peek_seconds=0.02,
+    sweep_seconds=3600.0,
+)
 
 
 def arguments(product_id: str = ASIN, *, practice: str | None = None, **changes: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ DRAFT = Draft(
     fee_cents=100,
     facts={"retailer": "amazon.com"},
 )
-LONGEST_SECONDS = 320 + 2 * Clocks().wire
+LONGEST_SECONDS = 320 + 2 * Clocks().wire_seconds
 """A program signs for a payment, and what it signed is sent and looked up."""
 
 

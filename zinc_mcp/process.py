@@ -41,50 +41,50 @@ LOOK_UP_SECONDS = 15.0
 class Clocks:
     """All waiting times in seconds, in one place, so that a fault campaign can run the same code faster."""
 
-    answer: float = 25.0
+    answer_seconds: float = 25.0
     """A placing tool answers within this time: hosts stop listening after 60 s, and progress does not extend that."""
-    wire: float = 60.0
+    wire_seconds: float = 60.0
     """The longest time for one request that may spend money."""
-    sign: float = 60.0
+    sign_seconds: float = 60.0
     """The longest time for a payment wallet to sign, if it asks nobody."""
-    lease_margin: float = 15.0
+    lease_margin_seconds: float = 15.0
     """A sending lease is this much longer than a request. No other process takes over the entry before its end."""
-    opening_lease: float = 30.0
+    opening_lease_seconds: float = 30.0
     """The longest time to open an entry and decide about it; after that another process may clear it away."""
-    form: float = 20.0
+    form_seconds: float = 20.0
     """The older protocol's dialogue closes after this time: hosts give up after 60 s, and the page comes after it."""
-    approval: float = 600.0
+    approval_seconds: float = 600.0
     """The longest time for a person to decide, and for a yes to wait until a process can send."""
-    looking_lease: float = 30.0
+    looking_lease_seconds: float = 30.0
     """For this time one process alone looks up an order in doubt; then another may."""
-    refresh: float = 3.0
+    refresh_seconds: float = 3.0
     """The longest time for a refusal to wait for news from Zinc about the orders that cause it."""
-    proof: float = 8.0
+    proof_seconds: float = 8.0
     """For this time an order is read again and again after a cancellation, until it shows what became of it."""
-    repeat: float = 600.0
+    repeat_seconds: float = 600.0
     """Within this time a call for the same goods is a repeat, and the same bytes may be sent again."""
-    twin: float = 86_400.0
+    twin_seconds: float = 86_400.0
     """Within this time an earlier order for the same goods is the answer, or a new one needs a yes."""
-    sweep: float = 60.0
+    sweep_seconds: float = 60.0
     """The interval at which a running process looks up orders in doubt."""
-    heed: float = 1.0
+    heed_seconds: float = 1.0
     """The interval at which a running process looks for a decision made elsewhere, while a question is open."""
-    poll: float = 2.0
+    poll_seconds: float = 2.0
     """The interval at which a waiting look-up asks Zinc."""
-    glance: float = 0.5
+    glance_seconds: float = 0.5
     """The interval at which a waiting look-up checks whether another process has brought news."""
-    hint: float = 10.0
+    hint_seconds: float = 10.0
     """An order is read at most once within this time because of hints that Zinc's webhooks bring."""
-    notices: float = 2.0
+    notices_seconds: float = 2.0
     """The interval at which a running process looks for something to tell the owner (`notify.notifier`)."""
-    follow: float = 60.0
+    follow_seconds: float = 60.0
     """The interval at which a running process looks again at orders of which the owner was told, and asks Zinc."""
-    telling: float = 10.0
+    telling_seconds: float = 10.0
     """The longest time for one message to the owner."""
-    members: float = 1.0
+    members_seconds: float = 1.0
     """The interval at which a server asks the journal whether it still has the same members."""
-    look_up: float = LOOK_UP_SECONDS
-    peek: float = 0.2
+    look_up_seconds: float = LOOK_UP_SECONDS
+    peek_seconds: float = 0.2
     """The interval at which a call checks whether another process has moved an entry on."""
 
 

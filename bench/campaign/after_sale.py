@@ -53,7 +53,8 @@ class AfterSaleCampaign(RoundCampaign[AfterRound]):
     ) -> list[AfterAgent]:
         """Prepare the orders, play the round, and return its agents."""
         environ = {**_environ(each, folder, address), **journal.environ}
-        asking = {**environ, **({"ZINC_MCP_APPROVAL": "auto", "CAMPAIGN_CLOCKS": "heed=0.2"} if each.asks else {})}
+        asked = {"ZINC_MCP_APPROVAL": "auto", "CAMPAIGN_CLOCKS": "heed_seconds=0.2"}
+        asking = {**environ, **(asked if each.asks else {})}
         orders = await _orders(starter, each, environ)
         servers = await four_servers(starter, asking)
         people = await _people(starter, each, asking, folder) if each.asks else []

@@ -182,7 +182,7 @@ class Campaign:
             "ZINC_MCP_BROWSER": "0",
             "CAMPAIGN_REACHED": str(folder / "reached"),
             "CAMPAIGN_WALLETS": str(folder / "wallets"),
-            **({"CAMPAIGN_CLOCKS": f"repeat={each.repeat_seconds}"} if each.repeat_seconds is not None else {}),
+            **({"CAMPAIGN_CLOCKS": f"repeat_seconds={each.repeat_seconds}"} if each.repeat_seconds is not None else {}),
             **dict(each.settings),
         }
 

@@ -29,7 +29,15 @@ from zinc_mcp.server.mcp.server import build_server
 from zinc_mcp.wiring import open_process
 
 CLOCKS = Clocks(
-    answer=8.0, wire=2.0, lease_margin=0.5, looking_lease=1.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=60.0
+    answer_seconds=8.0,
+    wire_seconds=2.0,
+    lease_margin_seconds=0.5,
+    looking_lease_seconds=1.0,
+    refresh_seconds=1.0,
+    proof_seconds=0.4,
+    poll_seconds=0.05,
+    peek_seconds=0.02,
+    sweep_seconds=60.0,
 )
 
 
@@ -50,7 +58,7 @@ def opened(request: dict[str, Any], checkpoint: Callable[[str], None]) -> Abstra
     return open_process(
         settings,
         # A question waits for its yes until the call is over, and here the yes comes after it.
-        clocks=replace(CLOCKS, answer=1.5) if request["yes"] else CLOCKS,
+        clocks=replace(CLOCKS, answer_seconds=1.5) if request["yes"] else CLOCKS,
         clock=lambda: time.time() + ahead,
         uptime=lambda: (boot, time.monotonic() + ahead),
         checkpoint=checkpoint,

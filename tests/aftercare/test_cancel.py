@@ -383,7 +383,15 @@ async def test_a_yes_that_no_process_has_sent_yet_is_not_withdrawn(
 
 
 def quick() -> Clocks:
-    return Clocks(answer=0.4, wire=5.0, refresh=0.1, proof=0.2, poll=0.05, peek=0.02, sweep=3600.0)
+    return Clocks(
+        answer_seconds=0.4,
+        wire_seconds=5.0,
+        refresh_seconds=0.1,
+        proof_seconds=0.2,
+        poll_seconds=0.05,
+        peek_seconds=0.02,
+        sweep_seconds=3600.0,
+    )
 
 
 async def test_a_caller_cancels_only_their_own(open_test_process: OpenProcess, zinc: FakeZinc) -> None:
@@ -516,7 +524,15 @@ async def test_where_no_time_is_left_zinc_is_not_said_to_have_been_asked(
         entry = await placed(process)
     if not is_ours:
         (home / "journal.db").unlink()
-    slow = Clocks(answer=0.9, wire=5.0, refresh=1.0, proof=0.2, poll=0.05, peek=0.02, sweep=3600.0)
+    slow = Clocks(
+        answer_seconds=0.9,
+        wire_seconds=5.0,
+        refresh_seconds=1.0,
+        proof_seconds=0.2,
+        poll_seconds=0.05,
+        peek_seconds=0.02,
+        sweep_seconds=3600.0,
+    )
     async with open_test_process(clocks=slow) as process, host(process, "auto") as client:
         told = await call(client, "cancel_order", {"order_id": str(entry.order_id)})
     assert (told["cancellation"], zinc.cancellations) == ("not_cancelled", [])

@@ -60,7 +60,7 @@ async def test_a_change_can_be_decided_by_everybody(
 ) -> None:
     tool, given, said = KINDS[kind]
     async with (
-        open_test_process(clocks=Clocks(answer=1.5)) as process,
+        open_test_process(clocks=Clocks(answer_seconds=1.5)) as process,
         page_beside(process, show=chromium.show) as page,
     ):
         async with host(process, "auto") as client:

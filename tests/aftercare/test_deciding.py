@@ -110,7 +110,10 @@ async def test_every_field_that_is_sent_is_in_the_question_and_on_the_page(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig, step: str
 ) -> None:
     shown = Shown()
-    async with open_test_process(clocks=Clocks(answer=1.5)) as process, page_beside(process, show=shown) as page:
+    async with (
+        open_test_process(clocks=Clocks(answer_seconds=1.5)) as process,
+        page_beside(process, show=shown) as page,
+    ):
         urls = (f"{PREFIX}test-success", f"{PREFIX}test-no-breakdown")
         async with host(process, "auto") as client:
             order_id = await delivered(client, clock, *urls)
@@ -152,7 +155,10 @@ async def test_an_answer_on_the_page_counts_once(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig, answer: str, tool: str
 ) -> None:
     shown = Shown()
-    async with open_test_process(clocks=Clocks(answer=1.5)) as process, page_beside(process, show=shown) as page:
+    async with (
+        open_test_process(clocks=Clocks(answer_seconds=1.5)) as process,
+        page_beside(process, show=shown) as page,
+    ):
         async with host(process, "auto") as client:
             order_id = await delivered(client, clock)
             write_config('[policy]\napproval = "page"\n')
@@ -182,7 +188,10 @@ async def test_a_pin_that_is_set_is_asked_for_a_return_as_well(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig
 ) -> None:
     shown = Shown()
-    async with open_test_process(clocks=Clocks(answer=1.5)) as process, page_beside(process, show=shown) as page:
+    async with (
+        open_test_process(clocks=Clocks(answer_seconds=1.5)) as process,
+        page_beside(process, show=shown) as page,
+    ):
         order_id = await ordered(process, clock, write_config)
         await process.journal.run(lambda journal: journal.set_pin(hashed("2468")))
         asked: list[str] = []
@@ -218,7 +227,7 @@ def test_a_question_that_is_too_long_for_a_person_is_not_asked() -> None:
 async def test_a_change_that_waits_for_a_yes_is_told_by_its_name_beside_orders(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig, mode: str
 ) -> None:
-    async with open_test_process(clocks=Clocks(answer=1.5)) as process:
+    async with open_test_process(clocks=Clocks(answer_seconds=1.5)) as process:
         order_id = await ordered(process, clock, write_config, mode)
         async with host(process, mode) as client:
             await call(client, "return_order", back(order_id))
@@ -236,7 +245,7 @@ async def test_a_change_that_waits_for_a_yes_is_told_by_its_name_beside_orders(
 async def test_a_yes_to_an_old_question_files_nothing(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig, mode: str
 ) -> None:
-    async with open_test_process(clocks=Clocks(answer=1.5)) as process:
+    async with open_test_process(clocks=Clocks(answer_seconds=1.5)) as process:
         order_id = await ordered(process, clock, write_config, mode)
         async with host(process, mode) as client:
             first = await call(client, "return_order", back(order_id))
@@ -267,7 +276,7 @@ async def test_a_yes_to_an_old_question_files_nothing(
 async def test_a_yes_given_where_orders_are_sent_sends_no_return(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig
 ) -> None:
-    async with open_test_process(clocks=Clocks(answer=1.5)) as process:
+    async with open_test_process(clocks=Clocks(answer_seconds=1.5)) as process:
         order_id = await ordered(process, clock, write_config)
         async with host(process, "auto") as client:
             await call(client, "return_order", back(order_id))
@@ -280,7 +289,7 @@ async def test_a_yes_given_where_orders_are_sent_sends_no_return(
 async def test_two_returns_that_wait_never_hold_more_than_came(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, write_config: WriteConfig
 ) -> None:
-    async with open_test_process(clocks=Clocks(answer=1.5)) as process:
+    async with open_test_process(clocks=Clocks(answer_seconds=1.5)) as process:
         order_id = await ordered(process, clock, write_config)
         async with host(process, "auto") as client:
             both = [{"number": 1, "quantity": 2}]
@@ -354,7 +363,7 @@ async def test_a_return_is_approved_in_a_terminal_and_sent_by_the_server(
     zinc.clock = time.time
     zinc.pace = 30.0
     started = Started(tmp_path)
-    async with open_test_process(clocks=Clocks(answer=1.5, heed=0.1), clock=time.time) as process:
+    async with open_test_process(clocks=Clocks(answer_seconds=1.5, heed_seconds=0.1), clock=time.time) as process:
         async with host(process, "auto") as client:
             placed = await call(client, "place_order", _order())
             while (await call(client, "get_order", {"order_id": placed["order_id"]}))["outcome"] != "placed":

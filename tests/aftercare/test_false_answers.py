@@ -183,7 +183,7 @@ def test_a_change_is_kept_whole() -> None:
 async def test_a_zinc_that_is_slow_to_show_the_order_is_not_waited_for(
     open_test_process: OpenProcess, zinc: Liar, clock: HandClock, tool: str
 ) -> None:
-    async with open_test_process(clocks=Clocks(answer=1.0)) as process, host(process, "auto") as client:
+    async with open_test_process(clocks=Clocks(answer_seconds=1.0)) as process, host(process, "auto") as client:
         order_id = await delivered(client, clock, f"{SUCCESS}?read_fault=none,hang,hang")
         began = time.monotonic()
         told = await refused(client, tool, back(order_id) if tool == "return_order" else problem(order_id))

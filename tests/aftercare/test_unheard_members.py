@@ -109,7 +109,7 @@ def team(
     open_test_process: OpenProcess, make_database: Callable[..., str], clock: HandClock, clocks: Clocks
 ) -> Callable[..., Any]:
     journal = make_database()
-    never_asks = replace(clocks, members=3600.0)
+    never_asks = replace(clocks, members_seconds=3600.0)
 
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncGenerator[Team]:

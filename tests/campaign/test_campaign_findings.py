@@ -98,7 +98,7 @@ async def test_a_process_that_was_late_tells_what_another_one_has_found_meanwhil
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, clocks: Clocks, home: Path
 ) -> None:
     zinc.script = ["hang"]
-    hasty = replace(clocks, wire=0.4)
+    hasty = replace(clocks, wire_seconds=0.4)
     answers: list[Answer] = []
     found: list[Answer] = []
     async with (

@@ -26,7 +26,15 @@ from zinc_mcp.process import Clocks, Process
 from zinc_mcp.wiring import open_process
 from zinc_mcp.zinc.orders import OrderCreate
 
-CLOCKS = Clocks(answer=8.0, wire=8.0, refresh=1.0, proof=0.4, poll=0.05, peek=0.02, sweep=3600.0)
+CLOCKS = Clocks(
+    answer_seconds=8.0,
+    wire_seconds=8.0,
+    refresh_seconds=1.0,
+    proof_seconds=0.4,
+    poll_seconds=0.05,
+    peek_seconds=0.02,
+    sweep_seconds=3600.0,
+)
 
 
 def ahead(path: Path) -> float:

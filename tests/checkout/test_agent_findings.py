@@ -97,7 +97,9 @@ async def test_a_process_whose_clock_is_ahead_takes_nothing_from_one_that_is_ali
 
     async def meanwhile() -> None:
         zinc.on_post = None
-        async with open_test_process(**own, clock=ahead, clocks=dataclasses.replace(clocks, answer=0.2)) as other:
+        async with open_test_process(
+            **own, clock=ahead, clocks=dataclasses.replace(clocks, answer_seconds=0.2)
+        ) as other:
             told.append(entry_of(await place(other, wanted)).state)
 
     zinc.on_post = meanwhile

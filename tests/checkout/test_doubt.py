@@ -209,7 +209,7 @@ async def test_a_call_answers_in_time_and_the_order_is_found_later(
     open_test_process: OpenProcess, zinc: FakeZinc
 ) -> None:
     zinc.script = ["hang"]
-    async with open_test_process(clocks=Clocks(answer=0.3, wire=3.0, poll=0.05)) as process:
+    async with open_test_process(clocks=Clocks(answer_seconds=0.3, wire_seconds=3.0, poll_seconds=0.05)) as process:
         await asked_pin(process.journal, "local")  # the journal is open
         with anyio.fail_after(2.9):
             answer = await place(process, intent())

@@ -270,7 +270,14 @@ async def test_bytes_do_not_go_again_for_a_call_that_nobody_waits_for(
 ) -> None:
     zinc.listing = False
     zinc.script = [step]
-    slow = Clocks(answer=0.2, wire=0.6, refresh=0.2, poll=0.05, peek=0.02, sweep=3600.0)
+    slow = Clocks(
+        answer_seconds=0.2,
+        wire_seconds=0.6,
+        refresh_seconds=0.2,
+        poll_seconds=0.05,
+        peek_seconds=0.02,
+        sweep_seconds=3600.0,
+    )
 
     async def late() -> None:
         await anyio.sleep(0.4)
@@ -436,6 +443,6 @@ async def test_an_outside_reader_of_the_file_sees_every_committed_entry(
             seen.extend(database.execute("SELECT state, counts_cents, reserved_cents FROM zinc_entries"))
 
     zinc.on_post = look
-    async with open_test_process(clocks=replace(clocks, answer=2.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=2.0)) as process:
         await place(process, intent())
     assert seen == [("sending", 5100, 5100)]

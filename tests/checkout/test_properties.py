@@ -39,7 +39,14 @@ pytestmark = pytest.mark.usefixtures("quiet_failures")
 
 MAX_DAY = 11_000
 DAY = 86_400.0
-CLOCKS = Clocks(answer=2.0, wire=2.0, refresh=0.5, poll=0.02, peek=0.01, sweep=3600.0)
+CLOCKS = Clocks(
+    answer_seconds=2.0,
+    wire_seconds=2.0,
+    refresh_seconds=0.5,
+    poll_seconds=0.02,
+    peek_seconds=0.01,
+    sweep_seconds=3600.0,
+)
 STAGES = {"pending": "accepted", "in_progress": "accepted", "order_placed": "placed", "order_failed": "failed"}
 ENDED = ("failed", "cancelled")
 

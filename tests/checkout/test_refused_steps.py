@@ -39,7 +39,14 @@ from zinc_mcp.process import Clocks, Process
 T = TypeVar("T")
 WriteConfig = Callable[[str], Path]
 BY_WALLET = Intent("local", "agent", order())
-QUICK = Clocks(answer=0.5, wire=2.0, refresh=0.3, poll=0.02, peek=0.01, sweep=3600.0)
+QUICK = Clocks(
+    answer_seconds=0.5,
+    wire_seconds=2.0,
+    refresh_seconds=0.3,
+    poll_seconds=0.02,
+    peek_seconds=0.01,
+    sweep_seconds=3600.0,
+)
 
 
 class Refusing(Runner):

@@ -35,7 +35,7 @@ async def test_a_process_that_stood_still_writes_no_doubt_over_another_process_s
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, clock: HandClock
 ) -> None:
     """A stops in its request, B sends the same bytes again, and A continues unanswered while B waits for Zinc."""
-    quick = replace(clocks, answer=1.0, wire=60.0)
+    quick = replace(clocks, answer_seconds=1.0, wire_seconds=60.0)
     zinc.listing = False
     posts = 0
     b_is_on_the_wire, let_b_go_on = anyio.Event(), anyio.Event()
@@ -107,7 +107,7 @@ async def test_an_order_that_zinc_shows_by_its_id_is_known_in_any_earlier_state(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks, *, owner_says_no: bool
 ) -> None:
     zinc.script, zinc.listing = ["lose_after", "lose_before"], False
-    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.8)) as process:
         doubted = entry_of(await place(process, intent()))
         assert doubted.state == "unknown"
         if owner_says_no:
@@ -127,7 +127,7 @@ async def test_an_order_under_our_key_with_other_goods_changes_nothing_of_ours(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     zinc.script, zinc.listing = ["lose_after", "lose_before"], False
-    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.8)) as process:
         doubted = entry_of(await place(process, intent()))
         [order_id] = zinc.orders
         zinc.orders[order_id]["max_price"] = 9000
@@ -201,7 +201,7 @@ async def test_an_order_from_before_the_rules_of_sameness_changed_is_still_ours(
     """The journal's digests are renewed; the digest that was sent to Zinc is not."""
     if how == "in doubt":
         zinc.script, zinc.listing = ["lose_after", "lose_before"], False
-    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.8)) as process:
         entry = entry_of(await place(process, intent()))
     [sent] = zinc.orders.values()
     older = {**sent["metadata"], "zinc_mcp_twin": "0" * 40}

@@ -65,7 +65,7 @@ async def test_an_order_on_the_wire_is_told_as_sent_to_a_call_that_cannot_write(
 
     zinc.on_post = on_post
     settings = {} if rail == "account" else WALLET
-    async with open_test_process(clocks=replace(clocks, answer=0.3, wire=30.0), **settings) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.3, wire_seconds=30.0), **settings) as process:
         sent = entry_of(await place(process, wanted))
         await on_wire.wait()
         disk.breaks("read-only")
@@ -170,14 +170,14 @@ async def test_a_repeat_that_the_journal_stopped_leaves_the_doubt_of_the_first_r
         await anyio.sleep(0.3)
         renamed("elsewhere", "zinc_payments")
 
-    quick = replace(clocks, answer=0.1)
+    quick = replace(clocks, answer_seconds=0.1)
     async with open_test_process(clocks=quick, checkpoint=at, **WALLET) as process:
         first = entry_of(await place(process, BY_WALLET))
         while process.attempts:
             await next(iter(process.attempts.values())).done.wait()
         doubted = entry_of(await watch.look(process, "local", first.key))
         assert (doubted.state, doubted.attempts) == ("unknown", 1)
-    async with open_test_process(clocks=replace(clocks, answer=4.0), checkpoint=at, **WALLET) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=4.0), checkpoint=at, **WALLET) as process:
         told: Answer | JournalError | None = None
         async with anyio.create_task_group() as meanwhile:
             meanwhile.start_soon(well_again)

@@ -52,7 +52,7 @@ async def test_an_order_sent_twice_is_found_behind_any_number_of_others(
     copied(home, 1500, **others)
     copied(home, 1, key="'late'", attempts="2", account=f"'{first.account}'", origin=f"'{first.origin}'")
     zinc.requests.clear()
-    async with open_test_process(clocks=dataclasses.replace(clocks, sweep=0.1)) as process:
+    async with open_test_process(clocks=dataclasses.replace(clocks, sweep_seconds=0.1)) as process:
         await check_ready(process)
         await until(lambda: any("late" in str(request.url) for request in zinc.requests))
     assert not any("k1" in str(request.url) for request in zinc.requests)
@@ -68,7 +68,7 @@ async def test_more_orders_in_doubt_than_one_round_looks_at_are_all_looked_at(
     copied(home, MOST_SWEPT + 20, lease_owner="NULL", lease_until="NULL", order_id="NULL")
     zinc.requests.clear()
     last = f"k{MOST_SWEPT + 20}"
-    async with open_test_process(clocks=dataclasses.replace(clocks, sweep=0.1)) as process:
+    async with open_test_process(clocks=dataclasses.replace(clocks, sweep_seconds=0.1)) as process:
         await check_ready(process)
         await until(lambda: any(last in request.url.query.decode() for request in zinc.requests))
 

@@ -66,7 +66,7 @@ class World:
         async with open_process(
             settings,
             transport=self.network,
-            clocks=replace(CLOCKS, answer=3.0),  # for so long, a call waits for a yes that comes after it here
+            clocks=replace(CLOCKS, answer_seconds=3.0),  # for so long, a call waits for a yes that comes after it here
             clock=lambda: self.zinc.clock.now + ahead,
             uptime=lambda: ("boot", self.zinc.clock.now),
         ) as process:

@@ -60,7 +60,7 @@ def started(tmp_path: Path) -> Started:
 
 @asynccontextmanager
 async def server(open_test_process: OpenProcess, started: Started, clocks: Clocks) -> AsyncGenerator[Server]:
-    async with open_test_process(clocks=replace(clocks, heed=0.1)) as ours:
+    async with open_test_process(clocks=replace(clocks, heed_seconds=0.1)) as ours:
         yield Server(ours, started)
 
 

@@ -336,7 +336,7 @@ async def test_while_people_decide_an_approval_made_elsewhere_is_sent_within_mom
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     async with (
-        open_test_process(clocks=replace(clocks, heed=0.05)) as server,
+        open_test_process(clocks=replace(clocks, heed_seconds=0.05)) as server,
         open_test_process(api_key=None) as terminal,
     ):
         waiting = entry_of(await place(server, intent()))

@@ -36,7 +36,15 @@ from zinc_mcp.wiring import open_process
 
 pytestmark = pytest.mark.usefixtures("quiet_failures")
 
-CLOCKS = Clocks(answer=0.4, wire=5.0, refresh=0.3, poll=0.02, peek=0.01, sweep=3600.0, heed=3600.0)
+CLOCKS = Clocks(
+    answer_seconds=0.4,
+    wire_seconds=5.0,
+    refresh_seconds=0.3,
+    poll_seconds=0.02,
+    peek_seconds=0.01,
+    sweep_seconds=3600.0,
+    heed_seconds=3600.0,
+)
 
 PROCESSES: dict[str, dict[str, Any]] = {
     "live": {"api_key": SecretStr("zn_live_one")},

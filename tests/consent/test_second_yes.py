@@ -39,7 +39,7 @@ ROLES: dict[str, Role] = {"ada": "order", "bob": "order", "cy": "admin", "di": "
 @pytest.fixture
 def clocks(clocks: Clocks) -> Clocks:
     """Let a call wait for three seconds for its yes, which comes after the call in these tests."""
-    return replace(clocks, answer=3.0)
+    return replace(clocks, answer_seconds=3.0)
 
 
 @dataclass

@@ -143,7 +143,7 @@ async def test_a_question_that_is_still_being_asked_is_not_told_as_lost(
 
     released = anyio.Event()
     zinc.searches = [httpx.Response(200, stream=Slow()), answer()]
-    quick = replace(clocks, look_up=0.3)
+    quick = replace(clocks, look_up_seconds=0.3)
     async with (
         open_test_process(api_key=LIVE, clocks=quick) as process,
         open_test_process(api_key=LIVE, clocks=quick) as other,

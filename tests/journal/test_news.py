@@ -117,7 +117,7 @@ async def test_an_approval_elsewhere_is_sent_at_once_also_after_the_listening_co
 ) -> None:
     write_config(POLICY)
     address = make_database()
-    slow = replace(clocks, poll=NEVER, sweep=NEVER, heed=NEVER)
+    slow = replace(clocks, poll_seconds=NEVER, sweep_seconds=NEVER, heed_seconds=NEVER)
     other = sa.create_engine(driven(address), isolation_level="AUTOCOMMIT")
     listens = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
 

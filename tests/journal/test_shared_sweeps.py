@@ -25,7 +25,7 @@ __all__ = ["behind"]
 
 DOUBTS = 3 * SHARE
 ROUND_SECONDS = 31
-"""After this time a round may begin anew (`Clocks.looking_lease`)."""
+"""After this time a round may begin anew (`Clocks.looking_lease_seconds`)."""
 
 
 @pytest.fixture

@@ -90,7 +90,14 @@ async def test_no_setting_of_the_clocks_buys_twice_or_passes_a_limit(
     key = SecretStr("zn_live_planted" if live else "zn_test_planted")
     configured = Settings(home=home, config=home / "zinc.toml", api_key=key, browser=False)
     wrong = Wrong(right)
-    times = Clocks(answer=5.0, wire=5.0, refresh=1.0, poll=0.05, peek=0.02, sweep=3600.0)
+    times = Clocks(
+        answer_seconds=5.0,
+        wire_seconds=5.0,
+        refresh_seconds=1.0,
+        poll_seconds=0.05,
+        peek_seconds=0.02,
+        sweep_seconds=3600.0,
+    )
     wished = [intent(), intent(products=book(1)), intent(products=book(2)), intent(products=book(3))]
     for process in (clocks_wrong[:2], clocks_wrong[2:]):
         wrong.by = process[0]
@@ -259,7 +266,7 @@ async def test_a_question_is_over_when_either_clock_says_so(
     async with machine(wrong, policy='approval = "page"') as ours:
         asked = entry_of(await place(ours, intent()))
         wrong.by = by
-        clock.pass_seconds(2 * clocks.approval + 60)
+        clock.pass_seconds(2 * clocks.approval_seconds + 60)
         with pytest.raises(RefusedError):
             await decide(ours, yes(asked, how="terminal"))
     assert not zinc.posts
@@ -270,7 +277,7 @@ async def test_an_answer_that_was_lost_is_not_sent_again_later_than_zinc_allows(
 ) -> None:
     wrong = Wrong(clock)
     zinc.script = ["lose_before", "lose_before"]
-    async with machine(wrong, live=False, policy="", clocks=dataclasses.replace(clocks, answer=1.0)) as ours:
+    async with machine(wrong, live=False, policy="", clocks=dataclasses.replace(clocks, answer_seconds=1.0)) as ours:
         assert await code_of(ours, intent()) == "unknown"
         sent = len(zinc.posts)
         clock.pass_seconds(3 * HOUR)

@@ -142,7 +142,7 @@ async def test_a_question_that_cannot_be_read_ends_no_server_and_stops_no_other_
     value: Any,
 ) -> None:
     write_config(ASKING)
-    often = dataclasses.replace(clocks, sweep=0.05, heed=0.05, answer=0.1)
+    often = dataclasses.replace(clocks, sweep_seconds=0.05, heed_seconds=0.05, answer_seconds=0.1)
     async with open_test_process(clocks=often) as process:
         broken = entry_of(await place(process, intent(products=book(1))))
         sound = entry_of(await place(process, intent(products=book(2))))
@@ -193,7 +193,7 @@ async def test_more_unreadable_rows_than_a_round_looks_at_hide_none_after_them(
 async def test_a_payment_that_cannot_be_read_leaves_its_order_as_it_is_and_no_other(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
-    often = dataclasses.replace(clocks, sweep=0.05)
+    often = dataclasses.replace(clocks, sweep_seconds=0.05)
     async with open_test_process(api_key=None, wallet="sandbox", clocks=often) as process:
         async with host(process, "legacy") as client:
             one = said(await client.call_tool("place_agent_order", arguments(products=book(1))))

@@ -40,7 +40,7 @@ async def _tell(request: dict[str, Any]) -> None:
         sandbox=True,
         notify=Notify(frozenset(EVENTS), SecretStr(request["url"])),
     )
-    clocks = Clocks(notices=0.05, telling=5.0)
+    clocks = Clocks(notices_seconds=0.05, telling_seconds=5.0)
     async with open_process(settings, clocks=clocks, checkpoint=at) as process:
         if request["place"]:
             await place(process, Intent("local", "account", order(products=[{"url": PRODUCT}], max_price=5000)))

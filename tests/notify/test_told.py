@@ -42,7 +42,7 @@ def listener() -> Generator[Listener]:
 
 @pytest.fixture
 def clocks(clocks: Clocks) -> Clocks:
-    return dataclasses.replace(clocks, notices=0.02, follow=30.0, telling=1.0)
+    return dataclasses.replace(clocks, notices_seconds=0.02, follow_seconds=30.0, telling_seconds=1.0)
 
 
 def told_at(listener: Listener, *events: Notable, secret: str | None = SECRET) -> Notify:
@@ -238,7 +238,7 @@ async def test_no_answer_of_the_address_delays_or_fails_an_order(
 ) -> None:
     write_config(ASKS)
     listener.answers = [answer]
-    slowly = dataclasses.replace(clocks, telling=8.0)
+    slowly = dataclasses.replace(clocks, telling_seconds=8.0)
     async with open_test_process(notify=told_at(listener), api_key="zn_live_planted-secret", clocks=slowly) as process:
         await place(process, intent())
         await listener.until(lambda: bool(listener.messages))

@@ -227,7 +227,7 @@ async def test_a_page_and_a_terminal_that_decide_at_once_are_one_decision(
 ) -> None:
     shown = Shown()
     async with (
-        open_test_process(clocks=replace(clocks, heed=0.05)) as ours,
+        open_test_process(clocks=replace(clocks, heed_seconds=0.05)) as ours,
         page_beside(ours, show=shown) as page,
     ):
         entry = entry_of(await place_order.place(ours, intent()))
@@ -329,7 +329,7 @@ async def test_a_dialogue_that_was_accepted_without_a_plain_answer_is_neither_ye
         return ElicitResult(action="accept", content=content)
 
     async with (
-        open_test_process(clocks=replace(clocks, answer=0.5)) as ours,
+        open_test_process(clocks=replace(clocks, answer_seconds=0.5)) as ours,
         Client(build_server(ours), mode=mode, elicitation_callback=accept) as client,
     ):
         told = await call(client, "place_order", arguments())
@@ -377,7 +377,7 @@ async def test_a_host_whose_dialogue_fails_is_one_that_cannot_ask(
     own = {"ZINC_MCP_HOME": str(started.home), "ZINC_API_KEY": "zn_test_planted-secret"}
     async with zinc_on_a_port(zinc) as origin:
         own["ZINC_API_URL"] = origin
-        async with desktop.started(own, replace(clocks, answer=0.2), clock) as (answers, messages):
+        async with desktop.started(own, replace(clocks, answer_seconds=0.2), clock) as (answers, messages):
 
             async def tell(message: dict[str, Any]) -> None:
                 await messages.send(SessionMessage(jsonrpc_message_adapter.validate_python(message)))
@@ -419,7 +419,7 @@ async def test_a_saved_address_shows_nothing_private_in_any_result_question_or_l
         seen.append(params.message)
         return ElicitResult(action="accept", content={"approve": True})
 
-    async with open_test_process(clocks=replace(clocks, answer=0.2)) as ours:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.2)) as ours:
         async with Client(build_server(ours), mode=mode, elicitation_callback=agree) as client:
             placed = await call(client, "place_order", arguments(shipping_address={"saved": "Home"}))
             seen.append(json.dumps(placed))
@@ -467,7 +467,7 @@ async def test_while_a_pin_is_set_a_host_s_dialogue_is_no_consent(
     async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         raise AssertionError("nobody is asked there")
 
-    async with open_test_process(clocks=replace(clocks, answer=0.2)) as ours:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.2)) as ours:
         async with Client(build_server(ours), mode=mode, elicitation_callback=agree) as client:
             told = await call(client, "place_order", arguments())
         with pytest.raises(RefusedError) as refused:

@@ -133,7 +133,12 @@ class Somebody:
 def clocks_for(row: Row, person: Somebody, clocks: Clocks) -> Clocks:
     """Return clocks that are short only where a time must run out; the rest may last as long as a machine is busy."""
     late = person.kind == "answers late"
-    return replace(clocks, wire=30.0, form=1.0 if late else 20.0, answer=0.3 if row.told == "waiting" else 20.0)
+    return replace(
+        clocks,
+        wire_seconds=30.0,
+        form_seconds=1.0 if late else 20.0,
+        answer_seconds=0.3 if row.told == "waiting" else 20.0,
+    )
 
 
 Connect = Callable[[Somebody, Clocks], AbstractAsyncContextManager[Client]]
@@ -168,7 +173,7 @@ async def on_the_wire(transport: str, open_test_process: OpenProcess) -> AsyncGe
     @asynccontextmanager
     async def connect(person: Somebody, clocks: Clocks) -> AsyncGenerator[Client]:
         if person.kind == "disconnects":
-            clocks = replace(clocks, form=3.0)  # waited out below
+            clocks = replace(clocks, form_seconds=3.0)  # waited out below
         async with open_test_process(clocks=clocks) as process, served(process, show=shown) as origin:
             headers = {"Authorization": f"Bearer {token_in(process.settings.home)}"}
             if transport == "sse":
@@ -181,7 +186,7 @@ async def on_the_wire(transport: str, open_test_process: OpenProcess) -> AsyncGe
                         yield client
             if person.gone.is_set():
                 # Wait for later questions, and for the end of an open dialogue with its consequences.
-                await anyio.sleep(0.5 + (clocks.form if person.era == "legacy" else 0.0))
+                await anyio.sleep(0.5 + (clocks.form_seconds if person.era == "legacy" else 0.0))
 
     yield Place(connect, lambda: len(shown.paths))
 

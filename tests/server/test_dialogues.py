@@ -62,7 +62,7 @@ class Person:
 
 def short(clocks: Clocks) -> Clocks:
     """Return clocks with which a tool answers before a slow person does."""
-    return replace(clocks, answer=0.6, form=0.3)
+    return replace(clocks, answer_seconds=0.6, form_seconds=0.3)
 
 
 async def states(process: Process, key: str, *ended: str) -> Entry:
@@ -123,7 +123,7 @@ async def test_a_dialogue_whose_call_was_cancelled_decides_nothing_any_more(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     person = Person()
-    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=20.0)) as process:
         async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
             async with anyio.create_task_group() as host:
                 host.start_soon(client.call_tool, "place_order", arguments())
@@ -142,7 +142,7 @@ async def test_a_dialogue_is_taken_back_when_its_question_was_answered_elsewhere
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, decided: Callable[[Entry], Decision]
 ) -> None:
     person = Person()
-    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=20.0)) as process:
         async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
             told: dict[str, Any] = {}
 
@@ -164,7 +164,7 @@ async def test_a_dialogue_is_taken_back_when_its_question_was_answered_elsewhere
 async def test_a_dialogue_s_answer_after_a_yes_in_a_terminal_tells_the_order(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str, in_the_dialogue: ElicitResult
 ) -> None:
-    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=20.0)) as process:
 
         async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
             [waiting] = await questions_for(process, "local")
@@ -182,7 +182,7 @@ async def test_a_dialogue_s_answer_after_a_yes_in_a_terminal_tells_the_order(
 async def test_a_yes_to_a_question_that_another_order_has_overtaken_is_asked_anew(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, mode: str
 ) -> None:
-    async with open_test_process(clocks=replace(clocks, answer=4.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=4.0)) as process:
 
         async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
             await place_order.place(process, intent(products=[{"url": BOOK, "quantity": 3}]))
@@ -226,7 +226,7 @@ async def test_calls_that_ask_the_same_share_one_dialogue_and_one_of_them_bought
     person = Person()
     told: list[dict[str, Any]] = []
     # Long enough for twenty calls at once on a busy machine.
-    async with open_test_process(clocks=replace(short(clocks), answer=3.0)) as process:
+    async with open_test_process(clocks=replace(short(clocks), answer_seconds=3.0)) as process:
         async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
 
             async def place() -> None:
@@ -250,7 +250,7 @@ async def test_a_yes_is_told_to_all_who_wait_for_it_and_as_new_to_one(
 ) -> None:
     person = Person()
     told: list[dict[str, Any]] = []
-    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=20.0)) as process:
         async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
 
             async def place() -> None:
@@ -273,7 +273,7 @@ async def test_a_cancelled_call_leaves_the_dialogue_to_another_that_listens(
 ) -> None:
     person = Person()
     told: list[dict[str, Any]] = []
-    async with open_test_process(clocks=replace(clocks, answer=20.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=20.0)) as process:
         async with Client(build_server(process), mode="legacy", elicitation_callback=person.decide) as client:
 
             async def place() -> None:
@@ -333,7 +333,7 @@ async def asked_by_a_call(process: Process) -> AsyncGenerator[dict[str, Any]]:
 async def test_a_dialogue_that_closed_because_another_question_took_its_place_is_not_told_as_open(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
-    async with open_test_process(clocks=replace(clocks, answer=4.0, form=3.0)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=4.0, form_seconds=3.0)) as process:
         async with asked_by_a_call(process) as told:
             [waiting] = await questions_for(process, "local")
             await place_order.place(process, intent(products=[{"url": BOOK, "quantity": 3}]))
@@ -349,7 +349,7 @@ async def test_a_dialogue_goes_out_before_the_answer_of_a_call_that_has_no_time_
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks, home: Path, transport: str
 ) -> None:
     person = Person()
-    async with open_test_process(clocks=replace(clocks, answer=0.0)) as process, served(process) as origin:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.0)) as process, served(process) as origin:
         async with connected(origin, transport, "legacy", token_in(home), asks=person.decide) as client:
             told = await call(client, "place_order", arguments())
             assert told["outcome"] == "waiting"
@@ -362,7 +362,7 @@ async def test_a_dialogue_goes_out_before_the_answer_of_a_call_that_has_no_time_
 async def test_a_dialogue_that_a_stop_closed_while_the_call_waited_is_not_said_to_be_open(
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
-    async with open_test_process(clocks=replace(clocks, answer=20.0, form=0.2)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=20.0, form_seconds=0.2)) as process:
         async with asked_by_a_call(process) as told:
             await anyio.sleep(0.5)  # the call waits for another answer by now
             process.stopping.set()

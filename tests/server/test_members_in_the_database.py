@@ -81,7 +81,7 @@ async def server(
     open_test_process: OpenProcess, clocks: Clocks, journal: str, members: Members, asks_every: float = NEVER
 ) -> AsyncGenerator[tuple[str, Process]]:
     """Serve a process of its own, once it knows the members."""
-    every = replace(clocks, members=asks_every)
+    every = replace(clocks, members_seconds=asks_every)
     async with (
         open_test_process(journal=journal, members=members, clocks=every) as process,
         served(process, members=members, members_only=True) as origin,
@@ -225,7 +225,7 @@ async def test_no_order_is_opened_and_no_yes_taken_for_a_member_of_whose_change_
     token = added(owner, "ada")
     added(owner, "boss", "--role", "admin")
     boss = in_journal(journal)["boss"].caller
-    async with server(open_test_process, replace(clocks, answer=0.5), journal, memory()) as (origin, process):
+    async with server(open_test_process, replace(clocks, answer_seconds=0.5), journal, memory()) as (origin, process):
         await becomes(origin, token, 200)
         async with connected(origin, "mcp", "auto", token) as client:
             asked = await client.call_tool("place_order", arguments(products=book(1)))

@@ -55,7 +55,7 @@ ACCEPTS: Sequence[dict[str, Any] | None] = (
 @pytest.fixture
 def clocks(clocks: Clocks) -> Clocks:
     """Let a call wait for two seconds for its yes, which comes after the call in these tests."""
-    return replace(clocks, answer=2.0)
+    return replace(clocks, answer_seconds=2.0)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ class Host:
 
 
 def quick(clocks: Clocks, seconds: float = 0.3) -> Clocks:
-    return replace(clocks, answer=seconds, form=seconds)
+    return replace(clocks, answer_seconds=seconds, form_seconds=seconds)
 
 
 any_way = pytest.mark.parametrize("approval", ["page", "auto"])

@@ -93,7 +93,7 @@ async def test_another_member_s_link_and_question_work_for_nobody_else(
 ) -> None:
     home.mkdir(parents=True, exist_ok=True)
     (home / "zinc.toml").write_text('[policy]\napproval = "page"\n', encoding="utf-8")
-    async with two(open_test_process, home, mode, "mcp", clocks=replace(clocks, answer=0.5)) as ours:
+    async with two(open_test_process, home, mode, "mcp", clocks=replace(clocks, answer_seconds=0.5)) as ours:
         asked = await call(ours.ada, "place_order", arguments())
         assert asked["outcome"] == "waiting"
         [entry] = await ours.process.journal.run(lambda journal: journal.waiting(None))

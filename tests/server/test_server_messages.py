@@ -330,7 +330,7 @@ def buying(
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncGenerator[Bought]:
         shown = Shown()
-        quick = replace(clocks, answer=0.05, refresh=0.2)
+        quick = replace(clocks, answer_seconds=0.05, refresh_seconds=0.2)
         async with (
             open_test_process(clocks=quick, **settings) as process,
             page_beside(process, show=shown) as page,
@@ -535,7 +535,7 @@ async def test_a_model_s_words_change_only_their_own_field_of_the_question(
     shown, pages, dialogues = Shown(), list[str](), list[str]()
     texts = [HARMLESS, *(message.text[:200] for message in MESSAGES.values())]
     async with (
-        open_test_process(clocks=replace(clocks, answer=0.05)) as process,
+        open_test_process(clocks=replace(clocks, answer_seconds=0.05)) as process,
         page_beside(process, show=shown) as page,
         visitor("") as person,
     ):

@@ -139,7 +139,14 @@ async def test_an_order_that_takes_long_is_answered_with_its_key(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
     zinc.script = ["slow"]
-    quick = Clocks(answer=0.05, wire=5.0, refresh=0.1, poll=0.05, peek=0.02, sweep=3600.0)
+    quick = Clocks(
+        answer_seconds=0.05,
+        wire_seconds=5.0,
+        refresh_seconds=0.1,
+        poll_seconds=0.05,
+        peek_seconds=0.02,
+        sweep_seconds=3600.0,
+    )
     async with open_test_process(clocks=quick) as process, host(process, mode) as client:
         sending = await call(client, "place_order", arguments())
         assert (sending["outcome"], sending["new_order"], sending["is_final"]) == ("sending", True, False)

@@ -35,7 +35,7 @@ from zinc_mcp.server.mcp.tools.tool import MOST_CALLS
 @pytest.fixture
 def slowly(clocks: Clocks) -> Clocks:
     """Clocks by which a hundred calls can wait at once, and leave time for the test."""
-    return replace(clocks, answer=25.0, poll=2.0)
+    return replace(clocks, answer_seconds=25.0, poll_seconds=2.0)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

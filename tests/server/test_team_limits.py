@@ -85,7 +85,7 @@ def policy(write_config: Callable[[str], Path]) -> Callable[..., None]:
 @pytest.fixture
 def soon(clocks: Clocks) -> Clocks:
     """Return the clocks of a process whose tools do not wait for a decision on the page."""
-    return replace(clocks, answer=0.2)
+    return replace(clocks, answer_seconds=0.2)
 
 
 @asynccontextmanager

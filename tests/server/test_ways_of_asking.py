@@ -112,7 +112,9 @@ async def test_a_host_is_asked_in_a_way_that_it_declares_and_opening_a_page_buys
         for number, kind in enumerate(KINDS):
             person, posts = Somebody("elicits", mode, clock, place.pages), len(zinc.posts)
             wanted = asked_of(kind, why_not_a_form)
-            short = replace(clocks, wire=30.0, form=20.0, answer=20.0 if wanted == "form" else 0.5)
+            short = replace(
+                clocks, wire_seconds=30.0, form_seconds=20.0, answer_seconds=20.0 if wanted == "form" else 0.5
+            )
             with declaring(kind), anyio.fail_after(60):
                 async with place.connect(person, short) as client:
                     result = await client.call_tool("place_order", arguments(products=goods(number, why_not_a_form)))

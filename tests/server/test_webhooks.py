@@ -33,7 +33,15 @@ from zinc_mcp.wiring import open_process
 SECRET = "zn_whsec_planted_5e1f"  # a secret of the tests
 PATH = "/webhooks/zinc"
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
-SLOW_POLL = Clocks(answer=9.0, wire=5.0, refresh=1.0, poll=8.0, peek=0.02, sweep=3600.0, hint=10.0)
+SLOW_POLL = Clocks(
+    answer_seconds=9.0,
+    wire_seconds=5.0,
+    refresh_seconds=1.0,
+    poll_seconds=8.0,
+    peek_seconds=0.02,
+    sweep_seconds=3600.0,
+    hint_seconds=10.0,
+)
 """A waiting look-up asks Zinc so seldom that only an event can wake it in time."""
 
 
@@ -176,8 +184,8 @@ async def test_nothing_that_an_event_says_is_believed(
 async def test_replayed_doubled_and_reordered_events_cause_one_read_in_ten_seconds(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
-    assert Clocks().hint == 10.0
-    quick = replace(clocks, hint=3.0)
+    assert Clocks().hint_seconds == 10.0
+    quick = replace(clocks, hint_seconds=3.0)
     async with team(open_test_process, clocks=quick) as (process, origin), placed(origin, home) as (_, order):
         async with httpx2.AsyncClient(base_url=origin) as client:
             for name in ["order.delivered", "order.placed", "order.started", "order.placed"] * 4:
@@ -281,7 +289,7 @@ async def test_events_count_against_no_member_and_no_member_s_share_stops_them(
 async def test_a_broken_answer_to_the_look_leaves_the_server_working(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, clocks: Clocks
 ) -> None:
-    quick = replace(clocks, hint=0.05)
+    quick = replace(clocks, hint_seconds=0.05)
     async with team(open_test_process, clocks=quick) as (_, origin), placed(origin, home) as (_, order):
         zinc.reads.append(RuntimeError("planted"))
         await send(origin, event(order["order_id"]))
@@ -303,7 +311,7 @@ async def test_the_sandbox_s_own_events_wake_a_waiting_call(home: Path) -> None:
             api_url=str(zinc.base_url).rstrip("/"),
             webhook_secret=SecretStr(secret),
         )
-        slow = replace(SLOW_POLL, poll=20.0, answer=20.0)
+        slow = replace(SLOW_POLL, poll_seconds=20.0, answer_seconds=20.0)
         async with open_process(settings, clocks=slow) as process, served(process) as origin:
             address = f"{origin}/webhooks/zinc"
             assert (await zinc.put("/webhooks/endpoint", json={"url": address})).json()["webhook_secret"] == secret

@@ -256,7 +256,7 @@ async def test_an_order_is_told_by_its_own_id_only_once_the_journal_finds_it_by_
 ) -> None:
     """Otherwise another process would accept any order that Zinc shows under that id."""
     zinc.script = list(script)
-    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.8)) as process:
         await look(process, "local", (entry_of(await place(process, intent(products=book(2))))).key)
         with closing(sqlite3.connect(home / "journal.db", isolation_level=None, check_same_thread=False)) as busy:
             zinc.meanwhile = lambda: busy.execute("BEGIN IMMEDIATE")
@@ -272,7 +272,7 @@ async def test_a_look_by_an_id_that_only_zinc_knows_finds_the_entry_that_the_ord
     open_test_process: OpenProcess, zinc: FakeZinc, clocks: Clocks
 ) -> None:
     zinc.script, zinc.listing = ["lose_after", "lose_before"], False
-    async with open_test_process(clocks=replace(clocks, answer=0.8)) as process:
+    async with open_test_process(clocks=replace(clocks, answer_seconds=0.8)) as process:
         doubted = entry_of(await place(process, intent()))
         assert (doubted.state, doubted.order_id) == ("unknown", None)
         [order_id] = zinc.orders

@@ -68,14 +68,14 @@ async def cancel_at_retailer(
             break
         is_first = False
     process.checkpoint("cancel_answered")
-    until = min(deadline, time.monotonic() + process.clocks.proof)
+    until = min(deadline, time.monotonic() + process.clocks.proof_seconds)
     while True:
         with suppress(JournalError):
             entry = await with_outcomes(process, entry, rail)
         left = until - time.monotonic()
         if left <= 0 or not any(part["outcome"] == "asked" for part in parts_of(entry)):
             return _how(entry, order.merchant_order_ids), entry
-        await anyio.sleep(min(process.clocks.poll, left))
+        await anyio.sleep(min(process.clocks.poll_seconds, left))
 
 
 async def with_outcomes(process: Process, entry: Entry, rail: V1Rail) -> Entry:

@@ -23,7 +23,7 @@ _WITHDRAWN = "It was withdrawn before the user decided, so nothing was sent."
 
 
 async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
-    """Cancel an order, or withdraw its question, by our key or Zinc's id. Takes no longer than `Clocks.answer`.
+    """Cancel an order, or withdraw its question, by our key or Zinc's id. Takes no longer than `Clocks.answer_seconds`.
 
     Raises:
         OrderNotFoundError: no such order for this caller; nothing was sent.
@@ -33,7 +33,7 @@ async def cancel(process: Process, caller: str, handle: str) -> Cancellation:
         UnreadableAnswerError, OrderRejectedError: Zinc did not show an order that is not known here; nothing was sent.
         JournalError: nothing was sent.
     """
-    deadline = time.monotonic() + process.clocks.answer
+    deadline = time.monotonic() + process.clocks.answer_seconds
     try:
         entry = await known_entry(process, caller, handle)
         if entry is None:
@@ -105,7 +105,7 @@ async def _withdraw(process: Process, entry: Entry, deadline: float) -> Cancella
     if current.state == "waiting" and left <= 0:
         return Cancellation("approved" if is_approved(current) else "preparing", Answer(current))
     if current.state == "waiting":
-        await wait_for_news(process, current, min(process.clocks.peek, left))
+        await wait_for_news(process, current, min(process.clocks.peek_seconds, left))
         current = await process.journal.read(entry.id)
     return current
 
@@ -132,7 +132,7 @@ async def _look_once(process: Process, entry: Entry, deadline: float) -> Cancell
         left = deadline - time.monotonic()
         if left > 0 and (entry.id in process.attempts or process.leases.is_held(entry)):
             # It is being sent; after that Zinc can be asked.
-            await wait_for_news(process, entry, min(process.clocks.poll, left))
+            await wait_for_news(process, entry, min(process.clocks.poll_seconds, left))
             return await process.journal.read(entry.id)
         return Cancellation("in_doubt", Answer(entry, order, unasked=unasked))
     how: How = "in_doubt" if entry.state == "paid_no_order" else "over"

@@ -75,7 +75,7 @@ async def _seen_as_ours(process: Process, entry: Entry, rail: V1Rail) -> Entry:
     Raises:
         UnreadableAnswerError: the id is that of another order; nothing was sent.
     """
-    with anyio.move_on_after(process.clocks.refresh):
+    with anyio.move_on_after(process.clocks.refresh_seconds):
         try:
             entry, _ = await refresh(process, entry, rail)
         except ZincMcpError as error:

@@ -80,11 +80,11 @@ async def _read_without_entry(
 ) -> Order | None:
     """Read an order that has no entry until it shows the outcome of its cancellation; None if it cannot be read."""
     seen: Order | None = None
-    until = min(deadline, time.monotonic() + process.clocks.proof)
+    until = min(deadline, time.monotonic() + process.clocks.proof_seconds)
     while True:
         with suppress(ZincMcpError):
             seen = as_read(await rail.read(order.id), order.id)
         left = until - time.monotonic()
         if left <= 0 or not may_show_more(said, "accepted" if seen is None else seen.stage, seen):
             return seen
-        await anyio.sleep(min(process.clocks.poll, left))
+        await anyio.sleep(min(process.clocks.poll_seconds, left))

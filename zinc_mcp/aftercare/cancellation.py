@@ -74,7 +74,7 @@ async def answered(process: Process, request: Callable[[], Awaitable[Said]], dea
 async def _read_again(process: Process, entry: Entry, rail: Rail, said: Said, deadline: float) -> Answer:
     """Read an order until it shows the outcome of its cancellation, or the time is over."""
     order: Order | None = None
-    until = min(deadline, time.monotonic() + process.clocks.proof)
+    until = min(deadline, time.monotonic() + process.clocks.proof_seconds)
     while True:
         unasked: ZincMcpError | None = None
         try:
@@ -85,12 +85,12 @@ async def _read_again(process: Process, entry: Entry, rail: Rail, said: Said, de
         left = until - time.monotonic()
         if left <= 0 or not may_show_more(said, entry.state, order):
             return Answer(entry, order, unasked=None if order else unasked or await unasked_error(process, entry, rail))
-        await anyio.sleep(min(process.clocks.poll, left))
+        await anyio.sleep(min(process.clocks.poll_seconds, left))
 
 
 def seconds_for_the_wire(process: Process, deadline: float) -> float:
     """Return the seconds that Zinc may take to answer, so that there is time to read the order afterwards."""
-    return max(0.0, min(process.clocks.wire, deadline - time.monotonic() - process.clocks.refresh))
+    return max(0.0, min(process.clocks.wire_seconds, deadline - time.monotonic() - process.clocks.refresh_seconds))
 
 
 def may_show_more(said: Said, state: State, order: Order | None) -> bool:

@@ -63,7 +63,7 @@ async def report_problem(process: Process, report: Report) -> Answer:
         RefusedError: nothing was sent; the sentence says why.
         ZincMcpError: as `read_placed` and `request`.
     """
-    deadline = time.monotonic() + process.clocks.answer
+    deadline = time.monotonic() + process.clocks.answer_seconds
     with reading(process):
         wish = await _wished(process, report)
     return await request(process, wish, deadline)

@@ -44,7 +44,7 @@ async def look(
     Raises:
         ZincMcpError: as `watch.look`.
     """
-    deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
+    deadline = time.monotonic() + min(wait_seconds, process.clocks.answer_seconds)
     named: _Named | None = None
     if wait_seconds > 0:
         named = await _named(process, caller, handle)
@@ -136,7 +136,7 @@ async def _completed(
 ) -> Order:
     """Return an order with the facts that Zinc does not show with it, as far as they are read in time."""
     mode = rail.mode if answer.entry is None else answer.entry.mode
-    with anyio.move_on_after(process.clocks.refresh):
+    with anyio.move_on_after(process.clocks.refresh_seconds):
         if (found := await after_sale_for(process, rail, order.id, caller, mode)) is not None:
             return await found.completed(order, sent_of(answer.entry, changes))
     return order
@@ -148,6 +148,6 @@ async def _with_outcomes(process: Process, entry: Entry | None, rail: "V1Rail") 
         return None
     from zinc_mcp.aftercare.at_retailer import with_outcomes  # few owners have a token of v1
 
-    with anyio.move_on_after(process.clocks.refresh):
+    with anyio.move_on_after(process.clocks.refresh_seconds):
         return await with_outcomes(process, entry, rail)
     return entry

@@ -211,7 +211,7 @@ async def _still_open(process: Process, entry: Entry) -> Entry:
     Closing a case twice does the same as closing it once (SDK 2026.10.16), so that it may be asked for again.
     """
     age = process.times.clock() - (entry.first_sent_at or entry.updated_at)
-    if entry.facts.get("action") != "close" or age < 2 * process.clocks.wire:
+    if entry.facts.get("action") != "close" or age < 2 * process.clocks.wire_seconds:
         return entry
     problem = {"code": "still_open", "summary": "Zinc still shows the case as open."}
     return await move_if_current(
@@ -228,7 +228,7 @@ async def thread_of(
     if chosen is None or isinstance(chosen, Case):  # v1 shows a case with its messages
         return chosen
     case: Case | None = None
-    with anyio.move_on_after(process.clocks.refresh):
+    with anyio.move_on_after(process.clocks.refresh_seconds):
         try:
             after_sale = await after_sale_for(process, rail, order.id, caller, mode)
             case = None if after_sale is None else await after_sale.case(chosen.id)
@@ -248,11 +248,11 @@ async def await_news(process: Process, entries: Sequence[Entry], deadline: float
             current = await process.journal.read(entry.id)
             if (current.state, current.status) != (entry.state, entry.status):
                 return
-        await anyio.sleep(min(process.clocks.peek, max(0.0, deadline - time.monotonic())))
+        await anyio.sleep(min(process.clocks.peek_seconds, max(0.0, deadline - time.monotonic())))
 
 
 async def refreshed(process: Process, entry: Entry, order: Order | None = None) -> Entry:
-    """Bring a change up to date as `refresh` does, within `Clocks.refresh` seconds. If Zinc cannot say, it stays."""
+    """Bring a change up to date as `refresh` does, within `Clocks.refresh_seconds`. If Zinc cannot say, it stays."""
     found = await found_in_time(process, refresh(process, entry, order))
     return found or await process.journal.read(entry.id)
 
@@ -266,7 +266,7 @@ async def changes_of(process: Process, placed: PlacedOrder) -> list[Entry]:
 async def changes_about(process: Process, order: Order, caller: str, mode: Mode) -> list[Entry]:
     """Return a caller's changes of an order, brought up to date, the newest first."""
     entries = await process.journal.run(lambda journal: journal.changes_of(order.id, caller, mode))
-    with anyio.move_on_after(process.clocks.refresh):  # all together take no longer than one may
+    with anyio.move_on_after(process.clocks.refresh_seconds):  # all together take no longer than one may
         for place, entry in enumerate(entries):
             entries[place] = await refreshed(process, entry, order)
     return entries

@@ -17,7 +17,7 @@ from zinc_mcp.zinc.product_urls.reading import retailer_in
 from zinc_mcp.zinc.responses import Order
 
 _READING = 0.6
-"""The part of `Clocks.answer` that may pass with reading."""
+"""The part of `Clocks.answer_seconds` that may pass with reading."""
 _ASK_ZINC = "Tell the user to ask Zinc about it, with the order's id."
 
 
@@ -48,7 +48,7 @@ def reading(process: Process) -> Generator[None]:
         UnreadableAnswerError: it took too long.
     """
     try:
-        with anyio.fail_after(process.clocks.answer * _READING):
+        with anyio.fail_after(process.clocks.answer_seconds * _READING):
             yield
     except TimeoutError:
         raise UnreadableAnswerError("Zinc took too long to show the order.") from None

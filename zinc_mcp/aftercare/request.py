@@ -93,9 +93,9 @@ async def _opened(process: Process, wish: ChangeWish, consent: Mapping[str, Any]
         lambda journal: journal.open_change(
             wish.draft,
             owner=process.owner,
-            lease_seconds=process.clocks.opening_lease,
-            window_seconds=process.clocks.twin,
-            repeat_seconds=process.clocks.repeat,
+            lease_seconds=process.clocks.opening_lease_seconds,
+            window_seconds=process.clocks.twin_seconds,
+            repeat_seconds=process.clocks.repeat_seconds,
             admits=wish.admits,
             sending=None if consent is None else marks,
         )

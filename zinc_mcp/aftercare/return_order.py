@@ -61,7 +61,7 @@ async def return_order(process: Process, wish: ReturnWish) -> Answer:
         RefusedError: nothing was sent; the sentence says why.
         ZincMcpError: as `read_placed` and `request`.
     """
-    deadline = time.monotonic() + process.clocks.answer
+    deadline = time.monotonic() + process.clocks.answer_seconds
     with reading(process):
         placed = await read_placed(process, wish.caller, wish.order)
         _check_placed(placed.order)

@@ -42,7 +42,7 @@ def first_marks(process: Process) -> dict[str, Any]:
         "attempts": 1,
         "first_sent_at": process.times.clock(),
         **({} if zinc is None else {"zinc_at": zinc}),
-        **about_to_send(process, process.clocks.wire + process.clocks.lease_margin),
+        **about_to_send(process, process.clocks.wire_seconds + process.clocks.lease_margin_seconds),
     }
 
 
@@ -118,7 +118,7 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
 async def _is_held(process: Process, attempt: Attempt) -> bool:
     """Say whether an entry is ours for one request; if not, write down how it ended."""
     try:
-        await hold(process, attempt, process.clocks.wire)
+        await hold(process, attempt, process.clocks.wire_seconds)
     except StaleEntryError as stale:
         await never_left(process, attempt, stale.current)
         return False
@@ -126,7 +126,7 @@ async def _is_held(process: Process, attempt: Attempt) -> bool:
         await end(process, attempt, "refused", f"{error.code}: nothing was sent", error)
         return False
     marked = attempt.entry.first_sent_at
-    if marked is not None and process.times.clock() - marked > process.clocks.repeat:
+    if marked is not None and process.times.clock() - marked > process.clocks.repeat_seconds:
         again = NAMES[attempt.entry.kind][1]
         late = RefusedError(
             "The process stood still for a long time before it sent this, so nothing was sent.",

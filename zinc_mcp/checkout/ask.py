@@ -26,7 +26,7 @@ MOST_WAITING = 6
 
 
 async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, saved_as: str | None) -> Entry:
-    """Freeze the question in the entry. It can be answered once, within `Clocks.approval` seconds.
+    """Freeze the question in the entry. It can be answered once, within `Clocks.approval_seconds`.
 
     It shows what Zinc tells about the products, if Zinc can be asked.
 
@@ -40,7 +40,7 @@ async def ask(process: Process, entry: Entry, order: Wish, policy: Policy, *, sa
     limits = limits_of(policy, entry.caller, entry.role)
     left = await process.journal.run(lambda journal: journal.left(entry, limits))
     now = process.times.clock()
-    before = await process.journal.run(lambda journal: journal.near_twins(entry, process.clocks.twin))
+    before = await process.journal.run(lambda journal: journal.near_twins(entry, process.clocks.twin_seconds))
     twin = next((each for each in before if each.twin == entry.twin), None)
     needs_second = await process.journal.run(lambda journal: journal.needs_second_yes(entry, limits))
     question = question_about(
@@ -125,5 +125,5 @@ def is_what_was_shown(entry: Entry, rail: Rail) -> bool:
 
 def until(process: Process) -> dict[str, Any]:
     """Return the times at which a consent that begins now is over, by our clock and by Zinc's."""
-    seconds, zinc = process.clocks.approval, process.times.zinc()
+    seconds, zinc = process.clocks.approval_seconds, process.times.zinc()
     return {"until": process.times.clock() + seconds, "zinc_until": None if zinc is None else zinc + seconds}

@@ -11,12 +11,12 @@ from zinc_mcp.process import Process
 logger = logging.getLogger(__name__)
 
 MOST_HINTED = 1000
-"""The number of orders that may have hints within `Clocks.hint` seconds. Hints about more are dropped, since the
+"""The number of orders that may have hints within `Clocks.hint_seconds`. Hints about more are dropped, since the
 look-ups ask by themselves too."""
 
 
 class Hints:
-    """Reads the orders of which one process gets hints: each at once, and then at most once in `Clocks.hint`."""
+    """Reads the orders of which one process gets hints: each at once, and then at most once in that time."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -36,7 +36,7 @@ class Hints:
             while True:
                 self._hinted[order_id] = False
                 await self._look(order_id)
-                await anyio.sleep(self._process.clocks.hint)
+                await anyio.sleep(self._process.clocks.hint_seconds)
                 if not self._hinted[order_id]:
                     return
         finally:

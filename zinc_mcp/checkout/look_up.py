@@ -60,7 +60,7 @@ async def refresh(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Or
 
 
 async def refreshed(process: Process, entry: Entry, rail: Rail) -> tuple[Entry, Order | None]:
-    """Bring an entry up to date as `refresh` does, within `Clocks.refresh` seconds. If Zinc cannot say, it stays."""
+    """Bring an entry up to date as `refresh` does, within `Clocks.refresh_seconds`. If Zinc cannot say, it stays."""
     found = await found_in_time(process, refresh(process, entry, rail))
     return found or (await process.journal.read(entry.id), None)
 

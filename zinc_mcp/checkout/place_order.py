@@ -69,7 +69,7 @@ class Intent:
 
 
 async def place(process: Process, intent: Intent) -> Answer:
-    """Buy the order of an intent, unless it was bought already; answer within `Clocks.answer` seconds.
+    """Buy the order of an intent, unless it was bought already; answer within `Clocks.answer_seconds`.
 
     If a person must be asked first, the answer's entry is `waiting` and has its question (`question_of`), and `decide`
     takes the decision. Sending goes on if the answer cannot wait for it, and if this call is cancelled.
@@ -90,7 +90,7 @@ async def place(process: Process, intent: Intent) -> Answer:
 
 
 async def _bought(process: Process, intent: Intent) -> Answer:
-    deadline = time.monotonic() + process.clocks.answer
+    deadline = time.monotonic() + process.clocks.answer_seconds
     if intent.rail == "agent":
         with anyio.move_on_after(_WARM_SECONDS):
             await process.warmed.wait()
@@ -130,7 +130,7 @@ async def _bought(process: Process, intent: Intent) -> Answer:
 async def _placed(
     process: Process, draft: Draft, intent: Intent, rail: Rail, policy: Policy, deadline: float
 ) -> Answer:
-    if await process.journal.may_be_listed(draft, process.clocks.twin):
+    if await process.journal.may_be_listed(draft, process.clocks.twin_seconds):
         await adopt_listed(process, draft, rail)
     again: dict[int, Entry] = {}
     made_room = uncertain = False
@@ -276,8 +276,8 @@ async def _opened(
             draft,
             limits,
             owner=process.owner,
-            lease_seconds=process.clocks.opening_lease,
-            window_seconds=process.clocks.twin,
+            lease_seconds=process.clocks.opening_lease_seconds,
+            window_seconds=process.clocks.twin_seconds,
             again=frozenset(again),
             sending=marks if at_once else None,
             unless_resembling=consent is not None and consent["how"] == _BELOW,

@@ -89,7 +89,7 @@ async def _answer(process: Process, standing: Standing, draft: Draft, deadline: 
     age = process.times.earliest() - max(twin.opened_at, twin.zinc_at or 0.0)
     if process.times.zinc() is None:  # it may be newer than this machine's clock says
         age = 0.0
-    if standing.same_key or twin.body_digest == draft.body_digest or age < process.clocks.repeat:
+    if standing.same_key or twin.body_digest == draft.body_digest or age < process.clocks.repeat_seconds:
         return Answer(twin, order, earlier=True)
     return Repeat(twin)
 
@@ -102,7 +102,9 @@ async def find_earlier(process: Process, refusal: RefusedError, wanted: Wanted, 
     """
     try:
         for mode in modes:
-            found = await process.journal.run(partial(_standing, wanted=wanted, mode=mode, window=process.clocks.twin))
+            found = await process.journal.run(
+                partial(_standing, wanted=wanted, mode=mode, window=process.clocks.twin_seconds)
+            )
             if found is None or _may_be_bought_again(process, found, wanted):
                 continue
             if await clear_abandoned(process, found):
@@ -129,7 +131,7 @@ async def find_earlier_without_journal(process: Process, error: JournalError, dr
     if known is not None:
         return Answer(known.entry, known.order, earlier=True)
     try:
-        twin = await process.journal.run(lambda journal: journal.standing_twin(draft, process.clocks.twin))
+        twin = await process.journal.run(lambda journal: journal.standing_twin(draft, process.clocks.twin_seconds))
     except JournalError:
         raise error.before_sending(is_unread=True) from error
     own = twin is not None and twin.state == "waiting" and twin.lease_owner == process.owner  # this call's
@@ -143,7 +145,7 @@ async def find_earlier_without_journal(process: Process, error: JournalError, dr
 def _may_be_bought_again(process: Process, found: Entry, wanted: Wanted) -> bool:
     """Say whether the policy allows the intention as a new order; then the refusal is the answer."""
     age = process.times.earliest() - found.opened_at
-    if found.body_digest == wanted.body_digest or age < process.clocks.repeat or found.state in FOREVER:
+    if found.body_digest == wanted.body_digest or age < process.clocks.repeat_seconds or found.state in FOREVER:
         return False
     try:
         return process.policy().repeat == "allow"
@@ -159,7 +161,7 @@ async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
         and time.monotonic() < deadline
         and not process.stopping.is_set()
     ):
-        await process.news.wait(entry.id, process.clocks.peek)
+        await process.news.wait(entry.id, process.clocks.peek_seconds)
         entry = await process.journal.read(entry.id)
     return entry
 
@@ -167,7 +169,7 @@ async def await_move(process: Process, entry: Entry, deadline: float) -> Entry:
 async def await_decided(process: Process, entry: Entry, deadline: float) -> Entry:
     """Wait until a person has decided about an entry, here or anywhere, or time is up, or the process stops."""
     while question_of(entry) is not None and time.monotonic() < deadline and not process.stopping.is_set():
-        await process.news.wait(entry.id, process.clocks.peek)
+        await process.news.wait(entry.id, process.clocks.peek_seconds)
         entry = await process.journal.read(entry.id)
     return entry
 
@@ -187,7 +189,7 @@ def possible_duplicate(process: Process, twin: Entry) -> RefusedError:
 async def make_room(process: Process, draft: Draft, full: LimitExceededError) -> None:
     """Ask Zinc about the orders that fill a limit, before the limit refuses: first the open ones, then the newest.
 
-    All together this takes `Clocks.refresh` seconds at most.
+    All together this takes `Clocks.refresh_seconds` at most.
     """
     entries = await process.journal.run(lambda journal: journal.filling(draft, full))
     some_at_once = anyio.CapacityLimiter(_REFRESHED_AT_ONCE)
@@ -202,7 +204,7 @@ async def make_room(process: Process, draft: Draft, full: LimitExceededError) ->
                 elif rail is not None:
                     await refreshed(process, entry, rail)
 
-    with anyio.move_on_after(process.clocks.refresh):
+    with anyio.move_on_after(process.clocks.refresh_seconds):
         async with anyio.create_task_group() as tasks:
             for entry in entries:
                 tasks.start_soon(bring_up_to_date, entry)
@@ -214,7 +216,7 @@ async def adopt_listed(process: Process, draft: Draft, rail: Rail) -> None:
     It may be young because an earlier journal was lost.
     """
     try:
-        with anyio.fail_after(process.clocks.refresh):
+        with anyio.fail_after(process.clocks.refresh_seconds):
             listed = await rail.find(TWIN_FIELD, draft.twin)
     except (ZincMcpError, TimeoutError):
         return  # Zinc still answers 409 to a derived key that was used before
@@ -231,7 +233,7 @@ async def _adopt(process: Process, draft: Draft, order: Order) -> None:
     draft = replace(draft, facts={**facts, ADOPTED: True})
     now = process.times.earliest()
     created = order.created_at.timestamp() if order.created_at is not None else now
-    if order.stage in ("accepted", "placed") and now - created < process.clocks.twin:
+    if order.stage in ("accepted", "placed") and now - created < process.clocks.twin_seconds:
         key = told_key(order)
         await process.journal.run(lambda journal: journal.adopt(draft, key, order.id, order.status, created))
 
@@ -241,7 +243,7 @@ async def _repeat_doubted(process: Process, twin: Entry, rail: Rail | None, dead
     # By this machine's clock alone, an old one may look new enough to be sent again.
     if rail is None or process.times.zinc() is None or not await may_repeat(process, twin, rail):
         return Answer(twin, earlier=True)
-    lease_seconds = process.clocks.looking_lease
+    lease_seconds = process.clocks.looking_lease_seconds
     claimed = await process.journal.run(lambda journal: journal.claim(twin, process.owner, lease_seconds))
     if claimed is None:
         return None

@@ -99,7 +99,7 @@ def first_marks(process: Process, counted_at: float = 0.0) -> dict[str, Any]:
 
 
 def _marks(process: Process) -> dict[str, Any]:
-    return about_to_send(process, process.clocks.wire + process.clocks.lease_margin)
+    return about_to_send(process, process.clocks.wire_seconds + process.clocks.lease_margin_seconds)
 
 
 async def _marked(process: Process, entry: Entry, what: str, **changes: Any) -> Entry:
@@ -176,7 +176,7 @@ async def _send(process: Process, attempt: Attempt, rail: Rail) -> None:
 async def _is_held(process: Process, attempt: Attempt, rail: Rail, *, first: bool) -> bool:
     """Say whether an entry is ours for one more request; if not, write down how it ended."""
     try:
-        await hold(process, attempt, process.clocks.wire)
+        await hold(process, attempt, process.clocks.wire_seconds)
     except StaleEntryError as stale:
         if not first:
             raise
@@ -341,12 +341,12 @@ def _is_recent(process: Process, entry: Entry) -> bool:
     zinc = process.times.zinc()
     if zinc is not None and entry.zinc_at is None:  # Zinc had not told the time when it was sent
         theirs = zinc - entry.first_sent_at
-    return 0 <= ours <= process.clocks.repeat and -APART_SECONDS <= theirs <= process.clocks.repeat
+    return 0 <= ours <= process.clocks.repeat_seconds and -APART_SECONDS <= theirs <= process.clocks.repeat_seconds
 
 
 def _is_old(process: Process, entry: Entry) -> bool:
     """Say whether an entry was marked for sending too long ago to be sent now, by our clock or by Zinc's."""
-    return max(_seconds_since_marked(process, entry)) > process.clocks.repeat
+    return max(_seconds_since_marked(process, entry)) > process.clocks.repeat_seconds
 
 
 def _seconds_since_marked(process: Process, entry: Entry) -> tuple[float, float]:

@@ -38,7 +38,7 @@ async def look(
         ZincUnreachableError, UnreadableAnswerError, OrderRejectedError: Zinc cannot say, and nothing is known here.
         JournalError: the journal cannot be read.
     """
-    deadline = time.monotonic() + min(wait_seconds, process.clocks.answer)
+    deadline = time.monotonic() + min(wait_seconds, process.clocks.answer_seconds)
     kept = process.unwritten.find(handle, caller)
     try:
         entry, is_changed = await _known(process, caller, handle)
@@ -80,7 +80,7 @@ async def look(
         if progress is not None and status != told:
             told = status
             await progress(status)
-        heard = await wait_for_news(process, entry, min(process.clocks.poll, left), mark)
+        heard = await wait_for_news(process, entry, min(process.clocks.poll_seconds, left), mark)
 
 
 def is_over(entry: Entry, order: Order | None) -> bool:
@@ -184,7 +184,7 @@ async def _look_elsewhere(
             return Answer(None, order, shown_by=rail.name)
         if progress is not None:
             await progress(order.status)
-        await anyio.sleep(min(process.clocks.poll, left))
+        await anyio.sleep(min(process.clocks.poll_seconds, left))
         order = as_read(await rail.read(handle), handle)
 
 
@@ -240,7 +240,7 @@ async def wait_for_news(process: Process, entry: Entry, seconds: float, since: i
         return await process.news.wait(entry.id, seconds, since)
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        heard = await process.news.wait(entry.id, min(process.clocks.glance, left))
+        heard = await process.news.wait(entry.id, min(process.clocks.glance_seconds, left))
         if heard is not None:
             return heard
         with suppress(JournalError):  # the look-up that follows says so

@@ -29,7 +29,7 @@ def lease_seconds(process: Process, rail: Rail) -> float:
     """Return the longest time, in seconds, that one question may take."""
     if rail.paying is not None:
         return seconds_to_pay(process, rail.paying)
-    return process.clocks.wire + process.clocks.lease_margin
+    return process.clocks.wire_seconds + process.clocks.lease_margin_seconds
 
 
 async def ask_free_of_cost(rail: Rail, call: DataCall[Any]) -> Found[Any]:

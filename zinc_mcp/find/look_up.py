@@ -71,7 +71,7 @@ async def look_up(
             order, and the answer is then kept for a later call.
         forgets_refusals: whether a question that Zinc refused, which cost nothing, may be asked again at once.
     """
-    seconds = process.clocks.look_up if seconds is None else seconds
+    seconds = process.clocks.look_up_seconds if seconds is None else seconds
     if rail.mode != "live" and rail.paying is None:
         late = UnreadableAnswerError("Zinc did not answer in time.")
         return await _all_at_once([_Job(partial(ask_free_of_cost, rail, call), late) for call in calls], seconds)

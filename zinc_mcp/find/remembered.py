@@ -20,7 +20,7 @@ async def await_answer(process: Process, call: DataCall[Any], entry: Entry) -> F
         ZincUnreachableError: the question was not sent.
     """
     while entry.state == "sending" and process.leases.is_held(entry):
-        await anyio.sleep(process.clocks.peek)
+        await anyio.sleep(process.clocks.peek_seconds)
         entry = await process.journal.read(entry.id)
     age = max(0.0, process.times.clock() - entry.opened_at)
     answer = kept_answer(call, entry)

@@ -91,12 +91,12 @@ async def keep_telling(process: Process, notify: Notify) -> None:
             logger.info("nothing can be told now: %s", error.code)
         except Exception as error:  # an unforeseen error must not end the server
             logger.error("a round of telling the owner failed (%s)", type(error).__name__)
-        await anyio.sleep(process.clocks.notices)
+        await anyio.sleep(process.clocks.notices_seconds)
 
 
 async def _round(process: Process, notify: Notify, rounds: _Rounds) -> None:
     now = process.times.clock()
-    follows = not 0 <= rounds.follow_at - now <= process.clocks.follow
+    follows = not 0 <= rounds.follow_at - now <= process.clocks.follow_seconds
     rounds.left, rounds.failed = MOST_SENT, 0 < rounds.quiet_until - now <= QUIET_SECONDS
     wanted = frozenset(rounds.open | rounds.untold)
     looked = await process.journal.run(
@@ -108,7 +108,7 @@ async def _round(process: Process, notify: Notify, rounds: _Rounds) -> None:
     rounds.open, rounds.untold = looked.open, set[int]()
     if follows:
         rounds.page = looked.last or ""
-        rounds.follow_at = now + process.clocks.follow
+        rounds.follow_at = now + process.clocks.follow_seconds
     for followed in looked.followed:
         await _tell_about(process, notify, rounds, followed)
     await _go_on_from(process, looked)
@@ -202,7 +202,7 @@ async def _delivered(
 ) -> _Kept:
     """Deliver the message of a claimed event, and write down the result."""
     tries, now = tried(claim[2], event)[1], process.times.clock()
-    ended = await deliver(notify, message, route=process.settings.route, at=now, seconds=process.clocks.telling)
+    ended = await deliver(notify, message, route=process.settings.route, at=now, seconds=process.clocks.telling_seconds)
     process.checkpoint("told")
     rounds.failed = ended.ending != "taken"
     if ended.ending == "unanswered":

@@ -77,7 +77,7 @@ class Turn:
         for _ in range(_MOST_LOCKED):
             share = await run(
                 lambda journal: journal.take_share(
-                    self._name, partial(self._listed, journal), self._process.clocks.looking_lease, self._began
+                    self._name, partial(self._listed, journal), self._process.clocks.looking_lease_seconds, self._began
                 )
             )
             if share is not None:

@@ -21,8 +21,8 @@ async def move_if_current(process: Process, entry: Entry, state: State, what: st
 
 
 async def found_in_time(process: Process, looking: Awaitable[Found]) -> Found | None:
-    """Return what a look-up finds within `Clocks.refresh` seconds; None if Zinc cannot say by then."""
-    with anyio.move_on_after(process.clocks.refresh):
+    """Return what a look-up finds within `Clocks.refresh_seconds`; None if Zinc cannot say by then."""
+    with anyio.move_on_after(process.clocks.refresh_seconds):
         try:
             return await looking
         except ZincMcpError:

@@ -117,7 +117,7 @@ async def hold(process: Process, attempt: Attempt, seconds: float) -> None:
         RefusedError: `paused`, or nothing was sent for it and its caller may not order any more.
     """
     if process.leases.left(attempt.entry) < seconds:
-        held: dict[str, Any] = about_to_send(process, seconds + process.clocks.lease_margin)
+        held: dict[str, Any] = about_to_send(process, seconds + process.clocks.lease_margin_seconds)
         attempt.entry = await process.journal.run(
             lambda journal: journal.move(
                 attempt.entry, attempt.entry.state, "held on to", to_send=True, admission=process.admission, **held
@@ -283,7 +283,7 @@ async def never_left(process: Process, attempt: Attempt, current: Entry) -> None
 
 async def doubt(process: Process, attempt: Attempt, what: str, **more: Any) -> None:
     """Write down that Zinc may or may not have the order. This process holds the entry while it looks the order up."""
-    lease = process.leases.lease(process.owner, process.clocks.looking_lease)
+    lease = process.leases.lease(process.owner, process.clocks.looking_lease_seconds)
     await settle(process, attempt, "unknown", what, **lease, **more)
     process.checkpoint("unknown")
 

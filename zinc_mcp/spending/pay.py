@@ -56,7 +56,9 @@ async def mark(process: Process, entry: Entry, rail: "AgentRail", **changes: Any
     Raises:
         StaleEntryError, RefusedError: as `Journal.move`.
     """
-    marks = about_to_send(process, process.clocks.wire + rail.sign_seconds + process.clocks.lease_margin)
+    marks = about_to_send(
+        process, process.clocks.wire_seconds + rail.sign_seconds + process.clocks.lease_margin_seconds
+    )
     admission = process.admission
     marked = await process.journal.move(
         entry, "signing", "asking for the price", admission=admission, **marks, **changes
@@ -200,8 +202,8 @@ async def _sign(process: Process, attempt: Attempt, rail: "AgentRail", quote: Qu
     """
     entry = attempt.entry
     payment = Payment(entry.id, process.times.clock(), recovery=quote.recovery)
-    seconds = rail.sign_seconds + process.clocks.wire
-    marks = about_to_send(process, seconds + process.clocks.lease_margin)
+    seconds = rail.sign_seconds + process.clocks.wire_seconds
+    marks = about_to_send(process, seconds + process.clocks.lease_margin_seconds)
     try:
         attempt.entry = await process.journal.run(
             lambda journal: journal.move(entry, "signing", "asking the wallet", to_send=True, payment=payment, **marks)
@@ -247,7 +249,7 @@ async def _mark_sending(process: Process, entry: Entry, quote: Quote, payment: P
         "fee_cents": quote.fee_cents,
         "authorised_cents": quote.amount_cents,
         "facts": {**entry.facts, "payment": told},
-        **about_to_send(process, process.clocks.wire + process.clocks.lease_margin),
+        **about_to_send(process, process.clocks.wire_seconds + process.clocks.lease_margin_seconds),
     }
     for pause in (0.05, 0.2, 1.0, None):
         try:

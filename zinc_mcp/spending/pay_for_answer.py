@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def seconds_to_pay(process: Process, rail: "AgentRail") -> float:
     """Return the longest time, in seconds, that asking for the price, signing and sending may take together."""
-    return 2 * process.clocks.wire + rail.sign_seconds + process.clocks.lease_margin
+    return 2 * process.clocks.wire_seconds + rail.sign_seconds + process.clocks.lease_margin_seconds
 
 
 async def pay_for_answer(process: Process, rail: "AgentRail", entry: Entry, call: DataCall[A]) -> tuple[A, int]:

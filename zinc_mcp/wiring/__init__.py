@@ -116,7 +116,7 @@ async def open_process(
             settings.mode if practice else wallet.mode,
             clock,
             fees_cents=settings.wallet_fees or (ORDER_FEE_CENTS, ORDER_FEE_CENTS),
-            sign_seconds=320.0 if by_program else clocks.sign,
+            sign_seconds=320.0 if by_program else clocks.sign_seconds,
             signs_only=not by_program,
             payer=wallet_settings(settings).payer(),
         )
@@ -146,7 +146,7 @@ async def open_process(
                 leases=LeaseClock(times.shared, uptime),
                 owner=owner,
                 holder=this_process(),
-                admission=admission_for(settings, policy, own, known, clocks.twin),
+                admission=admission_for(settings, policy, own, known, clocks.twin_seconds),
                 checkpoint=checkpoint,
                 tasks=tasks,
                 unusable=unusable,

@@ -36,7 +36,7 @@ async def keep_sweeping(process: Process) -> None:
         undecided = False
         try:
             if time.monotonic() >= due:
-                due = time.monotonic() + clocks.sweep
+                due = time.monotonic() + clocks.sweep_seconds
                 for rail in process.rails.values():
                     await sweep(process, rail)
                     await sweep_changes(process, rail)
@@ -49,7 +49,7 @@ async def keep_sweeping(process: Process) -> None:
             logger.error("a round of looking up and sending failed (%s)", type(error).__name__)
         _keep_what_is_loaded()
         left = max(0.0, due - time.monotonic())
-        await process.asked.wait(min(clocks.heed, left) if undecided else left)
+        await process.asked.wait(min(clocks.heed_seconds, left) if undecided else left)
 
 
 async def listen(process: Process) -> None:

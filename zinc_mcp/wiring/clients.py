@@ -84,7 +84,7 @@ def _connected(
         origin,
         route=settings.route,
         transport=transport,
-        wire_seconds=clocks.wire,
+        wire_seconds=clocks.wire_seconds,
         on_date=times.heard,
         exchange=exchange,
     )

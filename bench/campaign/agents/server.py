@@ -11,7 +11,7 @@ the faults:
     CAMPAIGN_BEGUN    FILE       it makes this file when it passes the first step
     CAMPAIGN_BUSY     SECONDS    the time that it waits for a journal that another process has locked
     CAMPAIGN_CLOCK    AT:BY,...  AT seconds after the start its clock is BY seconds ahead of the true one
-    CAMPAIGN_CLOCKS   NAME=SECONDS,...  further times of the product, such as `repeat`, as `Clocks` names them
+    CAMPAIGN_CLOCKS   NAME=SECONDS,...  further times of the product, as `Clocks` names them, such as `repeat_seconds`
     CAMPAIGN_V1_MODE  MODE       the mode of orders of v1, which has no keys to practise with
     CAMPAIGN_WALLETS  FILE       it appends the time and the key to this file each time that it asks its wallet to pay
 
@@ -42,18 +42,18 @@ from zinc_mcp.owner.settings import load_settings
 from zinc_mcp.process import Clocks
 
 CLOCKS = Clocks(
-    answer=2.0,
-    wire=1.0,
-    sign=1.0,
-    lease_margin=0.5,
-    opening_lease=1.5,
-    looking_lease=1.5,
-    refresh=0.5,
-    sweep=5.0,
-    heed=0.5,
-    poll=0.4,
-    peek=0.2,
-    look_up=2.0,
+    answer_seconds=2.0,
+    wire_seconds=1.0,
+    sign_seconds=1.0,
+    lease_margin_seconds=0.5,
+    opening_lease_seconds=1.5,
+    looking_lease_seconds=1.5,
+    refresh_seconds=0.5,
+    sweep_seconds=5.0,
+    heed_seconds=0.5,
+    poll_seconds=0.4,
+    peek_seconds=0.2,
+    look_up_seconds=2.0,
 )
 """The product's times, about forty times shorter, except for the windows for repeats and twins."""
 

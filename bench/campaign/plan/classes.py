@@ -75,8 +75,8 @@ _ASKING: Sequence[Words] = ("key", "key", "all", "same")
 
 _SETTINGS: Mapping[Kind, Mapping[str, str]] = {
     # The call waits for all attempts to write, so that its own answer tells of the failure.
-    "journal": {"CAMPAIGN_CLOCKS": "answer=7", "CAMPAIGN_BUSY": str(BUSY_SECONDS)},
-    "questions": {"CAMPAIGN_CLOCKS": "approval=4,heed=0.2", "ZINC_MCP_APPROVAL": "auto"},
+    "journal": {"CAMPAIGN_CLOCKS": "answer_seconds=7", "CAMPAIGN_BUSY": str(BUSY_SECONDS)},
+    "questions": {"CAMPAIGN_CLOCKS": "approval_seconds=4,heed_seconds=0.2", "ZINC_MCP_APPROVAL": "auto"},
 }
 
 

@@ -30,15 +30,15 @@ async def decide(
     """Take a person's decision about one question, send its order on a yes, and return the order as it is then.
 
     A decision about a closed question, or after the time to decide, buys nothing. The outcome of a yes is awaited for
-    `wait_seconds`, by default for `Clocks.answer`; sending goes on in any case. `send` sends an approved entry; by
-    default only an order is sent.
+    `wait_seconds`, by default for `Clocks.answer_seconds`; sending goes on in any case. `send` sends an approved entry;
+    by default only an order is sent.
 
     Raises:
         RefusedError: `question_closed`, `approval_expired`, `approval_required`, `clock_uncertain`, `not_allowed`,
             `paused`, or another reason of the policy.
         ZincMcpError: the error with which the sending ended; see `place`.
     """
-    wait_seconds = process.clocks.answer if wait_seconds is None else wait_seconds
+    wait_seconds = process.clocks.answer_seconds if wait_seconds is None else wait_seconds
     deadline = time.monotonic() + wait_seconds
     try:
         entry = await _take(process, decision, send or send_approved, caller=caller)

@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     MakeServer = Callable[[Process, Page], Server]
 
 GRACE_SECONDS = 35
-"""The longest time for which requests may delay a stop; a tool answers within 25 seconds (`Clocks.answer`). Streams do
-not delay it. The stop always waits for an order on the wire."""
+"""The longest time for which requests may delay a stop; a tool answers within 25 seconds (`Clocks.answer_seconds`).
+Streams do not delay it. The stop always waits for an order on the wire."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 

@@ -85,5 +85,5 @@ async def _keep(process: "Process", copy: MembersCopy) -> None:
             if not failed:
                 logger.warning("the members could not be read: %s", error.summary)
             failed = True
-        with anyio.move_on_after(process.clocks.members):
+        with anyio.move_on_after(process.clocks.members_seconds):
             await changed.wait()

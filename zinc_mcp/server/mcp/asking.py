@@ -188,7 +188,7 @@ async def ask_person(
         dialogue, is_shared = dialogues.open(ctx, shown, caller, seconds_to_decide(entry, process.times.clock()))
         if dialogue is None:
             return await _ask_elsewhere(process, page, entry, deadline, earlier=answer.earlier)
-        await dialogue.wait(ctx, min(process.clocks.form, deadline - time.monotonic()))
+        await dialogue.wait(ctx, min(process.clocks.form_seconds, deadline - time.monotonic()))
         if dialogue.answer is not None:
             # Several calls may listen to one answer. The order is new only for the call that asked.
             return replace(dialogue.answer, earlier=dialogue.answer.earlier or is_shared), None

@@ -61,7 +61,7 @@ def changing(
                 if ctx.request_state is not None:
                     reached = True
                     return await _second_leg(caller, wanted, ctx)
-                deadline = time.monotonic() + process.clocks.answer
+                deadline = time.monotonic() + process.clocks.answer_seconds
                 reached = True
                 answer = await do(caller, wanted)
                 question = question_of(answer.entry) if answer.entry is not None else None
@@ -77,7 +77,7 @@ def changing(
             return crashed(logged(error), "change", reached_checkout=reached, key=None)
 
     async def _second_leg(caller: str, wanted: A, ctx: Context) -> CallToolResult:
-        deadline = time.monotonic() + process.clocks.answer
+        deadline = time.monotonic() + process.clocks.answer_seconds
         asked = asking.SealedQuestion.unsealed(str(ctx.request_state))
         entry = None if asked is None else await entry_of(process, asked.about.entry_id, caller=caller)
         named = handle(wanted)

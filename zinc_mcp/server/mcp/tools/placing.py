@@ -71,7 +71,7 @@ def placing(
             return crashed(logged(error), "place", reached_checkout=reached, key=key)
 
     async def _first_leg(intent: Intent, ctx: Context) -> CallToolResult | InputRequiredResult:
-        deadline = time.monotonic() + process.clocks.answer
+        deadline = time.monotonic() + process.clocks.answer_seconds
         answer = await place_order.place(process, intent)
         question = question_of(answer.entry) if answer.entry is not None else None
         if question is None or answer.refusal is not None:  # a yes to a refused order would be of no use
@@ -82,7 +82,7 @@ def placing(
         return outcome if isinstance(outcome, InputRequiredResult) else _placed(outcome[0], process, outcome[1])
 
     async def _second_leg(caller: str, order: Wish, ctx: Context) -> CallToolResult:
-        deadline = time.monotonic() + process.clocks.answer
+        deadline = time.monotonic() + process.clocks.answer_seconds
         asked = asking.SealedQuestion.unsealed(str(ctx.request_state))
         entry = None if asked is None else await entry_of(process, asked.about.entry_id, caller=caller)
         if asked is None or entry is None or entry.body_digest != body_digest(order):
