@@ -219,6 +219,26 @@ async def test_a_process_that_serves_no_team_leaves_the_order_of_somebody_it_doe
     assert zinc.posts == []
 
 
+@pytest.mark.parametrize("name", ["members.json", "elsewhere.json"])
+async def test_a_process_that_serves_no_team_sends_nothing_for_the_only_member_of_a_file_once_they_are_removed(
+    open_test_process: OpenProcess,
+    zinc: FakeZinc,
+    home: Path,
+    clock: HandClock,
+    write_config: Callable[[str], Path],
+    name: str,
+) -> None:
+    write_config(ASKING)
+    team = Team(None, Members(home / name), home / name, clock)
+    team.change(add_member, "ada")
+    entry = await approved(open_test_process, team)
+    team.change(removed)
+    async with open_test_process() as owners_own:
+        await send_all_approved(owners_own)
+        assert is_approved(await owners_own.journal.read(entry.id))
+    assert zinc.posts == []
+
+
 async def test_a_yes_in_a_process_that_serves_no_team_to_the_question_of_somebody_it_does_not_know_is_not_taken(
     open_test_process: OpenProcess, zinc: FakeZinc, team: Team
 ) -> None:

@@ -145,7 +145,9 @@ class Members:
                 "Tell the user; the owner decides about members.",
                 owner_step="If it is still wanted, let a member of the team ask for the same.",
             )
-        if kept.has_members or self.known():
+        # The last member may be gone, or the team's server may have another file. An id is given to members alone.
+        had_members = isinstance(self._place, MembersFile) and self._place.was_used()
+        if kept.has_members or had_members or caller != name_of(caller):
             raise AnotherServerError(
                 f"This process does not know {name} as a member of the team, so it sent nothing.",
                 "Tell the user; the team's server can send the order.",

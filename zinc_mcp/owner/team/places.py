@@ -124,6 +124,10 @@ class MembersFile:
             return _GONE
         return _GONE if let_in_by is not None and let_in_by[0] == caller and let_in_by[1] != mark else None
 
+    def was_used(self) -> bool:
+        """Say whether there is a file, as there is from the first member on, also after the last one is gone."""
+        return self.path.exists()
+
     def read(self) -> dict[str, Member]:
         """See `Place`."""
         return _read(self.path) if self.path.exists() else {}
