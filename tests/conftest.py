@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import sys
+import sysconfig
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
@@ -104,6 +105,22 @@ def use_memory() -> None:
 use_memory()
 
 
+def link_installed(folder: Path) -> None:
+    """Link in this folder what was compiled when the packages were installed: Python looks nowhere else for it then."""
+    library = sysconfig.get_path("stdlib")
+    ending = f".{sys.implementation.cache_tag}.pyc"
+    for root in {library, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for parent, inner, names in os.walk(root):
+            if parent == library:  # the first is walked by itself or not used, and of the second nothing is imported
+                inner[:] = [name for name in inner if name not in ("site-packages", "test")]
+            compiled = [name for name in names if name.endswith(ending)]
+            if compiled and parent.endswith("__pycache__"):
+                copies = folder / Path(parent).parent.relative_to(Path(parent).anchor)
+                copies.mkdir(parents=True, exist_ok=True)
+                for name in compiled:
+                    os.symlink(f"{parent}{os.sep}{name}", copies / name)
+
+
 def share_bytecode() -> None:
     """Let all processes of a run share what is compiled, in a folder that goes with it, where none may be written.
 
@@ -111,6 +128,7 @@ def share_bytecode() -> None:
     """
     if sys.dont_write_bytecode:
         folder = _compiled.enter_context(tempfile.TemporaryDirectory(prefix="zinc-mcp-compiled-"))
+        link_installed(Path(folder))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
         sys.dont_write_bytecode = False
