@@ -7,7 +7,7 @@ import pytest
 from aftercare.after import SUCCESS, back, created, problem
 from conftest import HandClock, OpenProcess
 from mcp import Client
-from server.as_a_host import both_eras, call, host, refused, said
+from server.as_a_host import call, host, refused, said, usually_one_era
 from wanted import arguments
 
 from zinc_mcp.journal.journal import Journal
@@ -29,7 +29,7 @@ async def paid(client: Client, clock: HandClock, url: str = SUCCESS) -> str:
     return str(placed["order_id"])
 
 
-@both_eras
+@usually_one_era
 async def test_an_order_paid_by_wallet_is_sent_back_and_reported_with_its_own_key(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, mode: str
 ) -> None:

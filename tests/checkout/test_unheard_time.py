@@ -12,7 +12,7 @@ from deciding import yes
 from on_v1 import CLOCKS, Practice
 from on_v1 import arguments as by_number
 from pydantic import SecretStr
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import both_eras, call, host, refused, usually_one_era
 from wanted import arguments as by_page
 
 from zinc_mcp.checkout.deciding.approved import send_all_approved
@@ -125,7 +125,7 @@ async def test_a_limit_that_looks_free_by_a_wrong_clock_is_not_passed(home: Path
     assert world.bought() == 2
 
 
-@both_eras
+@usually_one_era
 @each_rail
 async def test_a_fresh_journal_is_not_refused(home: Path, mode: str, rail: str) -> None:
     world = World(home)
