@@ -84,6 +84,7 @@ LOST: list[Step] = [
 ]
 
 
+@pytest.mark.sampled(3)
 @both_eras
 @pytest.mark.parametrize("step", LOST)
 async def test_a_cancellation_whose_answer_is_lost_is_found_out_by_reading_the_order(
@@ -261,7 +262,7 @@ async def test_an_order_that_is_on_its_way_is_awaited_and_then_cancelled(
     assert how == ["cancelled"]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("status", ["order_failed", "order_placed"])
 @pytest.mark.parametrize(
     "step", ["lie", "lose_before", failure(422, "order_not_cancellable"), failure(403, "forbidden")]

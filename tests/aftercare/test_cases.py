@@ -85,7 +85,7 @@ async def test_a_case_that_its_first_call_has_opened_gets_no_second_message(
     assert len(created(sandbox)) == 1
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case_list", ["threads", "summaries"])
 @pytest.mark.parametrize("fault", ACCEPTED)
 async def test_a_report_whose_answer_is_lost_is_found_and_filed_once(
@@ -99,6 +99,7 @@ async def test_a_report_whose_answer_is_lost_is_found_and_filed_once(
     assert len(created(sandbox)) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", ACCEPTED)
 async def test_a_message_whose_answer_is_lost_is_found_in_the_thread(
     open_test_process: OpenProcess, sandbox: Sandbox, clock: HandClock, fault: str
@@ -113,6 +114,7 @@ async def test_a_message_whose_answer_is_lost_is_found_in_the_thread(
     assert len(created(sandbox)) == 3
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", LOST)
 async def test_a_report_that_zinc_never_got_stays_in_doubt_and_no_second_case_is_opened(
     open_test_process: OpenProcess, sandbox: Sandbox, clock: HandClock, fault: str
@@ -234,7 +236,7 @@ async def test_a_message_to_an_open_case_needs_no_reason(
     assert len(created(sandbox)) == 3
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("doubt", ["unknown", "waiting"])
 @pytest.mark.parametrize("then", [{"close": True}, {"message": "more"}, {"message": "more", "reason": "billing"}])
 async def test_while_nobody_knows_whether_a_case_is_open_it_is_not_said_that_none_is(

@@ -95,6 +95,7 @@ async def test_a_case_that_zinc_opened_is_shown_and_gets_a_message(home: Path, m
     assert after["cases"][0]["messages"][-1]["said"] == "The label is for A4."
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", ACCEPTED)
 async def test_a_report_whose_answer_is_lost_is_found_and_sent_once(home: Path, fault: str) -> None:
     zinc = Practice(home)
@@ -123,6 +124,7 @@ async def test_a_report_that_never_arrived_stays_in_doubt_and_is_not_sent_again(
     assert len(sent(zinc, "case")) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", ["http_500", "html_502", "truncated", "other_order", "unauthorized_once"])
 async def test_a_case_that_cannot_be_read_is_not_told_as_none(home: Path, fault: str) -> None:
     zinc = Practice(home)

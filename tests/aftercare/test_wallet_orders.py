@@ -104,7 +104,7 @@ class _OwnKeyRefused(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("tool", ["return_order", "report_problem", "get_order"])
 async def test_where_the_orders_key_reads_nothing_no_step_names_a_key_of_the_owner(

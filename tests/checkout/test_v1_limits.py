@@ -123,6 +123,7 @@ class Person:
         return ElicitResult(action="accept", content={"approve": self._answer})
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("says", [True, False])
 async def test_a_person_decides_and_only_a_yes_buys(home: Path, mode: str, says: bool) -> None:

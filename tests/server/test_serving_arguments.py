@@ -189,7 +189,7 @@ async def test_a_saved_address_is_used_by_its_name(
         assert PLANTED not in json.dumps(unknown)
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     ("given", "field"),

@@ -265,7 +265,7 @@ HOUSE_BLEND = "https://practiceroasters.example/products/house-blend"
 MIXED = [{"label": "Size", "value": "Whole bean"}, {"label": "Grind", "value": "12 oz"}]
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [

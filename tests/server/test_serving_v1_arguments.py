@@ -11,7 +11,7 @@ PAGE = "https://www.amazon.com/dp/B07JGBW826"
 PRODUCT = {"product_id": "B07JGBW826"}
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @both_eras
 @pytest.mark.parametrize(
     ("changes", "field", "says"),

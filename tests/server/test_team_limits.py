@@ -224,6 +224,7 @@ async def test_a_yes_to_an_order_for_an_address_that_is_not_named_any_more_sends
     assert [entry.state for entry in journal_of(home)[0]] == ["refused"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("lowered", ["team.max_day = 5200", "roles.order.max_orders_day = 1"])
 async def test_a_yes_is_held_to_the_limits_of_several_that_hold_when_it_is_given(
     open_test_process: OpenProcess, zinc: FakeZinc, url: str, home: Path, policy: Any, soon: Clocks, lowered: str

@@ -52,7 +52,7 @@ UNCLEAR = [
 ]
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("status", "shown"),
     [(status, shown) for status, _, shown in UNCLEAR],
