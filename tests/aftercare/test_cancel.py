@@ -390,7 +390,7 @@ def quick() -> Clocks:
         refresh_seconds=0.1,
         proof_seconds=0.2,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
 
@@ -531,7 +531,7 @@ async def test_where_no_time_is_left_zinc_is_not_said_to_have_been_asked(
         refresh_seconds=1.0,
         proof_seconds=0.2,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
     async with open_test_process(clocks=slow) as process, host(process, "auto") as client:

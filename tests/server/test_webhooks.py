@@ -38,7 +38,7 @@ SLOW_POLL = Clocks(
     wire_seconds=5.0,
     refresh_seconds=1.0,
     poll_seconds=8.0,
-    peek_seconds=0.02,
+    peek_seconds=0.05,
     sweep_seconds=3600.0,
     hint_seconds=10.0,
 )
