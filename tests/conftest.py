@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import sys
+import sysconfig
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
@@ -35,53 +36,95 @@ from zinc_mcp.telemetry.watch import Watch
 from zinc_mcp.wiring import open_process
 
 LONGEST = (
-    "server/test_bounds_http.py",
     "cli/test_login_command.py",
-    "cli/test_screen.py",
-    "consent/test_second_yes.py",
-    "server/test_opened_pages.py",
-    "journal/test_narrow_locks.py",
-    "checkout/test_unheard_time.py",
-    "server/test_consent.py",
-    "journal/test_journal_locks.py",
-    "server/test_consent_matrix.py",
-    "checkout/test_journal_failures.py",
-    "journal/test_times.py",
-    "journal/test_upgrade.py",
-    "server/test_replicas.py",
-    "hosts/test_install_command.py",
-    "server/test_oauth_tokens.py",
-    "aftercare/test_deciding.py",
-    "journal/test_crash_consistency.py",
-    "server/test_shares.py",
-    "checkout/test_own_accounts.py",
-    "cli/test_approve.py",
-    "aftercare/test_v1_cancel.py",
-    "server/test_v1_secrets.py",
-    "cli/test_console.py",
-    "cli/test_invocation.py",
-    "telemetry/test_exported.py",
     "hosts/test_doctor_hosts.py",
-    "server/test_opening.py",
-    "server/test_dialogues.py",
-    "server/test_broken_wallets.py",
-    "hosts/test_editing_property.py",
-    "test_sabotages.py",
-    "server/test_server_messages.py",
-    "server/test_page_pin.py",
-    "server/test_serving_looks.py",
-    "aftercare/test_returns.py",
+    "consent/test_second_yes.py",
     "aftercare/test_killed.py",
-    "server/test_behind_proxies.py",
-    "checkout/test_v1_orders.py",
-    "aftercare/test_cases.py",
-    "server/test_serving_http.py",
-    "server/test_ways_of_asking.py",
-    "server/test_v1_members.py",
-    "owner/test_kept_settings.py",
+    "server/test_bounds_http.py",
+    "hosts/test_install_command.py",
+    "journal/test_killed_upgrade.py",
+    "server/test_page_pin.py",
+    "server/test_opened_pages.py",
+    "cli/test_sign_in_page.py",
+    "server/test_oauth_tokens.py",
+    "aftercare/test_killed_cancellations.py",
+    "server/test_dialogues.py",
+    "cli/test_owners_side.py",
+    "aftercare/test_deciding.py",
+    "server/test_opening.py",
+    "checkout/test_journal_failures.py",
     "cli/test_doctor_command.py",
+    "journal/test_journal_locks.py",
+    "cli/test_invocation.py",
+    "cli/test_screen.py",
+    "cli/test_console.py",
+    "journal/test_narrow_locks.py",
+    "cli/test_approve.py",
+    "server/test_v1_members.py",
+    "cli/test_printed_commands.py",
+    "checkout/test_unheard_time.py",
+    "server/test_server_messages.py",
+    "journal/test_sealing.py",
+    "hosts/test_editing_property.py",
+    "aftercare/test_v1_cancel.py",
+    "checkout/test_v1_orders.py",
+    "server/test_serving_looks.py",
+    "server/test_broken_wallets.py",
+    "journal/test_upgrade.py",
+    "cli/test_webhooks_command.py",
+    "aftercare/test_returns.py",
+    "test_container.py",
+    "notify/test_told.py",
+    "consent/test_questions.py",
+    "server/test_replicas.py",
+    "cli/test_members_command.py",
+    "aftercare/test_unheard_members.py",
+    "cli/test_program.py",
+    "server/test_behind_proxies.py",
+    "cli/test_evidence_command.py",
+    "server/test_page_sign_in.py",
+    "journal/test_times.py",
+    "journal/test_crash_consistency.py",
+    "server/test_serving_processes.py",
+    "server/test_published_policy.py",
+    "cli/test_change_evidence.py",
+    "server/test_consent.py",
+    "server/test_serving_orders.py",
+    "server/test_members_in_the_database.py",
+    "telemetry/test_exported.py",
+    "server/test_server_stop.py",
+    "journal/test_journal.py",
+    "server/test_consent_matrix.py",
+    "zinc/test_places.py",
+    "server/test_shares.py",
+    "aftercare/test_changes_property.py",
+    "server/test_replicas_sign_in.py",
+    "zinc/test_product_urls.py",
+    "server/test_page.py",
+    "owner/test_kept_settings.py",
+    "server/test_serving_http.py",
+    "server/test_oauth_scopes.py",
+    "server/test_serving_members.py",
+    "campaign/test_v1_judge.py",
+    "journal/test_read_only.py",
+    "find/test_paid_by_wallet.py",
+    "notify/test_processes.py",
+    "server/test_log.py",
+    "server/test_replicas_stop.py",
+    "checkout/test_agent.py",
+    "checkout/test_own_accounts.py",
+    "spending/test_money_proved.py",
+    "server/test_webhooks.py",
+    "aftercare/test_v1_returns.py",
+    "server/test_v1_secrets.py",
+    "cli/test_orders_command.py",
+    "journal/test_shared_sweeps.py",
+    "aftercare/test_cases.py",
 )
-"""The files that take longest begin first, so that no process still works on one of them when the others are done."""
+"""The files that take longest begin first, so that no process still works on one of them when the others are done.
+
+Those that mostly wait and those that mostly compute take turns, so that there is always something to compute.
+"""
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # pytest and tempfile make folders of their own in it
 """A folder in memory on Linux. A journal waits for the disk at each step, which is half of the time of all tests."""
@@ -104,6 +147,22 @@ def use_memory() -> None:
 use_memory()
 
 
+def link_installed(folder: Path) -> None:
+    """Link in this folder what was compiled when the packages were installed: Python looks nowhere else for it then."""
+    library = sysconfig.get_path("stdlib")
+    ending = f".{sys.implementation.cache_tag}.pyc"
+    for root in {library, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for parent, inner, names in os.walk(root):
+            if parent == library:  # the first is walked by itself or not used, and of the second nothing is imported
+                inner[:] = [name for name in inner if name not in ("site-packages", "test")]
+            compiled = [name for name in names if name.endswith(ending)]
+            if compiled and parent.endswith("__pycache__"):
+                copies = folder / Path(parent).parent.relative_to(Path(parent).anchor)
+                copies.mkdir(parents=True, exist_ok=True)
+                for name in compiled:
+                    os.symlink(f"{parent}{os.sep}{name}", copies / name)
+
+
 def share_bytecode() -> None:
     """Let all processes of a run share what is compiled, in a folder that goes with it, where none may be written.
 
@@ -111,6 +170,7 @@ def share_bytecode() -> None:
     """
     if sys.dont_write_bytecode:
         folder = _compiled.enter_context(tempfile.TemporaryDirectory(prefix="zinc-mcp-compiled-"))
+        link_installed(Path(folder))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
         sys.dont_write_bytecode = False
@@ -365,7 +425,7 @@ def clocks() -> Clocks:
         refresh_seconds=1.0,
         proof_seconds=0.4,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
 

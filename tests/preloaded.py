@@ -31,7 +31,7 @@ from typing import Any, Literal, NoReturn
 
 TESTS = Path(__file__).parent
 WAIT_SECONDS = 0.02
-"""The interval at which the forking process checks whether a program has ended."""
+"""The interval at which the forking process checks whether a program has ended, where no system call waits for it."""
 
 
 @contextmanager
@@ -167,9 +167,10 @@ def fork(listener: socket.socket, load: Callable[[], None]) -> None:
     gc.collect()
     gc.freeze()  # or each program would walk all that was loaded, and copy its memory, when it ends
     running: dict[int, socket.socket] = {}
+    ends: dict[int, int] = {}
     while True:
-        waited = WAIT_SECONDS if running else None
-        sources: list[int | socket.socket] = [0, listener, *running.values()]
+        waited = WAIT_SECONDS if len(ends) < len(running) else None
+        sources: list[int | socket.socket] = [0, listener, *running.values(), *ends.values()]
         ready, _, _ = select.select(sources, [], [], waited)
         if 0 in ready:
             return
@@ -181,6 +182,8 @@ def fork(listener: socket.socket, load: Callable[[], None]) -> None:
                 with suppress(OSError):
                     line.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
                 running.pop(child).close()
+                if child in ends:
+                    os.close(ends.pop(child))
         if listener in ready:
             line, _ = listener.accept()
             request, streams = _read(line)
@@ -188,9 +191,14 @@ def fork(listener: socket.socket, load: Callable[[], None]) -> None:
             if not child:
                 for each in (listener, line, *running.values()):
                     each.close()
+                for end in ends.values():
+                    os.close(end)
                 _become(request, streams)
                 _end(_code_of(request["program"], request["words"]))
             running[child] = line
+            if sys.platform == "linux":
+                with suppress(OSError):  # an old kernel
+                    ends[child] = os.pidfd_open(child)  # it can be read when the program has ended
             line.sendall(b"%d\n" % child)
             for stream in streams:
                 os.close(stream)

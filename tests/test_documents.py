@@ -646,7 +646,7 @@ TAKES_LONG = "python3 -m venv .venv && . .venv/bin/activate"
 RUN = [each for each in NAMED if isinstance(LINES.get(each), Expected)]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("command", usual(RUN, lambda command: command != TAKES_LONG))
 def test_a_command_between_the_lines_works_as_printed(place: Place, furnished: Path, command: str) -> None:
     expected = LINES[command]

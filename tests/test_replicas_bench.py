@@ -34,7 +34,7 @@ def entry_at(path: Path, order_id: str, caller: str) -> Entry:
     return replace(opened, order_id=order_id)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("kind", "orders", "told", "caller", "most"),
     [

@@ -99,7 +99,7 @@ def test_with_a_broken_fixture(broken):
 """
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("names", "noticed", "said"),
     [

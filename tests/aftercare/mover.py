@@ -36,7 +36,7 @@ CLOCKS = Clocks(
     refresh_seconds=1.0,
     proof_seconds=0.4,
     poll_seconds=0.05,
-    peek_seconds=0.02,
+    peek_seconds=0.05,
     sweep_seconds=60.0,
 )
 

@@ -8,7 +8,7 @@ import pytest
 from aftercare.after import back, delivered, problem
 from conftest import HandClock, OpenProcess
 from mcp import Client
-from server.as_a_host import both_eras, call, host
+from server.as_a_host import call, host, usually_one_era
 from wanted import arguments
 
 from zinc_mcp.sandbox import Sandbox
@@ -28,7 +28,7 @@ async def seen(client: Client, order_id: str) -> dict[str, Any]:
     return await call(client, "get_order", {"order_id": order_id})
 
 
-@both_eras
+@usually_one_era
 async def test_a_return_is_told_from_its_filing_to_its_credit(
     open_test_process: OpenProcess, clock: HandClock, mode: str
 ) -> None:
@@ -61,7 +61,7 @@ async def test_a_return_is_told_from_its_filing_to_its_credit(
     assert total["printed"]["credited"] == amount
 
 
-@both_eras
+@usually_one_era
 async def test_a_case_that_waits_for_the_user_is_never_nothing_to_do(
     open_test_process: OpenProcess, clock: HandClock, mode: str
 ) -> None:
@@ -83,7 +83,7 @@ async def test_a_case_that_waits_for_the_user_is_never_nothing_to_do(
     assert listed["totals"][0]["credited_cents"] == 0
 
 
-@both_eras
+@usually_one_era
 @pytest.mark.parametrize("tool", ["return_order", "report_problem"])
 async def test_a_change_that_waits_for_the_user_is_what_is_next(
     open_test_process: OpenProcess,
@@ -107,7 +107,7 @@ async def test_a_change_that_waits_for_the_user_is_what_is_next(
     assert f"approve {asked['key']}" in known["next_step"]
 
 
-@both_eras
+@usually_one_era
 async def test_an_order_on_its_way_keeps_its_own_next_step_beside_that_of_its_case(
     open_test_process: OpenProcess, clock: HandClock, zinc: Sandbox, mode: str
 ) -> None:

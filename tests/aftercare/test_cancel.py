@@ -84,6 +84,7 @@ LOST: list[Step] = [
 ]
 
 
+@pytest.mark.sampled(3)
 @both_eras
 @pytest.mark.parametrize("step", LOST)
 async def test_a_cancellation_whose_answer_is_lost_is_found_out_by_reading_the_order(
@@ -261,7 +262,7 @@ async def test_an_order_that_is_on_its_way_is_awaited_and_then_cancelled(
     assert how == ["cancelled"]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("status", ["order_failed", "order_placed"])
 @pytest.mark.parametrize(
     "step", ["lie", "lose_before", failure(422, "order_not_cancellable"), failure(403, "forbidden")]
@@ -389,7 +390,7 @@ def quick() -> Clocks:
         refresh_seconds=0.1,
         proof_seconds=0.2,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
 
@@ -530,7 +531,7 @@ async def test_where_no_time_is_left_zinc_is_not_said_to_have_been_asked(
         refresh_seconds=1.0,
         proof_seconds=0.2,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
     async with open_test_process(clocks=slow) as process, host(process, "auto") as client:

@@ -39,7 +39,7 @@ FOUND = [1147, 1150, 1197, 1246]
 """Seeds that have found a fault: a case that got a message was not taken for the one that a lost answer had opened."""
 
 
-@pytest.mark.parametrize("seed", [*range(3), *FOUND, *map(rare, range(3, 20))])
+@pytest.mark.parametrize("seed", [0, *FOUND, *map(rare, range(1, 20))])
 async def test_nothing_is_filed_twice_lost_or_told_wrongly(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, seed: int
 ) -> None:

@@ -232,6 +232,7 @@ async def test_a_return_that_is_found_as_denied_is_told_as_denied_at_once(
     assert (told["outcome"], told["status"], entry.state) == ("failed", "denied", "failed")
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("answer", [True, False])
 async def test_a_person_decides_about_exactly_this_return(

@@ -7,7 +7,7 @@ import pytest
 from aftercare.after import delivered
 from conftest import HandClock, OpenProcess
 from documents import blocks
-from server.as_a_host import both_eras, call, host
+from server.as_a_host import call, host, usually_one_era
 
 from zinc_mcp.sandbox import Sandbox
 
@@ -28,7 +28,7 @@ def shows(whole: object, part: object) -> bool:
     return whole == part
 
 
-@both_eras
+@usually_one_era
 async def test_each_example_works_in_its_order(
     open_test_process: OpenProcess, zinc: Sandbox, clock: HandClock, mode: str
 ) -> None:

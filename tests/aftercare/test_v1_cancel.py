@@ -74,7 +74,7 @@ async def test_an_order_that_is_placed_although_it_was_to_be_stopped_is_cancelle
     assert sent(zinc, "cancel") == ["accepted"]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", [*LOST_AFTER, *LOST_BEFORE])
 async def test_a_lost_answer_to_a_stop_is_told_by_what_the_order_shows(home: Path, fault: str) -> None:
     zinc = Practice(home)
@@ -88,6 +88,7 @@ async def test_a_lost_answer_to_a_stop_is_told_by_what_the_order_shows(home: Pat
         assert "not known whether it arrived" in told["summary"]
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("status", ["status_200", "status_4xx"])
 async def test_attempting_to_cancel_is_neither_yes_nor_no(home: Path, mode: str, status: str) -> None:
@@ -253,7 +254,7 @@ async def test_a_cancellation_that_never_arrived_may_be_asked_for_again(home: Pa
     assert sent(zinc, "cancel")[1:] == ["accepted"]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "fault", ["http_500", "html_502", "truncated", "other_order", "unauthorized_once", "rate_limited"]
 )

@@ -9,7 +9,7 @@ from aftercare.test_v1_cancel import placed, sent
 from conftest import as_json
 from mcp import Client
 from on_v1 import Practice, way
-from server.as_a_host import both_eras, call, refused
+from server.as_a_host import call, refused, usually_one_era
 
 from zinc_mcp.journal.journal import Journal
 from zinc_mcp.journal.records.entry import Entry, Event
@@ -26,7 +26,7 @@ def problem(order: dict[str, Any], **changed: Any) -> dict[str, Any]:
     return {"order_id": order["order_id"], "reason": "late", "message": "Where is it?", **changed}
 
 
-@both_eras
+@usually_one_era
 async def test_a_case_is_opened_in_v1s_words_answered_and_continued(home: Path, mode: str) -> None:
     zinc = Practice(home)
     async with zinc.host(mode) as client:
@@ -53,7 +53,7 @@ async def test_a_case_is_opened_in_v1s_words_answered_and_continued(home: Path, 
     assert sent(zinc, "case") == ["accepted", "accepted"]
 
 
-@both_eras
+@usually_one_era
 async def test_the_steps_of_zinc_in_a_case_are_told_and_a_new_report_is_another_case(home: Path, mode: str) -> None:
     zinc = Practice(home)
     async with zinc.host(mode) as client:
@@ -79,7 +79,7 @@ async def test_the_steps_of_zinc_in_a_case_are_told_and_a_new_report_is_another_
     ]
 
 
-@both_eras
+@usually_one_era
 async def test_a_case_that_zinc_opened_is_shown_and_gets_a_message(home: Path, mode: str) -> None:
     zinc = Practice(home)
     async with zinc.host(mode) as client:
@@ -95,6 +95,7 @@ async def test_a_case_that_zinc_opened_is_shown_and_gets_a_message(home: Path, m
     assert after["cases"][0]["messages"][-1]["said"] == "The label is for A4."
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", ACCEPTED)
 async def test_a_report_whose_answer_is_lost_is_found_and_sent_once(home: Path, fault: str) -> None:
     zinc = Practice(home)
@@ -123,6 +124,7 @@ async def test_a_report_that_never_arrived_stays_in_doubt_and_is_not_sent_again(
     assert len(sent(zinc, "case")) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", ["http_500", "html_502", "truncated", "other_order", "unauthorized_once"])
 async def test_a_case_that_cannot_be_read_is_not_told_as_none(home: Path, fault: str) -> None:
     zinc = Practice(home)
@@ -164,7 +166,7 @@ async def test_evidence_of_a_report_or_return_holds_no_words_and_claims_no_more_
             assert "Zinc's v1 shows no" in said[-1].sentence
 
 
-@both_eras
+@usually_one_era
 async def test_a_hostile_order_has_no_words_of_ours_and_no_account(home: Path, mode: str) -> None:
     zinc = Practice(home, tracking="v1", merchant_ids="v1")
     async with zinc.host(mode) as client:
@@ -176,7 +178,7 @@ async def test_a_hostile_order_has_no_words_of_ours_and_no_account(home: Path, m
     assert "javascript" not in str(shown)
 
 
-@both_eras
+@usually_one_era
 @pytest.mark.parametrize("shape", ["v1p", "v1"])
 async def test_parcels_and_the_retailers_numbers_are_told_in_both_shapes(home: Path, mode: str, shape: str) -> None:
     zinc = Practice(home, tracking=shape, merchant_ids=shape)

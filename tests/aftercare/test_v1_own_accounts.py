@@ -9,7 +9,7 @@ from conftest import HandClock
 from mcp import Client
 from own_accounts import ALLOWED, ORIGIN, Wire, keyring_of_the_test, practising, wish
 from planted_account import keep, shown_in
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import call, host, refused, usually_one_era
 
 from zinc_mcp.process import Clocks
 from zinc_mcp.sandbox.aftercare.requests import changes
@@ -36,7 +36,7 @@ async def placed(client: Client, clock: HandClock, practice: str) -> dict[str, A
     return told
 
 
-@both_eras
+@usually_one_era
 async def test_zincs_support_takes_no_report_about_an_order_for_an_own_account(
     home: Path, clocks: Clocks, clock: HandClock, mode: str
 ) -> None:
@@ -52,7 +52,7 @@ async def test_zincs_support_takes_no_report_about_an_order_for_an_own_account(
     assert not changes(wire.sandbox)
 
 
-@both_eras
+@usually_one_era
 async def test_an_order_for_an_own_account_is_cancelled_and_sent_back_and_no_word_of_the_account_is_told(
     home: Path, clocks: Clocks, clock: HandClock, mode: str
 ) -> None:

@@ -11,7 +11,7 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 from on_v1 import Practice
-from server.as_a_host import both_eras, call
+from server.as_a_host import both_eras, call, usually_one_era
 from started import ROOT
 
 from zinc_mcp.server.mcp.server import build_server
@@ -37,7 +37,7 @@ def _row(name: str, code: Code) -> str:
     return f"| `{name}` | {post} | {later} | {code.sentence} | {code.next_step} |"
 
 
-@both_eras
+@usually_one_era
 async def test_each_example_works_in_its_order(home: Path, mode: str) -> None:
     assert len(EXAMPLES) >= 20
     zinc = Practice(home)

@@ -29,6 +29,7 @@ def filed(zinc: Practice, order: dict[str, Any]) -> list[dict[str, Any]]:
     return [each.body for each in book.requests_about(zinc.sandbox.ledger, order["order_id"], "return")]
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("echo", ["plain", "absent"])
 async def test_a_return_is_filed_and_its_labels_are_links(home: Path, mode: str, echo: str) -> None:
@@ -99,7 +100,7 @@ async def test_a_return_that_the_retailer_denies_is_told_and_may_be_filed_again(
     assert (again["key"], again["outcome"]) == (told["key"], "failed")
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", [*ACCEPTED, *LOST])
 async def test_a_return_whose_answer_is_lost_stays_in_doubt_and_is_never_sent_again(home: Path, fault: str) -> None:
     zinc = Practice(home)

@@ -97,7 +97,7 @@ async def played(folder: Path, scenario: str = "success", faults: tuple[str, ...
     return Played(replace(ROUND, intentions=(wish,)), folder, calls)
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "scenario",
     ["success", "never-decided", "failed_product_unavailable", "failed_duplicate_order", "refused_invalid_address",

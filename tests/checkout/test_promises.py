@@ -275,7 +275,7 @@ async def test_bytes_do_not_go_again_for_a_call_that_nobody_waits_for(
         wire_seconds=0.6,
         refresh_seconds=0.2,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
 

@@ -8,7 +8,7 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 from on_v1 import ASIN, Practice, arguments, way
-from server.as_a_host import both_eras, call, refused, said
+from server.as_a_host import both_eras, call, refused, said, usually_one_era
 from wanted import ADDRESS
 
 from zinc_mcp.checkout.deciding.waiting import questions_for
@@ -42,7 +42,7 @@ async def test_bid_and_surcharge_count_against_the_limit_of_one_order(
     assert zinc.posts() == ["created"]
 
 
-@both_eras
+@usually_one_era
 async def test_orders_of_both_services_share_the_limit_of_a_day(home: Path, mode: str) -> None:
     zinc = Practice(home, "[policy]\nmax_day = 12000\n")
     by_page = {"products": [{"url": PAGE}], "shipping_address": ADDRESS, "max_price": 5000}
@@ -74,7 +74,7 @@ async def test_the_policy_s_shops_places_and_rails_hold(home: Path, mode: str, c
     assert zinc.posts() == []
 
 
-@both_eras
+@usually_one_era
 async def test_a_policy_that_names_v1_alone_allows_it(home: Path, mode: str) -> None:
     zinc = Practice(home, '[policy]\nrails = ["v1"]\n')
     async with zinc.host(mode) as client:
@@ -85,7 +85,7 @@ async def test_a_policy_that_names_v1_alone_allows_it(home: Path, mode: str) -> 
     assert zinc.posts() == ["created"]
 
 
-@both_eras
+@usually_one_era
 async def test_a_pause_stops_v1_as_well(home: Path, mode: str) -> None:
     zinc = Practice(home)
     async with zinc.opened() as process:
@@ -96,7 +96,7 @@ async def test_a_pause_stops_v1_as_well(home: Path, mode: str) -> None:
     assert zinc.posts() == []
 
 
-@both_eras
+@usually_one_era
 async def test_a_saved_address_is_given_by_its_name(home: Path, mode: str) -> None:
     lines = "\n".join(f'{name} = "{text}"' for name, text in ADDRESS.items())
     zinc = Practice(home, f'[policy]\nship_to = "saved"\n[addresses.home]\n{lines}\n')
@@ -123,6 +123,7 @@ class Person:
         return ElicitResult(action="accept", content={"approve": self._answer})
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("says", [True, False])
 async def test_a_person_decides_and_only_a_yes_buys(home: Path, mode: str, says: bool) -> None:
@@ -175,7 +176,7 @@ async def test_below_approve_above_an_order_like_one_by_page_is_asked_about(home
     assert zinc.posts() == ["created", "created"]
 
 
-@both_eras
+@usually_one_era
 async def test_an_order_that_failed_gives_its_money_back_to_the_limits(home: Path, mode: str) -> None:
     zinc = Practice(home, "[policy]\nmax_day = 10000\n")
     async with zinc.host(mode) as client:

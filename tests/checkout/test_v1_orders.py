@@ -85,7 +85,7 @@ CODES = pytest.mark.parametrize("code", [rare(code) if code in PROVE_THAT_IT_FAI
 """Every code that is told in a way of its own, and a few of the many that are told alike."""
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @CODES
 async def test_each_code_of_the_request_has_its_ending(home: Path, code: str) -> None:
     zinc = Practice(home)
@@ -103,7 +103,7 @@ async def test_each_code_of_the_request_has_its_ending(home: Path, code: str) ->
     assert answer["summary"].removeprefix("Error: ") != answer["next_step"]
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @CODES
 async def test_each_code_of_the_result_has_its_ending(home: Path, code: str) -> None:
     zinc = Practice(home)
@@ -278,6 +278,7 @@ async def test_two_orders_for_one_key_pause_everything(home: Path, mode: str) ->
 # Probably placed
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("bought", [True, False])
 async def test_an_order_that_was_probably_placed_waits_for_the_owner_s_word(

@@ -88,7 +88,7 @@ def test_every_command_that_is_printed_is_known_here_and_none_besides() -> None:
     assert set(COMMANDS) - {words for _, words in PRINTED} == {("decline", "KEY")}
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_printed_command_works_in_a_bare_terminal(
     own_home: Path, tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch, words: Words

@@ -366,7 +366,7 @@ SISTERS = [
 ]
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("one", "other"), SISTERS)
 async def test_the_same_listing_in_what_is_likely_another_spelling_is_asked_about_with_a_note(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: WriteConfig, one: str, other: str

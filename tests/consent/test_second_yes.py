@@ -113,6 +113,7 @@ async def answer(team: Team, token: str, decision: str = "yes", *, pin: str = ""
         return decided.status_code, words(decided.text)
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("tool", ["place_order", "place_agent_order"])
 async def test_the_order_that_passes_the_sum_waits_for_an_admin_who_sees_all_of_it(
@@ -141,6 +142,7 @@ async def test_the_order_that_passes_the_sum_waits_for_an_admin_who_sees_all_of_
     assert decision["by"].startswith("cy#")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("approval", ["none", "page", "host", "auto"])
 async def test_nobody_says_yes_to_their_own_not_even_an_admin_with_the_owner_s_pin(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, approval: str

@@ -61,7 +61,7 @@ async def opened(
         yield process
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @both_eras
 @pytest.mark.parametrize(
     ("key", "looked_up"),

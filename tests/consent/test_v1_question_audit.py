@@ -224,6 +224,7 @@ def test_a_number_that_has_expired_may_lead_to_another_product() -> None:
     assert "what Amazon puts in its place is bought" not in asked(V1Order.model_validate(WHOLE))
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("order", [WHOLE, BY_SPEED], ids=["whole", "by speed"])
 async def test_the_question_that_reaches_a_person_is_about_the_bytes_that_go_out(

@@ -109,7 +109,7 @@ def minutes(told: dict[str, Any]) -> int:
     return int(match[1])
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "lost",
     [httpx.ReadError("lost"), httpx.Response(200, html="hi"), httpx.Response(408), httpx.Response(499)],

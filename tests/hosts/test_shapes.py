@@ -70,7 +70,7 @@ def line_ends(data: bytes) -> set[bytes]:
     return set(re.findall(rb"\r\n|\n|\r", data))
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @of("added")
 def test_uninstall_takes_away_byte_for_byte_what_install_added(tmp_path: Path, shape: Shape) -> None:
     desk = Desk(tmp_path / "desk", shape)
@@ -92,7 +92,7 @@ def test_uninstall_takes_away_byte_for_byte_what_install_added(tmp_path: Path, s
     assert desk.everything() == before
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @of("added")
 def test_if_others_change_the_file_in_between_only_our_entry_goes(tmp_path: Path, shape: Shape) -> None:
     if shape.repeat:

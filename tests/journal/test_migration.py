@@ -118,7 +118,7 @@ def test_an_order_from_before_the_upgrade_is_known_again_by_its_place(url: str) 
     )
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("version", range(5, TWINS_RENEWED_AT))
 def test_a_journal_of_any_version_knows_its_orders_again_by_todays_digests(url: str, version: int) -> None:
     wanted = order()

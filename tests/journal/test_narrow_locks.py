@@ -44,6 +44,7 @@ def at_once(url: str, work: Callable[[Journal, int], None], processes: int = 6) 
     assert not failed, failed
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("limits", [Limits(day_cents=MOST * EACH_CENTS), Limits(orders_day=MOST)])
 def test_limits_hold_and_twins_are_opened_once_while_others_open_and_end_entries(url: str, limits: Limits) -> None:
     Journal.open(url).close()
@@ -91,6 +92,7 @@ def test_a_yes_to_each_of_many_questions_at_once_keeps_a_limit_that_was_lowered(
     assert Counter(taken) == {"refused": 4, "waiting": 8}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("limited", ["team", "role"])
 @pytest.mark.parametrize("most", [Rolling(day_cents=MOST * EACH_CENTS), Rolling(orders_day=MOST)])
 def test_limits_over_several_callers_hold_while_all_of_them_open_and_end_entries(
@@ -131,6 +133,7 @@ def asked_about(url: str, entries: int) -> list[Entry]:
     return asked
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("known_before", [True, False], ids=["", "the policy gets them while the lock is taken"])
 @pytest.mark.parametrize("limited", ["team", "role"])
 def test_a_yes_to_each_of_many_callers_at_once_keeps_a_limit_over_all_of_them(
@@ -152,6 +155,7 @@ def test_a_yes_to_each_of_many_callers_at_once_keeps_a_limit_over_all_of_them(
     assert Counter(taken) == {"refused": 4, "waiting": 8}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("known_before", [True, False], ids=["", "the policy gets them while the lock is taken"])
 def test_sending_for_many_callers_at_once_keeps_a_limit_over_all_of_them(url: str, known_before: bool) -> None:
     asked = asked_about(url, 12)

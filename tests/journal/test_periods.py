@@ -82,7 +82,7 @@ def test_more_orders_than_one_slice_come_whole_and_unreadable_ones_are_counted(u
     assert [part.unreadable for part in parts] == [2, 0]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("changes", "where"),
     [

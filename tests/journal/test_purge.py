@@ -129,7 +129,7 @@ RECOVERIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("wallet", RECOVERIES)
 @pytest.mark.parametrize("by", ["a purge", "an upgrade after a purge"])
 def test_a_purge_keeps_the_method_and_the_reference_of_a_payment(

@@ -108,7 +108,7 @@ HALVES: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("half", HALVES)
 def test_an_incomplete_journal_is_named_as_such_and_not_added_to(url: str, half: str) -> None:
     Journal.open(url).close()

@@ -107,6 +107,7 @@ async def test_without_a_key_secrets_are_kept_as_they_are(
     assert [secret for secret in secrets_sent(zinc) if secret.encode() not in all_in(url)] == []
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("given", [(OLD,), (NEW, OLD), (OTHER, NEW, OLD)])
 async def test_a_process_with_the_key_goes_on_with_an_order(
     open_test_process: OpenProcess, zinc: FakeZinc, url: str, given: tuple[str, ...]
@@ -121,6 +122,7 @@ async def test_a_process_with_the_key_goes_on_with_an_order(
     assert len(zinc.settlements) == 2
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("given", [(), (NEW,)])
 async def test_without_the_key_nothing_is_sent_and_the_owner_is_told(
     open_test_process: OpenProcess, zinc: FakeZinc, url: str, given: tuple[str, ...]
@@ -139,6 +141,7 @@ async def test_without_the_key_nothing_is_sent_and_the_owner_is_told(
     assert len(zinc.settlements) == 2
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("before", [(), (OLD,)])
 async def test_a_new_key_takes_the_place_of_the_one_before_by_one_command(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, url: str, before: tuple[str, ...]

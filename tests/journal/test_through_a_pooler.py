@@ -13,6 +13,7 @@ from journal.test_journal import draft, entry
 from journal.test_journal_locks import raced
 from journals import entry_of
 from poolers import pooler
+from variants import rare
 from wanted import book, intent
 
 from zinc_mcp.checkout import place_order
@@ -24,7 +25,7 @@ from zinc_mcp.journal.storage.notifying import keep_listening
 from zinc_mcp.journal.storage.server.connecting import pooling_at
 
 
-@pytest.fixture(scope="module", params=["session", "transaction"])
+@pytest.fixture(scope="module", params=[rare("session"), "transaction"])
 def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

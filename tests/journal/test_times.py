@@ -95,7 +95,7 @@ async def test_no_setting_of_the_clocks_buys_twice_or_passes_a_limit(
         wire_seconds=5.0,
         refresh_seconds=1.0,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
     wished = [intent(), intent(products=book(1)), intent(products=book(2)), intent(products=book(3))]

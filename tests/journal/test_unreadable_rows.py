@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[str, object]] = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_a_row_that_cannot_be_read_is_left_out_told_and_listed_by_itself(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, wrong: str, caplog: pytest.LogCaptureFixture
@@ -118,7 +118,7 @@ async def test_an_intention_whose_earlier_order_cannot_be_read_is_not_bought_aga
     assert len(zinc.posts) == 1
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("column", "value"),
     [

@@ -9,7 +9,7 @@ from conftest import HandClock
 from journal.full_journal import driven
 from journal.test_journal import draft, entry
 from journal.test_schema_guard import run
-from journal.versions import command_of, tree_after, tree_before
+from journal.versions import command_of, shared_folder, tree_after, tree_before
 from keyboard import at_a_terminal
 from started import Started
 from variants import rare
@@ -26,12 +26,12 @@ FINISHED = f"The upgrade is finished: the journal is of version {SCHEMA_VERSION}
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tree_before(tmp_path_factory.mktemp("before"))
+    return shared_folder(tmp_path_factory, "version-before", tree_before)
 
 
 @pytest.fixture(scope="module")
 def after(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tree_after(tmp_path_factory.mktemp("after"))
+    return shared_folder(tmp_path_factory, "version-after", tree_after)
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """Other versions of the program, to run beside this one: the version before, from git, and one that comes after."""
 
 import io
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,20 @@ def _add(connection: sa.Connection) -> None:
 _MIGRATIONS |= {{{CHANGES}: _change, {ADDS}: _add}}
 ADDING |= {{{ADDS}}}
 """
+
+
+def shared_folder(made: pytest.TempPathFactory, name: str, fill: Callable[[Path], Path]) -> Path:
+    """Return a folder of this run that `fill` has filled, which all processes of the run use.
+
+    Else each file of tests compiles its own copy of a version, which takes seconds.
+    """
+    own = made.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    if not shared.exists():
+        filled = fill(made.mktemp(name))
+        with suppress(OSError):  # another process was faster
+            filled.rename(shared)
+    return shared
 
 
 def tree_before(folder: Path) -> Path:

@@ -217,7 +217,7 @@ _SHAPES: dict[str, Callable[[int], str]] = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("shape", list(_SHAPES.values()), ids=list(_SHAPES))
 def test_reading_takes_time_in_proportion_to_length(shape: Callable[[int], str]) -> None:
     def seconds(value: str) -> float:

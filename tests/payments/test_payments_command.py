@@ -110,7 +110,7 @@ async def test_a_program_that_is_not_there_has_authorised_nothing(tmp_path: Path
         assert caught.value.reason == "wallet_unavailable"
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("source", "reason"),
     [

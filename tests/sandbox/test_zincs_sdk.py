@@ -75,7 +75,7 @@ async def test_the_sdk_orders_reads_lists_and_follows() -> None:
         assert invented(placed) | invented(listed) | invented(timeline) == set()
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("url", sorted(SCENARIOS))
 async def test_the_sdk_reads_every_practice_order_at_any_time(url: str) -> None:
     clock = Clock()

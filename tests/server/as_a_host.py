@@ -7,12 +7,15 @@ import pytest
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
+from variants import usual
 
 from zinc_mcp.process import Process
 from zinc_mcp.server.mcp.server import build_server
 
 both_eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 """2026-07-28 without a handshake, and the handshake of 2025-11-25."""
+usually_one_era = pytest.mark.parametrize("mode", usual(["auto", "legacy"], lambda era: era == "auto"))
+"""The older era only in a thorough run: for answers that are the same in both, as other tests show."""
 
 
 def host(process: Process, mode: str) -> Client:

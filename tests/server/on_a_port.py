@@ -38,8 +38,13 @@ async def listening(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[Non
     # No time of the machine's own on the answers: those of a fake Zinc go by the test's clock.
     server = BoundedServer(app, lifespan="on", timeout_graceful_shutdown=1, date_header=False)
 
+    ended = anyio.Event()
+
     async def serve() -> None:
-        await server.serve(sockets=[listener])
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            ended.set()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve)
@@ -49,6 +54,9 @@ async def listening(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[Non
             yield
         finally:
             server.should_exit = True
+            # After a failure as well: its last requests still use a journal that whoever is outside closes next.
+            with anyio.CancelScope(shield=True):
+                await ended.wait()
 
 
 def token_in(home: Path) -> str:

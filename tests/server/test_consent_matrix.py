@@ -241,6 +241,7 @@ def clock(tmp_path: Path) -> ClockInAFile:
     return ClockInAFile(tmp_path / "time")
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize("transport", [pytest.param("stdio", marks=unix), "mcp", rare("sse")])
 @pytest.mark.parametrize("approval", ["auto", rare("host"), "page", rare("none")])

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import both_eras, call, host, refused, usually_one_era
 from server.on_a_port import TRANSPORTS, connected, served
 from wanted import arguments, book, intent
 
@@ -18,7 +18,7 @@ from zinc_mcp.owner.members import add_member
 WriteConfig = Callable[[str], Path]
 
 
-@both_eras
+@usually_one_era
 async def test_balance_fee_limits_and_wallet_are_told(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, mode: str, write_config: WriteConfig
 ) -> None:
@@ -108,7 +108,7 @@ async def test_refunds_that_are_not_proved_are_told_by_age(
     assert "$73.00 should come back to the wallet and is not proved yet." in told["summary"]
 
 
-@both_eras
+@usually_one_era
 async def test_orders_that_wait_for_a_yes_are_told_with_the_way_to_decide_and_no_secret(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, write_config: WriteConfig
 ) -> None:
@@ -166,7 +166,7 @@ async def test_without_a_way_to_pay_it_says_so(open_test_process: OpenProcess) -
     assert wrong["problems"][0]["field"] == "limits_only"
 
 
-@both_eras
+@usually_one_era
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_members_are_told_their_own(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str, transport: str

@@ -74,7 +74,7 @@ HOSTILE: dict[str, Callable[[Order], Order]] = {
 }
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @both_eras
 @pytest.mark.parametrize("what", HOSTILE)
 async def test_an_order_that_is_hard_to_read_stops_nobody(

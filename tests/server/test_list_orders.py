@@ -11,7 +11,7 @@ import pytest
 from conftest import HandClock, OpenProcess
 from fake_zinc import FakeZinc, failure
 from journal.full_journal import fill
-from server.as_a_host import both_eras, call, host, refused, size
+from server.as_a_host import both_eras, call, host, refused, size, usually_one_era
 from wanted import ADDRESS, arguments, book, intent
 
 from zinc_mcp.checkout.order_list import OrderFilter, list_orders, name_of
@@ -47,7 +47,7 @@ def elsewhere(zinc: FakeZinc, number: int, **changes: Any) -> str:
     return order_id
 
 
-@both_eras
+@usually_one_era
 async def test_all_that_the_journal_and_zinc_know_is_listed_newest_first(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, mode: str, write_config: WriteConfig
 ) -> None:
@@ -89,7 +89,7 @@ async def test_all_that_the_journal_and_zinc_know_is_listed_newest_first(
     assert "Without 1 order placed elsewhere" in told["totals_cover"]
 
 
-@both_eras
+@usually_one_era
 async def test_the_total_is_what_was_spent_is_held_and_should_come_back(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
@@ -124,7 +124,7 @@ async def test_the_total_is_what_was_spent_is_held_and_should_come_back(
     assert "not only those shown here" in told["totals_cover"]
 
 
-@both_eras
+@usually_one_era
 async def test_pages_hold_every_order_once(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, mode: str
 ) -> None:
@@ -318,7 +318,7 @@ async def test_another_order_under_the_id_of_ours_is_not_shown_for_it(
     assert (row["status"], "as_of" in row) == ("accepted", True)
 
 
-@both_eras
+@usually_one_era
 async def test_wrong_arguments_are_named(open_test_process: OpenProcess, mode: str) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         for given, field in (

@@ -67,7 +67,7 @@ async def ask(origin: str, token: str, era: str, message: dict[str, Any]) -> htt
             return await client.post(await path_in(stream), json=message)
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("era", ["newer", "older", "sse"])
 @pytest.mark.parametrize("tool", PLACING)
 async def test_a_tool_that_needs_more_scopes_names_all_of_them(
@@ -103,6 +103,7 @@ async def test_a_token_without_our_scopes_looks_at_nothing(
                 assert (await client.get(path, headers={"Accept": "text/event-stream"})).status_code == 403
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @both_transports
 async def test_with_the_scopes_that_were_named_the_same_client_goes_on(
@@ -149,7 +150,7 @@ async def test_scopes_count_as_the_issuer_writes_them(
     assert len(zinc.posts) == 1
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @both_eras
 @both_transports
 @pytest.mark.parametrize("sign_in", ["token", "identity"])

@@ -55,6 +55,7 @@ async def status(origin: str, token: str | None, path: str = "/mcp") -> httpx2.R
         return await client.post(path, json=initialize())
 
 
+@pytest.mark.sampled(4)
 @both_eras
 @both_transports
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])

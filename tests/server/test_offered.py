@@ -111,6 +111,7 @@ async def test_a_feature_is_named_as_soon_as_it_exists(open_test_process: OpenPr
     assert len(found.messages) == 1
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize(
     ("tool", "named"),

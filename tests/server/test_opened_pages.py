@@ -94,6 +94,7 @@ any_way = pytest.mark.parametrize("approval", ["page", "auto"])
 """Only the page may decide, or a form might. A host that shows no forms gets the page in both cases."""
 
 
+@pytest.mark.sampled(2)
 @any_way
 @both_eras
 async def test_no_accept_ever_buys(
@@ -175,7 +176,7 @@ async def test_a_form_s_yes_counts_no_more_once_only_the_page_may_decide(
     assert zinc.posts == []
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize("decision", ["yes", "no"])
 @pytest.mark.parametrize("when", ["before the host answers", "after it"])

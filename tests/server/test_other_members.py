@@ -47,6 +47,7 @@ async def two(
         yield Two(process, origin, tokens, ada, bob)
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @both_transports
 async def test_another_member_s_order_is_unknown_to_every_tool_and_its_key_is_free_for_one_s_own(

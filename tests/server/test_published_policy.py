@@ -13,7 +13,7 @@ from deciding import yes
 from fake_zinc import FakeZinc
 from journal.test_journal import draft
 from journal.test_narrow_locks import at_once
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import call, host, refused, usually_one_era
 from server.on_a_port import served
 from server.visitor import Shown, visitor, words
 from started import Started
@@ -75,7 +75,7 @@ def owner(tmp_path: Path, journal: str, toml: str) -> Callable[..., str]:
     return run
 
 
-@both_eras
+@usually_one_era
 async def test_a_server_with_another_policy_places_nothing_until_the_owner_publishes_its_policy(
     open_test_process: OpenProcess, zinc: FakeZinc, tmp_path: Path, journal: str, configure: Any, mode: str
 ) -> None:

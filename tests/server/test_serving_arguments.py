@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import OpenProcess
 from fake_zinc import FakeZinc
-from server.as_a_host import both_eras, call, host, refused, size
+from server.as_a_host import both_eras, call, host, refused, size, usually_one_era
 from wanted import ADDRESS, BOOK, arguments
 
 PLANTED = "planted-and-never-echoed"
@@ -125,7 +125,7 @@ async def test_a_wrong_argument_is_named_and_nothing_is_sent(
     assert zinc.requests == []
 
 
-@both_eras
+@usually_one_era
 async def test_everything_that_is_wrong_is_named_at_once(open_test_process: OpenProcess, mode: str) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "place_order", {"max_price": "5", "colour": "red", "shipping_address": {}})
@@ -139,7 +139,7 @@ async def test_everything_that_is_wrong_is_named_at_once(open_test_process: Open
         assert "9 arguments must change" in facts["summary"]
 
 
-@both_eras
+@usually_one_era
 async def test_a_long_list_of_problems_is_cut(open_test_process: OpenProcess, mode: str) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "place_order", arguments(products=[{"url": 1}] * 90))
@@ -151,7 +151,7 @@ async def test_a_long_list_of_problems_is_cut(open_test_process: OpenProcess, mo
         assert "1000 arguments" in many["problems"][0]["reason"]
 
 
-@both_eras
+@usually_one_era
 async def test_lists_and_objects_are_taken_as_json_text_as_well(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
@@ -163,7 +163,7 @@ async def test_lists_and_objects_are_taken_as_json_text_as_well(
     assert zinc.bodies()[0]["metadata"]["note"] == "for Ada"
 
 
-@both_eras
+@usually_one_era
 async def test_nulls_for_optional_arguments_are_taken(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
@@ -173,7 +173,7 @@ async def test_nulls_for_optional_arguments_are_taken(
     assert left_out.keys() & zinc.bodies()[0].keys() <= {"idempotency_key", "metadata"}
 
 
-@both_eras
+@usually_one_era
 async def test_a_saved_address_is_used_by_its_name(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, write_config: Callable[[str], Path]
 ) -> None:
@@ -189,7 +189,7 @@ async def test_a_saved_address_is_used_by_its_name(
         assert PLANTED not in json.dumps(unknown)
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @both_eras
 @pytest.mark.parametrize(
     ("given", "field"),

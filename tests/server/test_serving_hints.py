@@ -10,7 +10,7 @@ from fake_zinc import FakeZinc
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from server.as_a_host import both_eras, call, host, refused
+from server.as_a_host import both_eras, call, host, refused, usually_one_era
 from wanted import ADDRESS, BOOK, arguments
 
 from zinc_mcp.server.mcp.arguments import shapes
@@ -157,7 +157,7 @@ def test_fields_that_spend_outside_the_limits_are_no_hint_for_a_name_in_another_
                 assert not any(f"did you mean {place}" in hint(name, model) for place in ("payment.", "customer_not"))
 
 
-@both_eras
+@usually_one_era
 async def test_a_look_up_with_another_name_is_told_ours(open_test_process: OpenProcess, mode: str) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         facts = await refused(client, "get_order", {"order_id": "x", "timeout": 5})
@@ -170,7 +170,7 @@ async def test_a_look_up_with_another_name_is_told_ours(open_test_process: OpenP
 # Values as hosts write them
 
 
-@both_eras
+@usually_one_era
 async def test_whole_numbers_are_taken_however_they_are_written(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
@@ -187,7 +187,7 @@ async def test_whole_numbers_are_taken_however_they_are_written(
     assert looked["order_id"] == again["order_id"] == placed["order_id"]
 
 
-@both_eras
+@usually_one_era
 @pytest.mark.parametrize("price", [59.99, True, "6000", "6000.0", 6000.5, 1e400, float("-0.0")])
 async def test_an_amount_that_is_not_whole_cents_is_refused(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, price: Any
@@ -198,7 +198,7 @@ async def test_an_amount_that_is_not_whole_cents_is_refused(
     assert zinc.requests == []
 
 
-@both_eras
+@usually_one_era
 async def test_null_is_not_given_at_every_depth(open_test_process: OpenProcess, zinc: FakeZinc, mode: str) -> None:
     product = {"url": BOOK, "quantity": None, "variant": None, "condition_in": None}
     address = {**ADDRESS, "country": None, "address_line2": None, "saved": None}
@@ -214,7 +214,7 @@ async def test_null_is_not_given_at_every_depth(open_test_process: OpenProcess, 
     assert "is_gift" not in body
 
 
-@both_eras
+@usually_one_era
 @pytest.mark.parametrize("nothing", ["null", "None", "undefined"])
 async def test_the_words_for_nothing_are_nothing_where_a_field_may_be_null(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, nothing: str
@@ -228,7 +228,7 @@ async def test_the_words_for_nothing_are_nothing_where_a_field_may_be_null(
     assert nothing not in json.dumps(body["metadata"])
 
 
-@both_eras
+@usually_one_era
 async def test_notes_of_the_models_own_stay_as_they_are(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str
 ) -> None:
@@ -239,7 +239,7 @@ async def test_notes_of_the_models_own_stay_as_they_are(
     assert b'"ratio":2.0' in zinc.posts[0].content
 
 
-@both_eras
+@usually_one_era
 async def test_the_published_schemas_keep_whole_numbers(open_test_process: OpenProcess, mode: str) -> None:
     async with open_test_process() as process, host(process, mode) as client:
         tools = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}

@@ -53,6 +53,7 @@ async def plain_client(origin: str, token: str | None = None, **headers: str) ->
         yield client
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @both_transports
 async def test_on_loopback_the_owner_s_token_is_all_that_is_needed(
@@ -70,6 +71,7 @@ async def test_on_loopback_the_owner_s_token_is_all_that_is_needed(
     assert len(zinc.posts) == 1
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @both_transports
 async def test_a_team_of_three_gets_one_order_each_and_nobody_sees_another_s(
@@ -390,6 +392,7 @@ async def test_a_body_without_end_is_cut_off(open_test_process: OpenProcess, hom
             assert answer.status_code == 413
 
 
+@pytest.mark.sampled(2)
 @both_eras
 @both_transports
 async def test_a_connection_dropped_while_the_order_is_on_the_wire_leaves_one_order(

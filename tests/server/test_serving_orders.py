@@ -144,7 +144,7 @@ async def test_an_order_that_takes_long_is_answered_with_its_key(
         wire_seconds=5.0,
         refresh_seconds=0.1,
         poll_seconds=0.05,
-        peek_seconds=0.02,
+        peek_seconds=0.05,
         sweep_seconds=3600.0,
     )
     async with open_test_process(clocks=quick) as process, host(process, mode) as client:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from on_v1 import PLACE, Practice, arguments
-from server.as_a_host import both_eras, call, refused
+from server.as_a_host import both_eras, call, refused, usually_one_era
 
 PAGE = "https://www.amazon.com/dp/B07JGBW826"
 PRODUCT = {"product_id": "B07JGBW826"}
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @both_eras
 @pytest.mark.parametrize(
     ("changes", "field", "says"),
@@ -49,7 +49,7 @@ async def test_a_wrong_argument_is_named_with_what_to_change(
     assert zinc.posts() == []
 
 
-@both_eras
+@usually_one_era
 async def test_objects_may_come_as_text_and_whole_numbers_with_a_fraction(home: Path, mode: str) -> None:
     zinc = Practice(home)
     order = arguments(max_price=9000.0, products='[{"product_id": "B07JGBW826", "quantity": 2.0}]', shipping=None)
@@ -59,7 +59,7 @@ async def test_objects_may_come_as_text_and_whole_numbers_with_a_fraction(home: 
     assert placed["items"] == [{"url": "https://www.amazon.com/dp/B07JGBW826", "quantity": 2}]
 
 
-@both_eras
+@usually_one_era
 async def test_an_account_that_is_not_set_up_is_refused_before_anything_is_sent(home: Path, mode: str) -> None:
     zinc = Practice(home)
     async with zinc.host(mode) as client:

@@ -38,6 +38,7 @@ def slowly(clocks: Clocks) -> Clocks:
     return replace(clocks, answer_seconds=25.0, poll_seconds=2.0)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @both_eras
 async def test_a_removed_member_s_wait_ends_and_asks_zinc_no_more(
@@ -260,7 +261,7 @@ async def is_there(client: httpx2.AsyncClient, session: str) -> bool:
     return (await client.post("/mcp", json=PING, headers={"Mcp-Session-Id": session})).status_code == 200
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("method", "path", "more"),
     [

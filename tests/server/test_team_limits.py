@@ -16,7 +16,7 @@ from conftest import HandClock, OpenProcess
 from consent.test_second_yes import settle
 from fake_zinc import FakeZinc
 from journals import journal_of, publish
-from server.as_a_host import both_eras, call, refused
+from server.as_a_host import call, refused, usually_one_era
 from server.on_a_port import connected, served
 from server.visitor import visitor, words
 from started import Started
@@ -96,7 +96,7 @@ async def team(open_test_process: OpenProcess, home: Path, mode: str = "auto", *
         yield Team(process, origin, tokens, mode)
 
 
-@both_eras
+@usually_one_era
 async def test_orders_of_the_whole_team_count_against_one_limit_of_which_only_the_rest_is_told(
     open_test_process: OpenProcess, zinc: FakeZinc, clock: HandClock, home: Path, policy: Any, mode: str
 ) -> None:
@@ -134,7 +134,7 @@ async def test_an_order_of_the_owner_counts_against_the_team_s_limit(
     assert len(zinc.orders) == 1
 
 
-@both_eras
+@usually_one_era
 async def test_a_role_s_limit_is_shared_by_all_with_the_role_and_kept_when_one_of_them_changes(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, mode: str
 ) -> None:
@@ -190,7 +190,7 @@ async def test_the_lowest_limit_of_one_order_holds(
     assert zinc.posts == []
 
 
-@both_eras
+@usually_one_era
 async def test_orders_go_only_to_the_addresses_named_for_the_team_or_the_member(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, mode: str
 ) -> None:
@@ -224,6 +224,7 @@ async def test_a_yes_to_an_order_for_an_address_that_is_not_named_any_more_sends
     assert [entry.state for entry in journal_of(home)[0]] == ["refused"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("lowered", ["team.max_day = 5200", "roles.order.max_orders_day = 1"])
 async def test_a_yes_is_held_to_the_limits_of_several_that_hold_when_it_is_given(
     open_test_process: OpenProcess, zinc: FakeZinc, url: str, home: Path, policy: Any, soon: Clocks, lowered: str
@@ -266,7 +267,7 @@ async def test_members_who_order_at_once_do_not_pass_the_limit_of_all(
     assert sum(not each.startswith("cy") for each in placed) <= 3
 
 
-@both_eras
+@usually_one_era
 async def test_get_balance_tells_a_member_what_each_limit_that_applies_leaves(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any, mode: str
 ) -> None:

@@ -11,7 +11,7 @@ from consent.test_second_yes import settle
 from mcp import Client
 from own_accounts import NUMBERS, ORIGIN, Wire, keyring_of_the_test, practising, wish
 from planted_account import keep
-from server.as_a_host import both_eras, call, refused
+from server.as_a_host import both_eras, call, refused, usually_one_era
 from server.on_a_port import connected, served
 from server.visitor import visitor, words
 from variants import rare
@@ -73,7 +73,7 @@ def by(profile: str | None, number: int = 0, **changes: Any) -> dict[str, Any]:
     return wish(NUMBERS[number], retailer_account=account, **changes)
 
 
-@both_eras
+@usually_one_era
 async def test_a_member_uses_only_the_accounts_named_for_them(team: Team, mode: str) -> None:
     async with team.open():
         async with team.member("ada", mode) as ada:
@@ -91,7 +91,7 @@ async def test_a_member_uses_only_the_accounts_named_for_them(team: Team, mode: 
     assert len(team.wire.sent) == 3
 
 
-@both_eras
+@usually_one_era
 async def test_a_star_stands_for_each_member_and_not_for_the_owner(team: Team, mode: str) -> None:
     async with team.open():
         policy = team.home / "zinc.toml"
@@ -107,7 +107,7 @@ async def test_a_star_stands_for_each_member_and_not_for_the_owner(team: Team, m
     assert len(team.wire.sent) == 1
 
 
-@both_eras
+@usually_one_era
 async def test_twins_keys_and_limits_are_each_member_s_own(team: Team, mode: str) -> None:
     async with team.open():
         ids = dict[str, str]()

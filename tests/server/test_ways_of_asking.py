@@ -74,7 +74,7 @@ def asked_of(kind: Kind, why_not_a_form: str) -> str:
     return "url" if kind in ("url", "both") else "nothing"
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @both_eras
 @pytest.mark.parametrize(
     ("why_not_a_form", "transport"),

@@ -18,7 +18,7 @@ from conftest import OpenProcess
 from fake_zinc import FakeZinc
 from pydantic import SecretStr
 from sandbox.practising import on_a_port
-from server.as_a_host import both_eras, call
+from server.as_a_host import call, usually_one_era
 from server.on_a_port import connected, served, token_in
 from wanted import arguments, book
 
@@ -38,7 +38,7 @@ SLOW_POLL = Clocks(
     wire_seconds=5.0,
     refresh_seconds=1.0,
     poll_seconds=8.0,
-    peek_seconds=0.02,
+    peek_seconds=0.05,
     sweep_seconds=3600.0,
     hint_seconds=10.0,
 )
@@ -87,7 +87,7 @@ async def placed(origin: str, home: Path, mode: str = "auto") -> AsyncGenerator[
         yield client, await call(client, "place_order", arguments())
 
 
-@both_eras
+@usually_one_era
 async def test_an_event_wakes_a_waiting_call_within_a_second(
     open_test_process: OpenProcess, zinc: FakeZinc, home: Path, mode: str
 ) -> None:

@@ -12,7 +12,7 @@ from conftest import OpenProcess
 from deciding import yes
 from fake_zinc import FakeZinc, Step
 from journals import entry_of, journal_of
-from server.as_a_host import both_eras, host, said
+from server.as_a_host import both_eras, host, said, usually_one_era
 from wanted import arguments, book, intent, order
 
 from zinc_mcp.checkout.deciding.decide import decide
@@ -52,7 +52,7 @@ UNCLEAR = [
 ]
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("status", "shown"),
     [(status, shown) for status, _, shown in UNCLEAR],
@@ -74,7 +74,7 @@ async def test_an_end_that_the_answer_itself_speaks_against_ends_nothing(
     assert (entry.counts_cents, entry.spent_cents) == (5100, None)
 
 
-@both_eras
+@usually_one_era
 @pytest.mark.parametrize("with_ceiling", [True, False], ids=["with its max_price", "without"])
 async def test_an_end_of_an_order_placed_elsewhere_is_not_believed_against_its_own_parts(
     open_test_process: OpenProcess, zinc: FakeZinc, mode: str, with_ceiling: bool

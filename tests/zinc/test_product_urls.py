@@ -599,7 +599,7 @@ def test_a_canonical_form_is_an_address_of_the_same_product() -> None:
         )
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("part", range(8))
 async def test_the_checkout_buys_a_pair_of_the_corpus_as_often_as_it_says(
     open_test_process: OpenProcess, zinc: FakeZinc, write_config: Callable[[str], Path], part: int
