@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zinc_mcp.errors import AnotherServerError, RefusedError
+from zinc_mcp.errors import RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.known_settings import Role
 from zinc_mcp.owner.team.member import (
@@ -33,6 +33,7 @@ from zinc_mcp.owner.team.member import (
     name_of,
 )
 from zinc_mcp.owner.team.places import MembersCopy, MembersFile, Place, member_in_record
+from zinc_mcp.owner.team.refusals import may_only_look, no_member, not_known_here
 from zinc_mcp.text import plain
 
 if TYPE_CHECKING:
@@ -128,31 +129,15 @@ class Members:
             member = None if kept.record is None else member_in_record(caller, kept.record)
         else:
             member = self.known().get(caller)
+        if member is None and self._is_sure:
+            raise no_member(caller)
         if member is None:
-            self._refuse_stranger(caller, kept)
+            # The last member may be gone, or the team's server may have another file. An id is given to members alone.
+            had_members = isinstance(self._place, MembersFile) and self._place.was_used()
+            if kept.has_members or had_members or caller != name_of(caller):
+                raise not_known_here(caller)
         elif "place" not in member.rights:
-            raise RefusedError(
-                f"{plain(name_of(caller), 80)} may only look and not order any more, so nothing was sent.",
-                "Tell the user; the owner decides about the roles of members.",
-                owner_step=f"If they may order: {command('members', 'change', 'NAME', '--role', 'order')}",
-            )
-
-    def _refuse_stranger(self, caller: str, kept: "KeptCaller") -> None:
-        name = plain(name_of(caller), 80)
-        if self._is_sure:
-            raise RefusedError(
-                f"{name} is no member of the team any more, so nothing was sent.",
-                "Tell the user; the owner decides about members.",
-                owner_step="If it is still wanted, let a member of the team ask for the same.",
-            )
-        # The last member may be gone, or the team's server may have another file. An id is given to members alone.
-        had_members = isinstance(self._place, MembersFile) and self._place.was_used()
-        if kept.has_members or had_members or caller != name_of(caller):
-            raise AnotherServerError(
-                f"This process does not know {name} as a member of the team, so it sent nothing.",
-                "Tell the user; the team's server can send the order.",
-                owner_step="Decide about it on the approval page of the team's server.",
-            )
+            raise may_only_look(caller)
 
     def by_identity(self, identity: Identity) -> Member | None:
         """Return the member that an identity is mapped to.
