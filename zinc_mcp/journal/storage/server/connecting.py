@@ -10,12 +10,14 @@ statements are not prepared. This is right in both modes.
 import select
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
+
+from zinc_mcp.errors import JournalError
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,6 +40,8 @@ _KEPT_ALIVE: Mapping[str, int] = {
     "tcp_user_timeout": 60_000,
 }
 """Settings of libpq: a connection whose other end is gone then ends within a minute."""
+_ENCODING = "UTF8"
+_MADE = f"CREATE DATABASE zinc ENCODING '{_ENCODING}' TEMPLATE template0"
 # These override the defaults of the database and of its user.
 _SETTINGS = (
     "SELECT set_config('lock_timeout', '{busy}s', {local}), "
@@ -114,6 +118,23 @@ def standbys_met(engine: sa.Engine) -> int:
     return met[0]
 
 
+def check_encoding(connection: sa.Connection) -> None:
+    """Check that a database keeps every text. A pooler may not tell the encoding; then nothing is checked.
+
+    Raises:
+        JournalError: it keeps text in another encoding than UTF-8, so a name or a title may not be written down.
+    """
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    named = driver.info.parameter_status("server_encoding")
+    if named is not None and named != _ENCODING:
+        raise JournalError(
+            f"The journal's database keeps text in the encoding {named}, in which not every name can be written; the "
+            f"journal needs {_ENCODING}.",
+            f"Tell the user to make a database with {_MADE}, and to name it in ZINC_MCP_JOURNAL.",
+            owner_step=f"Make a database with {_MADE}, and name it in ZINC_MCP_JOURNAL.",
+        )
+
+
 def of_session(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bytes:
     """Return the statement that sets up the session of a new connection; with a pooler in between it returns no row."""
     return _OF_SESSION.format(busy=BUSY_SECONDS, local="false", pid=connection.info.backend_pid).encode()
@@ -137,7 +158,9 @@ def arguments(url: sa.URL) -> dict[str, Any]:
 def _defaults(url: sa.URL) -> dict[str, Any]:
     hosts = url.query.get("host", ())
     several = len(hosts) > 1 if isinstance(hosts, tuple) else "," in hosts
-    defaults = {**_KEPT_ALIVE, **({"target_session_attrs": "read-write"} if several else {})}
+    # Without this, what comes from a database without an encoding is bytes and no text (psycopg, "Strings adaptation").
+    fixed = {**_KEPT_ALIVE, "client_encoding": _ENCODING}
+    defaults = {**fixed, **({"target_session_attrs": "read-write"} if several else {})}
     return {name: value for name, value in defaults.items() if name not in url.query}
 
 
