@@ -203,3 +203,20 @@ def test_a_database_that_cannot_keep_every_name_is_refused(
         Journal.open(url)
     assert f"the encoding {encoding}," in refused.value.summary
     assert "ENCODING 'UTF8'" in refused.value.owner_step
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"host": "nowhere.invalid", "query": {}}, "cannot be reached"),
+        ({"host": "127.0.0.1", "port": 1, "query": {}}, "cannot be reached"),
+        ({"database": "not_there"}, "no database of the name"),
+        ({"username": "nobody"}, "refuses the login"),
+    ],
+    ids=["no such host", "nobody listens", "no such database", "no such user"],
+)
+def test_it_is_told_why_a_database_cannot_be_used(postgres: Any, changed: dict[str, Any], sentence: str) -> None:
+    url = sa.make_url(postgres.get_uri("postgres")).set(**changed)
+    with pytest.raises(JournalError) as refused:
+        Journal.open(url.render_as_string(hide_password=False))
+    assert sentence in refused.value.summary

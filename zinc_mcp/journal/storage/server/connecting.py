@@ -9,7 +9,7 @@ statements are not prepared. This is right in both modes.
 
 import select
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
@@ -62,7 +62,7 @@ _TURNS = (0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0)
 """The order in which two clients ask. It has no rhythm: with one, a pooler that uses its sessions in turn might give
 each client always the same session."""
 _ASKED_SECONDS = 5.0
-"""The longest time for these questions: a pooler in session mode lets a client wait if it has no session left."""
+"""The longest time for the questions of each client: a pooler in session mode lets one wait if no session is left."""
 
 
 def engine_to(url: sa.URL) -> sa.Engine:
@@ -186,22 +186,27 @@ async def connected(url: str, **given: Any) -> "AsyncGenerator[psycopg.AsyncConn
 async def pooling_at(url: str) -> Pooling:
     """Find out the mode of the pooler before the server at a database's address, a SQLAlchemy URL.
 
+    In session mode the pooler may let the second client wait. Nothing follows from a first client that waits: it may be
+    that no server is there.
+
     Two clients that are both connected never share a session in session mode. In transaction mode each transaction gets
     any session that is free.
 
     Raises:
-        psycopg.Error, OSError: it cannot be reached.
+        psycopg.Error, OSError: it cannot be reached, or has not answered in time.
     """
-    with anyio.move_on_after(_ASKED_SECONDS):
-        async with connected(url, prepare_threshold=None) as one:
+    async with AsyncExitStack() as connections:
+        with anyio.fail_after(_ASKED_SECONDS):
+            one = await connections.enter_async_context(connected(url, prepare_threshold=None))
             if await _session(one) == one.info.backend_pid:
                 return "none"
-            async with connected(url, prepare_threshold=None) as other:
-                found: tuple[set[int], set[int]] = (set(), set())
-                for turn in _TURNS:
-                    found[turn].add(await _session((one, other)[turn]))
-                    if len(found[turn]) > 1 or found[0] & found[1]:
-                        return "transaction"
+        with anyio.move_on_after(_ASKED_SECONDS):
+            other = await connections.enter_async_context(connected(url, prepare_threshold=None))
+            found: tuple[set[int], set[int]] = (set(), set())
+            for turn in _TURNS:
+                found[turn].add(await _session((one, other)[turn]))
+                if len(found[turn]) > 1 or found[0] & found[1]:
+                    return "transaction"
     return "session"
 
 
