@@ -202,7 +202,7 @@ def test_a_database_that_cannot_keep_every_name_is_refused(
     with pytest.raises(JournalError) as refused:
         Journal.open(url)
     assert f"the encoding {encoding}," in refused.value.summary
-    assert "ENCODING 'UTF8'" in refused.value.owner_step
+    assert "ENCODING 'UTF8'" in str(refused.value.owner_step)
 
 
 @pytest.mark.parametrize(
