@@ -7,12 +7,15 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 from started import ROOT, Started
 
 from bench.proxied import NAMES
@@ -56,7 +59,7 @@ def compose() -> dict[str, Any]:
 
 def servers() -> dict[str, dict[str, Any]]:
     services: dict[str, dict[str, Any]] = compose()["services"]
-    return {name: each for name, each in services.items() if each.get("image") == "zinc-mcp-http"}
+    return {name: each for name, each in services.items() if each.get("image") == "zinc-mcp-team"}
 
 
 def objects(kind: str) -> list[dict[str, Any]]:
@@ -221,21 +224,50 @@ def test_caddy_reads_its_file() -> None:
     assert subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-def test_a_journal_that_was_dumped_and_restored_knows_its_orders(
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_the_servers_are_started_anew_one_after_the_other_and_none_after_one_that_does_not_answer(
+    tmp_path: Path,
+) -> None:
+    said = tmp_path / "said"
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$PWD $*" >> {said}\ncase "$*" in *zinc-1) exit 1; esac\n')
+    docker.chmod(0o700)
+    words = ["/bin/sh", str(DEPLOY / "restart.sh")]
+    ended = subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, cwd=tmp_path, check=False)
+    up = f"{DEPLOY} compose up --detach --no-deps --force-recreate --wait"
+    assert ended.returncode != 0
+    assert said.read_text(encoding="utf-8").splitlines() == [
+        f"{up} zinc-0",
+        f"{DEPLOY} compose exec -T nginx nginx -s reload",
+        f"{up} zinc-1",
+    ]
+    docker.write_text(f'#!/bin/sh\necho "$*" >> {said}\n')
+    said.unlink()
+    subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, cwd=tmp_path, check=True)
+    started = [line.split()[-1] for line in said.read_text(encoding="utf-8").splitlines() if " up " in line]
+    assert started == list(NAMES)
+
+
+def test_a_journal_that_was_dumped_and_restored_knows_the_orders_of_then_and_no_others(
     postgres: Any, make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     programs = Path(postgres.bin_path)
-    before, after = make_database(), make_database()
-    with Journal.open(before) as journal:
-        opened = journal.open_entry(DRAFT, Limits(), owner="me", lease_seconds=30, window_seconds=86_400)
-        assert isinstance(opened, Entry)
-    dump = tmp_path / "journal.dump"
+    name = str(make_url(make_database()).database)
+    url, beside = postgres.get_uri(name), postgres.get_uri("postgres")
     page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
     [dumps] = re.findall(r"postgres pg_dump (.*) zinc > journal\.dump", page)
-    [restores] = re.findall(r"postgres pg_restore (.*) --dbname zinc (.*) < journal\.dump", page)
-    words = dumps.replace("--username zinc", "").split()
-    subprocess.run([programs / "pg_dump", *words, f"--file={dump}", before], check=True)
+    [restores] = re.findall(r"postgres pg_restore (.*) --dbname postgres (.*) < journal\.dump", page)
+    dump = tmp_path / "journal.dump"
+    with Journal.open(url) as journal:
+        opened = journal.open_entry(DRAFT, Limits(), owner="me", lease_seconds=30, window_seconds=86_400)
+        words = dumps.replace("--username zinc", "").split()
+        subprocess.run([programs / "pg_dump", *words, f"--file={dump}", url], check=True)
+        later = replace(DRAFT, twin="u" * 64)
+        assert isinstance(opened, Entry)
+        assert isinstance(
+            journal.open_entry(later, Limits(), owner="me", lease_seconds=30, window_seconds=86_400), Entry
+        )
     options = " ".join(restores).replace("--username zinc", "").split()
-    subprocess.run([programs / "pg_restore", *options, f"--dbname={after}", dump], check=True)
-    with Journal.open(after) as journal:
+    subprocess.run([programs / "pg_restore", *options, f"--dbname={beside}", dump], check=True)
+    with Journal.open(url) as journal:
         assert [entry.key for entry in journal.entries()] == [opened.key]

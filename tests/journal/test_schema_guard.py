@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -187,3 +188,35 @@ def test_each_command_refuses_a_file_that_is_no_journal_in_a_sentence(
     assert ended.returncode in (1, 2)
     assert "Traceback" not in ended.stderr + ended.stdout
     assert "journal" in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_keep_every_name_is_refused(
+    postgres: Any, make_database: Callable[..., str], encoding: str
+) -> None:
+    url = make_database()
+    name = sa.make_url(url).database
+    locale = "LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    postgres.psql(f"DROP DATABASE {name};")
+    postgres.psql(f"CREATE DATABASE {name} ENCODING '{encoding}' {locale};")
+    with pytest.raises(JournalError) as refused:
+        Journal.open(url)
+    assert f"the encoding {encoding}," in refused.value.summary
+    assert "ENCODING 'UTF8'" in str(refused.value.owner_step)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"host": "nowhere.invalid", "query": {}}, "cannot be reached"),
+        ({"host": "127.0.0.1", "port": 1, "query": {}}, "cannot be reached"),
+        ({"database": "not_there"}, "no database of the name"),
+        ({"username": "nobody"}, "refuses the login"),
+    ],
+    ids=["no such host", "nobody listens", "no such database", "no such user"],
+)
+def test_it_is_told_why_a_database_cannot_be_used(postgres: Any, changed: dict[str, Any], sentence: str) -> None:
+    url = sa.make_url(postgres.get_uri("postgres")).set(**changed)
+    with pytest.raises(JournalError) as refused:
+        Journal.open(url.render_as_string(hide_password=False))
+    assert sentence in refused.value.summary

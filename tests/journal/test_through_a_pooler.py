@@ -1,6 +1,7 @@
 """Through a PgBouncer in session mode or in transaction mode a journal is right, and which of them it is, is told."""
 
 import logging
+import socket
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -84,6 +85,14 @@ def test_a_change_has_the_settings_that_it_needs_whatever_the_database_s_default
 async def test_the_mode_of_the_pooler_is_told(pooled: str, mode: str, make_database: Callable[..., str]) -> None:
     assert [await pooling_at(pooled) for _ in range(3)] == [mode] * 3
     assert await pooling_at(make_database()) == "none"
+
+
+@pytest.mark.thorough  # it waits for some seconds
+async def test_nothing_is_told_of_a_pooler_where_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        with pytest.raises(OSError):
+            await pooling_at(f"postgresql://zinc@{host}:{port}/zinc")
 
 
 async def test_news_comes_through_a_pooler_in_session_mode_and_the_log_says_that_it_cannot_in_transaction_mode(

@@ -150,7 +150,7 @@ async def path_in(stream: httpx2.Response) -> str:
 
 async def until_healthy(client: httpx2.AsyncClient, origin: str) -> None:
     """Wait until a server that was just started answers."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(90):
         while True:
             try:
                 if (await client.get(f"{origin}/healthz")).status_code == 200:

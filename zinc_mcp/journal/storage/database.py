@@ -46,6 +46,18 @@ _SENTENCES: Mapping[str, str] = {
     "53100": "The journal's disk is full.",
 }
 """Our sentences by PostgreSQL's codes of errors, since its texts depend on the server's language."""
+_LOGIN = (
+    "The journal's database refuses the login: the name or the password in ZINC_MCP_JOURNAL is wrong, or the database "
+    "may not be used from this machine."
+)
+_REFUSALS: Mapping[str, str] = {
+    "authentication failed": _LOGIN,
+    "no pg_hba.conf entry": _LOGIN,
+    'fatal: role "': _LOGIN,
+    'fatal: database "': "The database's server has no database of the name that ZINC_MCP_JOURNAL gives.",
+}
+"""Our sentences by words of PostgreSQL at the beginning of a session, for which psycopg has no code."""
+_NOT_REACHED = "The journal's database cannot be reached."
 _READ_ONLY_CODES = ("25006", "42501")
 
 
@@ -237,9 +249,9 @@ def explained() -> Generator[None]:
     try:
         yield
     except sa_exc.DBAPIError as error:
-        raise _failure(str(error.orig), getattr(error.orig, "sqlstate", None)) from None
+        raise _failure(error.orig) from None
     except sqlite3.Error as error:
-        raise _failure(str(error)) from None
+        raise _failure(error) from None
     except sa_exc.SQLAlchemyError as error:
         raise JournalError(f"The journal failed ({type(error).__name__}).") from None
     except (UnicodeDecodeError, json.JSONDecodeError):
@@ -291,16 +303,25 @@ def _path_in(url: sa.URL) -> Path:
     return path
 
 
-def _failure(raw: str, code: str | None = None) -> JournalError:
+def _failure(error: BaseException | None) -> JournalError:
+    code = getattr(error, "sqlstate", None)
     if code is not None and code in _SENTENCES:
         return JournalError(_SENTENCES[code])
-    known = raw.lower()
+    known = " ".join(str(error).lower().split())
     if code in _READ_ONLY_CODES or "readonly" in known or "read-only" in known or "permission denied" in known:
         return CannotWriteError("The journal cannot be written (read-only).")
-    return CannotWriteError(_NO_FILE) if "unable to open" in known else JournalError(_sentence(known))
+    if "unable to open" in known:
+        return CannotWriteError(_NO_FILE)
+    # A failure of the server has a code; one of the way to it has none.
+    is_lost = hasattr(error, "sqlstate") and code is None and _is_operational(error)
+    return JournalError(_sentence(known, _NOT_REACHED if is_lost else "The journal failed."))
 
 
-def _sentence(known: str) -> str:
+def _is_operational(error: object) -> bool:
+    return "OperationalError" in (each.__name__ for each in type(error).__mro__)  # psycopg may not be installed
+
+
+def _sentence(known: str, otherwise: str) -> str:
     if "disk is full" in known or "no space" in known or "disk full" in known:
         return _SENTENCES["53100"]
     if any(word in known for word in ("malformed", "not a database", "corrupt", "decode")):
@@ -309,6 +330,7 @@ def _sentence(known: str) -> str:
         return _SENTENCES["55P03"]
     if "idle-in-transaction" in known:
         return _SENTENCES["25P03"]
-    if "connection" in known or "connect" in known:
-        return "The journal's database cannot be reached."
-    return "The journal failed."
+    for words, sentence in _REFUSALS.items():
+        if words in known:
+            return sentence
+    return _NOT_REACHED if "connect" in known else otherwise

@@ -18,6 +18,7 @@ from zinc_mcp.errors import JournalError
 from zinc_mcp.journal.records.entry import FOREVER
 from zinc_mcp.journal.storage import notifying, tables, totals
 from zinc_mcp.journal.storage.purge import forget_again
+from zinc_mcp.journal.storage.server.connecting import check_encoding
 from zinc_mcp.journal.storage.statements import is_sqlite, transaction
 from zinc_mcp.journal.storage.tables import (
     BESIDE,
@@ -53,9 +54,12 @@ def create(engine: sa.Engine, now: float) -> None:
     A journal to which nothing has to be added is only read, so that opening it waits for no other process that writes.
 
     Raises:
-        JournalError: a newer version made them, they are not all there, or they are not ours.
+        JournalError: a newer version made them, they are not all there, they are not ours, or a database on a server
+            does not keep every text.
     """
     with engine.connect() as connection:
+        if not is_sqlite(connection):
+            check_encoding(connection)
         if not _is_new(connection) and _is_prepared(kept(connection)):
             _check_whole(connection)
             return

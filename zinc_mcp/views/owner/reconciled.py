@@ -15,7 +15,8 @@ _MOST_NAMED = 10
 _SENTENCES: dict[Kind, str] = {
     "unknown_order": "Zinc has an order that this journal does not know. Something else ordered with the same key or "
     "token.",
-    "other_journal": "Zinc has an order with a key of ours that this journal does not hold. Another journal placed it.",
+    "other_journal": "Zinc has an order with a key of ours that this journal does not hold. Another journal "
+    "placed it, or this one before a backup was put in its place.",
     "missing_order": "The journal has an order that Zinc says it does not have.",
     "same_key_twice": "Zinc has two orders for one key, so it did not honour the key.",
     "same_intention_twice": "Zinc has two orders for one intention, and the journal has not allowed both.",

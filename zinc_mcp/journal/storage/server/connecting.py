@@ -9,13 +9,15 @@ statements are not prepared. This is right in both modes.
 
 import select
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
+
+from zinc_mcp.errors import JournalError
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,6 +40,8 @@ _KEPT_ALIVE: Mapping[str, int] = {
     "tcp_user_timeout": 60_000,
 }
 """Settings of libpq: a connection whose other end is gone then ends within a minute."""
+_ENCODING = "UTF8"
+_MADE = f"CREATE DATABASE zinc ENCODING '{_ENCODING}' TEMPLATE template0"
 # These override the defaults of the database and of its user.
 _SETTINGS = (
     "SELECT set_config('lock_timeout', '{busy}s', {local}), "
@@ -58,7 +62,7 @@ _TURNS = (0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0)
 """The order in which two clients ask. It has no rhythm: with one, a pooler that uses its sessions in turn might give
 each client always the same session."""
 _ASKED_SECONDS = 5.0
-"""The longest time for these questions: a pooler in session mode lets a client wait if it has no session left."""
+"""The longest time for the questions of each client: a pooler in session mode lets one wait if no session is left."""
 
 
 def engine_to(url: sa.URL) -> sa.Engine:
@@ -114,6 +118,23 @@ def standbys_met(engine: sa.Engine) -> int:
     return met[0]
 
 
+def check_encoding(connection: sa.Connection) -> None:
+    """Check that a database keeps every text. A pooler may not tell the encoding; then nothing is checked.
+
+    Raises:
+        JournalError: it keeps text in another encoding than UTF-8, so a name or a title may not be written down.
+    """
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    named = driver.info.parameter_status("server_encoding")
+    if named is not None and named != _ENCODING:
+        raise JournalError(
+            f"The journal's database keeps text in the encoding {named}, in which not every name can be written; the "
+            f"journal needs {_ENCODING}.",
+            f"Tell the user to make a database with {_MADE}, and to name it in ZINC_MCP_JOURNAL.",
+            owner_step=f"Make a database with {_MADE}, and name it in ZINC_MCP_JOURNAL.",
+        )
+
+
 def of_session(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bytes:
     """Return the statement that sets up the session of a new connection; with a pooler in between it returns no row."""
     return _OF_SESSION.format(busy=BUSY_SECONDS, local="false", pid=connection.info.backend_pid).encode()
@@ -137,7 +158,9 @@ def arguments(url: sa.URL) -> dict[str, Any]:
 def _defaults(url: sa.URL) -> dict[str, Any]:
     hosts = url.query.get("host", ())
     several = len(hosts) > 1 if isinstance(hosts, tuple) else "," in hosts
-    defaults = {**_KEPT_ALIVE, **({"target_session_attrs": "read-write"} if several else {})}
+    # Without this, what comes from a database without an encoding is bytes and no text (psycopg, "Strings adaptation").
+    fixed = {**_KEPT_ALIVE, "client_encoding": _ENCODING}
+    defaults = {**fixed, **({"target_session_attrs": "read-write"} if several else {})}
     return {name: value for name, value in defaults.items() if name not in url.query}
 
 
@@ -163,22 +186,27 @@ async def connected(url: str, **given: Any) -> "AsyncGenerator[psycopg.AsyncConn
 async def pooling_at(url: str) -> Pooling:
     """Find out the mode of the pooler before the server at a database's address, a SQLAlchemy URL.
 
+    In session mode the pooler may let the second client wait. Nothing follows from a first client that waits: it may be
+    that no server is there.
+
     Two clients that are both connected never share a session in session mode. In transaction mode each transaction gets
     any session that is free.
 
     Raises:
-        psycopg.Error, OSError: it cannot be reached.
+        psycopg.Error, OSError: it cannot be reached, or has not answered in time.
     """
-    with anyio.move_on_after(_ASKED_SECONDS):
-        async with connected(url, prepare_threshold=None) as one:
+    async with AsyncExitStack() as connections:
+        with anyio.fail_after(_ASKED_SECONDS):
+            one = await connections.enter_async_context(connected(url, prepare_threshold=None))
             if await _session(one) == one.info.backend_pid:
                 return "none"
-            async with connected(url, prepare_threshold=None) as other:
-                found: tuple[set[int], set[int]] = (set(), set())
-                for turn in _TURNS:
-                    found[turn].add(await _session((one, other)[turn]))
-                    if len(found[turn]) > 1 or found[0] & found[1]:
-                        return "transaction"
+        with anyio.move_on_after(_ASKED_SECONDS):
+            other = await connections.enter_async_context(connected(url, prepare_threshold=None))
+            found: tuple[set[int], set[int]] = (set(), set())
+            for turn in _TURNS:
+                found[turn].add(await _session((one, other)[turn]))
+                if len(found[turn]) > 1 or found[0] & found[1]:
+                    return "transaction"
     return "session"
 
 
