@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,11 @@ from wanted import arguments, book
 
 from zinc_mcp.checkout.deciding.approved import send_all_approved
 from zinc_mcp.known_settings import Role
-from zinc_mcp.owner.members import add_member, change_member, rotate_member
+from zinc_mcp.owner.members import Members, add_member, change_member, rotate_member
 from zinc_mcp.owner.team.member import Identity
 from zinc_mcp.process import Clocks, Process
+from zinc_mcp.telemetry.measures import JournalFigures
+from zinc_mcp.telemetry.watch import Facts, Step, Watch
 
 ORDER = 5_100
 """The most that an order of these tests may debit, in cents."""
@@ -393,3 +395,42 @@ async def test_for_the_owner_s_own_order_there_is_nobody_else(
     assert told["code"] == "not_allowed"
     assert "another person has to say yes" in told["summary"]
     assert len(zinc.posts) == 1
+
+
+class Silent:
+    """A step of which nothing is kept."""
+
+    def set(self, facts: Facts) -> None:
+        pass
+
+
+@dataclass
+class Meanwhile:
+    """A trace that does something when the steps of a person begin."""
+
+    act: Callable[[], object]
+
+    def step(self, name: str, facts: Facts, *, alone: bool = False) -> AbstractContextManager[Step]:
+        if name == "person":
+            self.act()
+        return nullcontext(Silent())
+
+    def mark(self, facts: Facts) -> None:
+        pass
+
+
+async def test_an_admin_who_is_made_a_reader_while_their_yes_is_on_the_way_approves_nothing(
+    open_test_process: OpenProcess, zinc: FakeZinc, home: Path, policy: Any
+) -> None:
+    path, meanwhile = home / "members.json", Meanwhile(lambda: None)
+    watch = Watch(JournalFigures(), (), meanwhile)
+    async with (
+        team(open_test_process, home, members=Members(path), watch=watch) as ours,
+        visitor(f"{ours.origin}/approve/") as admin,
+    ):
+        for number in (1, 2):
+            await ours.place("ada", number)
+        await admin.sign_in(ours.tokens["cy"])
+        meanwhile.act = lambda: change_member(path, "cy", role="read")
+        assert "have just changed" in words((await admin.decide("yes")).text)
+    assert len(zinc.orders) == 1

@@ -29,6 +29,7 @@ from zinc_mcp.journal.records.decision import Decision, QuestionRef, reference_o
 from zinc_mcp.journal.records.entry import CHANGES, Entry
 from zinc_mcp.owner.pin import asked_pin, notices
 from zinc_mcp.owner.team.member import name_of
+from zinc_mcp.owner.team.places import let_in
 from zinc_mcp.process import Answer
 from zinc_mcp.server.http.connections import Connection, connection_of
 from zinc_mcp.server.http.oauth.sign_in import SignIn
@@ -164,7 +165,7 @@ class _View:
     ) -> None:
         self._process = process
         self._token = token
-        self._visitor = visit.visitor
+        self._visitor, self._mark = visit.visitor, visit.mark
         self._may_order = {"read", "place"} <= visit.rights
         self._is_admin = is_admin
         self._can_be_second = can_be_second
@@ -203,7 +204,8 @@ class _View:
         refusal = _Refusal()
         try:
             watch = self._process.watch
-            with nullcontext() if watch is None else watch.step("person", alone=True):
+            step = nullcontext() if watch is None else watch.step("person", alone=True)
+            with let_in(self._visitor, self._mark), step:
                 await decide(self._process, decision, caller=entry.caller, wait_seconds=SOON_SECONDS)
         except RefusedError as error:
             if error.code != "question_closed":

@@ -65,6 +65,8 @@ class Visit:
     used_at: float
     rights: frozenset[Right] = frozenset(RIGHTS)
     """The rights of the visitor here, by role and scopes."""
+    mark: str | None = None
+    """The mark of the visitor as a member (`owner.team.places.let_in`), not newer than the rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +238,8 @@ class Visits:
             kept = await self._journal.run(lambda journal: journal.use_visit(digest, idle_seconds=IDLE_SECONDS))
         if kept is None:
             return None
-        rights = self._rights(kept.visitor, kept.proof)
-        return None if rights is None else Visit(kept.visitor, self._clock(), rights)
+        mark, rights = self._members.mark_of(kept.visitor), self._rights(kept.visitor, kept.proof)
+        return None if rights is None else Visit(kept.visitor, self._clock(), rights, mark)
 
     def _rights(self, visitor: str, proof: str) -> frozenset[Right] | None:
         """Return the rights of a visitor who was let in by a proof; None if the proof no longer counts."""
