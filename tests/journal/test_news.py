@@ -44,7 +44,8 @@ async def main(address, key, home):
         home=Path(home), config=Path(home) / "none.toml", api_key=SecretStr("zn_test_planted-secret"),
         journal=SecretStr(address), browser=False,
     )
-    async with open_process(settings, clocks=replace(Clocks(), poll_seconds=60.0, sweep_seconds=60.0, heed_seconds=60.0)) as process:
+    seldom = replace(Clocks(), poll_seconds=60.0, sweep_seconds=60.0, heed_seconds=60.0)
+    async with open_process(settings, clocks=seldom) as process:
         await look(process, "local", key)
         for said in ("listens", "woken"):
             while process.news.mark() == 0 and said == "listens":  # until it hears anything at all
