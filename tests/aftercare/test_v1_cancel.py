@@ -254,6 +254,18 @@ async def test_a_cancellation_that_never_arrived_may_be_asked_for_again(home: Pa
     assert sent(zinc, "cancel")[1:] == ["accepted"]
 
 
+async def test_a_cancellation_that_never_left_is_not_told_as_asked_for(home: Path) -> None:
+    zinc = Practice(home)
+    async with zinc.host("auto") as client:
+        order = await placed(zinc, client, "cancel=direct&cancel_fault=refuse")
+        told = await refused(client, "cancel_order", {"order_id": order["order_id"]})
+        shown = await call(client, "get_order", {"order_id": order["order_id"]})
+        await call(client, "cancel_order", {"order_id": order["order_id"]})
+    assert told["code"] == "zinc_unreachable"
+    assert not shown.get("requests") and "ancellation" not in shown["summary"]
+    assert sent(zinc, "cancel")[1:] == ["accepted"]
+
+
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "fault", ["http_500", "html_502", "truncated", "other_order", "unauthorized_once", "rate_limited"]

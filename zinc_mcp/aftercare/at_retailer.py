@@ -92,9 +92,8 @@ async def with_outcomes(process: Process, entry: Entry, rail: V1Rail) -> Entry:
         except ZincMcpError:
             continue
         if outcome != "asked":
-            entry = await _note(
-                process, entry, {**part, "outcome": outcome}, f"Zinc says of the cancellation: {outcome}"
-            )
+            what = f"Zinc says of the cancellation: {outcome}"
+            entry = await _note(process, entry, str(part["number"]), {**part, "outcome": outcome}, what)
     return entry
 
 
@@ -113,7 +112,7 @@ async def _ask(process: Process, entry: Entry, order_id: str, number: str, rail:
     before = _part(entry, number)
     nth = int(before.get("nth", 0)) + (0 if before.get("outcome") == "sent" else 1)
     part = {"number": number, "nth": nth, "id": None, "outcome": "sent"}
-    entry = await process.journal.move(entry, entry.state, ASKED, by_caller=True, facts=_with(entry, part))
+    entry = await process.journal.move(entry, entry.state, ASKED, by_caller=True, facts=_with(entry, number, part))
     process.checkpoint("cancelling")
     found: dict[str, Any] = {}
     with anyio.move_on_after(seconds), suppress(ChangeOutcomeUnknownError):
@@ -123,25 +122,27 @@ async def _ask(process: Process, entry: Entry, order_id: str, number: str, rail:
             found = {"outcome": "not_taken"}
         except ZincUnreachableError:
             with suppress(JournalError):
-                await _note(process, entry, {**part, "nth": nth - 1, "outcome": "not_taken"}, "nothing was sent")
+                await _note(process, entry, number, before, "nothing was sent")
             raise
     if found:
         with suppress(JournalError):  # it was sent all the same
-            entry = await _note(process, entry, {**part, **found}, f"the cancellation was {found['outcome']}")
+            what = f"the cancellation was {found['outcome']}"
+            entry = await _note(process, entry, number, {**part, **found}, what)
     return entry
 
 
-async def _note(process: Process, entry: Entry, part: Part, what: str) -> Entry:
+async def _note(process: Process, entry: Entry, number: str, part: Part, what: str) -> Entry:
     while True:
         try:
-            return await process.journal.move(entry, entry.state, what, facts=_with(entry, part))
+            return await process.journal.move(entry, entry.state, what, facts=_with(entry, number, part))
         except StaleEntryError as stale:
             entry = stale.current
 
 
-def _with(entry: Entry, part: Part) -> dict[str, Any]:
-    others = [each for each in parts_of(entry) if each["number"] != part["number"]]
-    return {**entry.facts, PARTS: [*others, dict(part)]}
+def _with(entry: Entry, number: str, part: Part) -> dict[str, Any]:
+    """Return an entry's facts with one of the retailer's orders as it is now; empty: it was never asked for."""
+    others = [each for each in parts_of(entry) if each["number"] != number]
+    return {**entry.facts, PARTS: [*others, dict(part)] if part else others}
 
 
 def _how(entry: Entry, numbers: Sequence[str]) -> How:
