@@ -19,7 +19,6 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.sql.selectable import ExecutableReturnsRows
 
 from zinc_mcp.journal.storage.server.connecting import (
-    CONNECTIONS,
     OF_TRANSACTION,
     READ_ONLY_SERVER,
     engine_to,
@@ -268,18 +267,19 @@ def write(
 
 
 def _read(connection: sa.Connection, text: str, given: Values) -> Sequence[Row]:
-    """Read rows. A read changes nothing, so it is asked again, on another connection, where its own one has ended."""
+    """Read rows. A read changes nothing, so it is asked once more, on a new connection, where its own one has ended."""
     import psycopg
 
-    ended = 0
-    while True:
-        try:
-            return driver_of(connection).execute(text.encode(), given).fetchall()
-        except psycopg.Error as error:
-            failure = failed_by(connection, error)
-            if not connection.invalidated or ended == CONNECTIONS:  # if all of the pool have ended, it makes a new one
-                raise failure from None
-            ended += 1
+    try:
+        return driver_of(connection).execute(text.encode(), given).fetchall()
+    except psycopg.Error as error:
+        failure = failed_by(connection, error)
+        if not connection.invalidated:
+            raise failure from None
+    try:
+        return driver_of(connection).execute(text.encode(), given).fetchall()
+    except psycopg.Error as error:
+        raise failed_by(connection, error) from None
 
 
 @cache
@@ -313,12 +313,11 @@ def driver_of(connection: sa.Connection) -> "psycopg.Connection[Any]":
 def failed_by(connection: sa.Connection, error: "psycopg.Error") -> sa_exc.DBAPIError:
     """Return a failure of the driver as SQLAlchemy reports it; a connection that is gone is used no more.
 
-    A server that takes no changes any more counts as gone: another one may have taken its place.
+    A server that takes no changes any more counts as gone: another one may have taken its place. The other connections
+    to a server that is gone are not tried one after the other: each could wait for as long as this one has.
     """
-    is_read_only = error.sqlstate == READ_ONLY_SERVER
-    if is_read_only or driver_of(connection).closed:
-        if is_read_only:
-            leave_server(connection)
+    if error.sqlstate == READ_ONLY_SERVER or driver_of(connection).closed:
+        leave_server(connection)
         connection.invalidate(error)
         return sa_exc.DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
     return sa_exc.DBAPIError(None, None, error, hide_parameters=True)

@@ -54,7 +54,7 @@ OF_TRANSACTION = _SETTINGS.format(busy=BUSY_SECONDS, local="true")
 _OF_SESSION = f"{_SETTINGS} WHERE pg_backend_pid() = {{pid}}"
 _POOLED = "zinc_mcp_pooled"
 _STANDBYS = "zinc_mcp_standbys"
-"""The number of times that an engine has met a server that takes no changes, as a list of one number."""
+"""The number of times that an engine has met a server that takes no changes or is gone, as a list of one number."""
 
 Pooling = Literal["none", "session", "transaction"]
 """The mode of the pooler before the server: how long it keeps a session for one client; `none`: there is no pooler."""
@@ -108,12 +108,12 @@ def engine_to(url: sa.URL) -> sa.Engine:
 
 
 def leave_server(connection: sa.Connection) -> None:
-    """Have all connections of an engine opened anew before they are used again: their server takes no changes."""
+    """Have all connections of an engine opened anew before they are used again: their server may be gone."""
     connection.info[_STANDBYS][0][0] += 1
 
 
 def standbys_met(engine: sa.Engine) -> int:
-    """Return how often an engine has met a server that takes no changes; connections from before lead to such a one."""
+    """Return how often an engine has met a server that is gone or takes no changes; older connections lead to it."""
     met: list[int] = engine.get_execution_options()[_STANDBYS]
     return met[0]
 
