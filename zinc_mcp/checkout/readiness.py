@@ -1,12 +1,21 @@
 """The conditions for placing an order here: a way to buy, the published policy, and a journal that can be written."""
 
-from zinc_mcp.errors import RefusedError
+from collections.abc import Mapping
+
+from zinc_mcp.errors import ErrorCode, RefusedError
 from zinc_mcp.invocation import command
 from zinc_mcp.known_settings import RailName
 from zinc_mcp.owner.kept_settings import step_to_get_a_key
 from zinc_mcp.owner.policy import Policy
 from zinc_mcp.process import Process
 from zinc_mcp.rails import Rail
+
+_WHEN_UNUSABLE: Mapping[RailName, tuple[str, ErrorCode]] = {
+    "account": ("nothing can be ordered with the Zinc balance", "account_not_configured"),
+    "v1": ("nothing can be ordered through Zinc's v1", "account_not_configured"),
+    "agent": ("nothing can be paid with the payment wallet", "wallet_unavailable"),
+}
+"""The consequence for an order where a way to buy is set up and cannot be used, and the code of its refusal."""
 
 
 def rail_for(process: Process, name: RailName) -> Rail:
@@ -17,25 +26,12 @@ def rail_for(process: Process, name: RailName) -> Rail:
     """
     rail = process.rails.get(name)
     unusable = process.unusable.get(name)
-    if unusable is not None and name == "account":
-        raise RefusedError(
-            f"{unusable.summary} So nothing can be ordered with the Zinc balance, and nothing was sent.",
-            f"Tell the user: {unusable.owner_step or unusable.next_step}",
-            code="account_not_configured",
-            owner_step=unusable.owner_step,
-        )
-    if unusable is not None and name == "v1":
-        raise RefusedError(
-            f"{unusable.summary} So nothing can be ordered through Zinc's v1, and nothing was sent.",
-            f"Tell the user: {unusable.owner_step or unusable.next_step}",
-            code="account_not_configured",
-            owner_step=unusable.owner_step,
-        )
     if unusable is not None:
+        consequence, code = _WHEN_UNUSABLE[name]
         raise RefusedError(
-            f"{unusable.summary} So nothing can be paid with the payment wallet, and nothing was sent.",
+            f"{unusable.summary} So {consequence}, and nothing was sent.",
             f"Tell the user: {unusable.owner_step or unusable.next_step}",
-            code="wallet_unavailable",
+            code=code,
             owner_step=unusable.owner_step,
         )
     if rail is not None:

@@ -32,7 +32,7 @@ _DECIDING = sa.select(
 
 
 class Deciding(NamedTuple):
-    """What is read at once for a decision about an entry, or for its sending."""
+    """The content that is read in one statement before an entry is approved or sent."""
 
     paused: str | None
     """The reason of a pause of everything, or of the entry's caller on its rail."""

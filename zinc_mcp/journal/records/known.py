@@ -14,7 +14,7 @@ from zinc_mcp.errors import RefusedError
 
 
 class KeptCaller(NamedTuple):
-    """What a journal keeps about the caller of an entry as a member."""
+    """The membership of the caller of an entry, as a journal keeps it."""
 
     mark: str | None
     record: str | None
